@@ -1,0 +1,133 @@
+"""The journal of a sweep: what was suggested, what became of it. The one truth that a resume starts from.
+
+`<sweep>/trials.jsonl`, one JSON object a line, appended and flushed to disk by the driver alone *before* the
+thing it tells happens (a suggestion) or as soon as it has (an end). A line cut short by a crash is ignored.
+
+    {"event": "suggested", "trial": 3, "config": {…}, "origin": "documented|baseline|search",
+     "control": false, "forecast": {"sigma2": …, "au": …, "kl": …, "collapsed": false}, "time": …}
+    {"event": "started", "trial": 3, "time": …}
+    {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
+     "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
+    {"event": "sweep", "status": "started|resumed|finished|interrupted", "detail": "…", "best": 3, "time": …}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+FILE = "trials.jsonl"
+
+
+class Status(StrEnum):
+    """Where a trial stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"  # trained for its whole budget
+    STOPPED = "STOPPED"  # pruned: by the health verdict or at a rung
+    FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
+    INTERRUPTED = "INTERRUPTED"  # cut by a signal or the time budget; a resume continues it
+
+    @property
+    def ended(self) -> bool:
+        """True if a resume leaves the trial alone."""
+        return self in (Status.FINISHED, Status.STOPPED, Status.FAILED)
+
+
+@dataclass
+class TrialRecord:
+    """One trial, folded from its events. `metrics` are those of its last epoch, non-finite values left out."""
+
+    trial: int
+    config: dict[str, Any]
+    origin: str
+    control: bool = False
+    forecast: dict[str, Any] = field(default_factory=dict)
+    status: Status = Status.PENDING
+    reason: str = ""
+    detail: str = ""
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    suggested_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass
+class SweepState:
+    """A sweep, folded from its journal. `status` and `best` are those of the last `sweep` event."""
+
+    trials: dict[int, TrialRecord] = field(default_factory=dict)
+    status: str = ""
+    detail: str = ""
+    best: int | None = None
+
+
+class Journal:
+    """Appends events to a sweep's journal."""
+
+    def __init__(self, sweep: Path) -> None:
+        self.path = sweep / FILE
+        _drop_torn_line(self.path)
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Append one event and return once it is on disk."""
+        line = json.dumps({"event": event, **fields, "time": time.time()}, allow_nan=False)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(sweep: Path) -> SweepState:
+    """Fold the journal of the sweep in folder `sweep`."""
+    state = SweepState()
+    for event in _events(sweep / FILE):
+        if event["event"] == "sweep":
+            state.status, state.detail = event["status"], event.get("detail", "")
+            state.best = event.get("best")
+        else:
+            _apply(state.trials, event)
+    return state
+
+
+def _apply(trials: dict[int, TrialRecord], event: dict[str, Any]) -> None:
+    index = event["trial"]
+    if event["event"] == "suggested":
+        fields = {key: event[key] for key in ("config", "origin", "control", "forecast")}
+        trials[index] = TrialRecord(index, suggested_at=event["time"], **fields)
+        return
+    record = trials[index]
+    if event["event"] == "started":
+        record.status = Status.RUNNING
+        record.started_at = record.started_at or event["time"]
+        record.reason = record.detail = ""
+        record.ended_at = None
+    elif event["event"] == "ended":
+        record.status = Status(event["status"])
+        record.reason, record.detail = event["reason"], event["detail"]
+        record.epoch, record.metrics, record.ended_at = event["epoch"], event["metrics"], event["time"]
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            yield json.loads(line)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut what a crash left behind the last complete line, so that the next event starts on its own line."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)

@@ -1,0 +1,68 @@
+"""The epoch log: every epoch of every trial, as a Parquet data set (`<sweep>/epochs/`).
+
+One file per trial, rewritten whole (write, fsync, rename) by the worker after each epoch, so a reader sees
+complete epochs only and the death of a worker or of the driver loses none of them. Columns:
+
+    trial, epoch                 int32; epochs count from 1
+    seconds                      float64; training and evaluation time of the trial so far
+    verdict, verdict_detail      string; see `trainables.health`
+    control                      bool; True for a condemned trial kept running to measure false stops
+    config/<name>                the hyperparameter, in its own type
+    train/… val/… health/… schedule/… time/… memory/…    float64
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+
+from trainables.files import replace_file
+
+FOLDER = "epochs"
+_FIXED = {
+    "trial": pa.int32(),
+    "epoch": pa.int32(),
+    "seconds": pa.float64(),
+    "verdict": pa.string(),
+    "verdict_detail": pa.string(),
+    "control": pa.bool_(),
+}
+
+
+def path_of(sweep: Path, trial: int) -> Path:
+    """The file that holds trial `trial`'s epochs."""
+    return sweep / FOLDER / f"trial-{trial:05d}.parquet"
+
+
+def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write all epochs of one trial, replacing what its file held before."""
+    metrics = sorted({name for row in rows for name in row if name not in _FIXED})
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _FIXED.items()}
+    columns["trial"] = pa.array([trial] * len(rows), pa.int32())
+    for name, value in sorted(config.items()):
+        columns[f"config/{name}"] = pa.array([value] * len(rows))
+    for name in metrics:
+        columns[name] = pa.array([row.get(name) for row in rows], pa.float64())
+    path = path_of(sweep, trial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as file:
+        pq.write_table(pa.table(columns), file)
+
+
+def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:
+    """The epochs of one trial as rows, [] if it has none."""
+    path = path_of(sweep, trial)
+    return pq.ParquetFile(path).read().to_pylist() if path.exists() else []
+
+
+def dataset(sweep: Path) -> pyarrow.dataset.Dataset:
+    """The whole log; files may lack columns that others have, so the schemas are unified."""
+    files = sorted((sweep / FOLDER).glob("*.parquet"))
+    schemas = [pq.read_schema(file) for file in files]
+    schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema(list(_FIXED.items()))
+    return pyarrow.dataset.dataset([str(file) for file in files], schema=schema, format="parquet")
