@@ -43,7 +43,7 @@ class Status(StrEnum):
 
 @dataclass
 class TrialRecord:
-    """One trial, folded from its events. `metrics` are those of its last epoch, non-finite values left out."""
+    """One trial, folded from its events. `metrics` are those of its last epoch, the finite ones."""
 
     trial: int
     config: dict[str, Any]

@@ -1,0 +1,1 @@
+"""What a sweep has taught: tables, figures, the report. Reads files; no torch, no ray."""

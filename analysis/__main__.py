@@ -1,0 +1,46 @@
+"""python -m analysis report NAME: what a sweep has taught, as one HTML page."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the report of a sweep: one HTML file that needs nothing else."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """The sweep's name, or the path of its folder."""
+    storage: Path = Path("results")
+    """The folder that holds the sweeps."""
+    out: Path | None = None
+    """Where to write (default: report.html in the sweep's folder)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0, or 2 when there is no such sweep, or it cannot be read or the page not written."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"report": Report}, prog="python -m analysis", description="What a sweep has taught.", args=arguments
+    )
+    return _report(command)
+
+
+def _report(command: Report) -> int:
+    from analysis import report
+    from analysis.sweep import SweepError, find
+
+    try:
+        print(report.write(find(command.name, command.storage), command.out))
+    except (SweepError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""The figures of the report, as SVG that follows the page's colours.
+
+Every function takes the loaded sweep and returns the text of one `<svg>` element. Figures are drawn without
+pyplot; one collection per outcome keeps thousands of trials cheap, and beyond `RASTERISED_ABOVE` trials the marks
+become one image.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from analysis import names, palette, tables
+from analysis.formats import plain
+from analysis.palette import HAIRLINE, INK, MUTED, STYLES
+from analysis.sweep import Objective, Outcome, Sweep, Trial
+
+RASTERISED_ABOVE = 200  # trials
+_WIDE, _HALF = (11.2, 4.3), (6.4, 4.3)  # inches at 72 points
+_BACKGROUND_FIRST = (Outcome.PENDING, Outcome.RUNNING, Outcome.RUNG, Outcome.INTERRUPTED, Outcome.FINISHED)
+_DASHED = (0, (4, 3))
+_THRESHOLD = {"color": STYLES[Outcome.COLLAPSED].light, "linewidth": 0.9, "linestyle": _DASHED, "zorder": 1}
+_RC = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 8.5,
+    "figure.dpi": 72,
+    "savefig.dpi": 144,
+    "axes.edgecolor": MUTED[0],
+    "axes.labelcolor": INK[0],
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": HAIRLINE[0],
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED[0],
+    "ytick.color": MUTED[0],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK[0],
+    "legend.frameon": False,
+}
+_THEME = {light: f"var(--{name}, {light})" for name, light in palette.variables(dark=False).items()}
+_LABEL_HEIGHT = 0.05  # of the axes
+
+
+@mpl.rc_context(_RC)
+def learning_curves(sweep: Sweep, objective: Objective) -> str:
+    """The course of a metric in every trial, with a mark where a trial ended early."""
+    curves = sweep.curve(objective.metric)
+    figure, axes = _figure(_WIDE)
+    trials = [trial for trial in sweep.trials if trial.number in curves]
+    low, high = robust_limits(curves, [trial.number for trial in trials if trial.healthy])
+    for outcome in _drawing_order(trials):
+        lines = [curves[trial.number] for trial in trials if trial.outcome == outcome]
+        style = STYLES[outcome]
+        axes.add_collection(
+            LineCollection(
+                lines, colors=style.light, linewidths=1.0, alpha=_alpha(len(lines)), rasterized=_many(sweep)
+            ),
+            autolim=False,
+        )
+        if outcome not in (Outcome.FINISHED, Outcome.RUNNING):
+            ends = np.array([_last_finite(line) for line in lines])
+            ends[:, 1] = ends[:, 1].clip(low, high)
+            _marks(axes, ends, outcome, _many(sweep))
+    named = [(trial, text) for trial, text in _named(sweep) if trial.number in curves]
+    for trial, _ in named:
+        axes.plot(*curves[trial.number].T, color=STYLES[trial.outcome].light, linewidth=2.2)
+    axes.set(xlim=(1 if sweep.epochs > 1 else 0.5, max(sweep.epochs, 1.5)), ylim=(low, high), xlabel="epoch")
+    axes.set_ylabel(names.label(objective.metric))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _end_labels(axes, [(curves[trial.number], text) for trial, text in named])
+    _legend(axes, trials, columns=8)
+    return _svg(figure, "curves-" + re.sub(r"\W+", "-", objective.metric))
+
+
+@mpl.rc_context(_RC)
+def units_and_kl(sweep: Sweep) -> str:
+    """Active units against raw KL at the last epoch, with the thresholds of the health verdict."""
+    trials = [trial for trial in sweep.trials if _finite(trial, "health/au", "health/kl_raw")]
+    health = sweep.health
+    dims = max((trial.metrics.get("health/dims", 1.0) for trial in trials), default=1.0)
+    kl_floor = health.kl_floor * (dims if health.kl_floor_per_dim else 1.0)
+    figure, axes = _figure(_HALF)
+    _logarithmic(axes.xaxis, 0.01, [*(trial.metric("health/kl_raw") for trial in trials), 10 * kl_floor])
+    _logarithmic(axes.yaxis, 1.0, [*(trial.metric("health/au") for trial in trials), 10.0])
+    axes.axvline(kl_floor, **_THRESHOLD)
+    axes.axhline(max(0.5, health.au_frac_floor * dims), **_THRESHOLD)
+    axes.text(
+        kl_floor, 1.0, f" KL floor {plain(kl_floor)}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
+    )
+    for outcome in _drawing_order(trials):
+        points = [
+            (trial.metric("health/kl_raw"), trial.metric("health/au")) for trial in trials if trial.outcome == outcome
+        ]
+        _marks(axes, np.array(points), outcome, _many(sweep))
+    axes.set(xlabel="raw KL, nats per sample", ylabel="active units")
+    _legend(axes, trials)
+    return _svg(figure, "units")
+
+
+@mpl.rc_context(_RC)
+def forecast_and_outcome(sweep: Sweep) -> str:
+    """Active units as forecast before the first step against those measured at the last epoch."""
+    rows = [
+        row
+        for row in tables.forecast_outcome(sweep)
+        if row.forecast_au is not None and _finite(row.trial, "health/au")
+    ]
+    figure, axes = _figure(_HALF)
+    forecast, measured = [row.forecast_au for row in rows], [row.au for row in rows]
+    for axis in (axes.xaxis, axes.yaxis):
+        _logarithmic(axis, 1.0, [*forecast, *measured])
+    end = max([*forecast, *measured, 1.0])
+    axes.plot([0, end], [0, end], color=MUTED[0], linewidth=0.9, linestyle=_DASHED, zorder=1)
+    for outcome in _drawing_order([row.trial for row in rows]):
+        points = [(row.forecast_au, row.au) for row in rows if row.trial.outcome == outcome]
+        _marks(axes, np.array(points, dtype=float), outcome, _many(sweep))
+    axes.set(xlabel="active units, forecast", ylabel="active units, measured")
+    _legend(axes, [row.trial for row in rows])
+    return _svg(figure, "forecast")
+
+
+def robust_limits(curves: dict[int, np.ndarray], healthy: Iterable[int]) -> tuple[float, float]:
+    """Limits of the y axis that a few wild values cannot stretch: the 5th to the 99th percentile of all values, and
+    where the healthy trials ended, with a margin."""
+    values = np.concatenate([curve[:, 1] for curve in curves.values()])
+    values = values[np.isfinite(values)]
+    ends = [_last_finite(curves[trial])[1] for trial in healthy if trial in curves]
+    low = min(np.quantile(values, 0.05), *ends, math.inf)
+    high = max(np.quantile(values, 0.99), *ends, -math.inf)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return float(low - margin), float(high + margin)
+
+
+def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as one `<svg>` element: ids unique on the page, colours those of the page, its fonts too."""
+    buffer = io.StringIO()
+    figure.patch.set_visible(False)
+    figure.axes[0].patch.set_visible(False)
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    return re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda match: _THEME.get(match.group(), match.group()), text)
+
+
+def _named(sweep: Sweep) -> list[tuple[Trial, str]]:
+    """The trials worth a label: the best, the documented one, the one before the fixes."""
+    candidates = (
+        ("best", tables.best_trial(sweep)),
+        ("documented", sweep.origin("documented")),
+        ("before", sweep.origin("baseline")),
+    )
+    found: dict[int, tuple[Trial, str]] = {}
+    for text, trial in candidates:
+        if trial is not None:
+            earlier = found.get(trial.number)
+            found[trial.number] = (trial, f"{earlier[1]}, {text}" if earlier else text)
+    return list(found.values())
+
+
+def _drawing_order(trials: Sequence[Trial]) -> list[Outcome]:
+    present = {trial.outcome for trial in trials}
+    order = [*_BACKGROUND_FIRST, *(outcome for outcome in Outcome if outcome not in _BACKGROUND_FIRST)]
+    return [outcome for outcome in order if outcome in present]
+
+
+def _marks(axes: Axes, points: np.ndarray, outcome: Outcome, rasterized: bool) -> None:
+    style = STYLES[outcome]
+    axes.scatter(
+        *points.T,
+        marker=style.marker,
+        s=12 if rasterized else 34,
+        c=style.light,
+        linewidths=0,
+        alpha=0.85,
+        zorder=3,
+        clip_on=False,
+        rasterized=rasterized,
+    )
+
+
+def _alpha(lines: int) -> float:
+    """Fainter the more lines there are, so that a bundle shows where it is dense."""
+    return max(0.08, min(0.6, 60 / lines))
+
+
+def _logarithmic(axis: Axis, threshold: float, values: Iterable[float]) -> None:
+    """A scale with 0 on it: linear up to `threshold`, decades above; limits around 0 and the finite `values`."""
+    top = max([value for value in values if math.isfinite(value)] + [threshold])
+    decades = math.ceil(math.log10(top / threshold) + 1e-9)
+    is_x = axis.axis_name == "x"
+    (axis.axes.set_xscale if is_x else axis.axes.set_yscale)("symlog", linthresh=threshold, linscale=0.4)
+    axis.set_ticks([0.0, *(threshold * 10**power for power in range(decades + 1))])
+    axis.set_ticks([], minor=True)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    (axis.axes.set_xlim if is_x else axis.axes.set_ylim)(-0.15 * threshold, 1.6 * top)
+
+
+def _end_labels(axes: Axes, labelled: Sequence[tuple[np.ndarray, str]]) -> None:
+    """Names at the ends of curves; those at the same epoch are moved apart."""
+    low, high = axes.get_ylim()
+    occupied: dict[float, float] = {}
+    for curve, text in sorted(labelled, key=lambda item: _last_finite(item[0])[1]):
+        epoch, value = _last_finite(curve)
+        height = (min(max(value, low), high) - low) / (high - low)
+        height = occupied[epoch] = max(height, occupied.get(epoch, -math.inf) + _LABEL_HEIGHT)
+        axes.annotate(
+            text,
+            (epoch, height),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def _legend(axes: Axes, trials: Sequence[Trial], columns: int = 4) -> None:
+    outcomes = [trial.outcome for trial in trials]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=STYLES[outcome].light,
+            marker=STYLES[outcome].marker,
+            linestyle="none",
+            markersize=6,
+            markeredgewidth=0,
+            label=f"{outcome} ({outcomes.count(outcome)})",
+        )
+        for outcome in Outcome
+        if outcome in outcomes
+    ]
+    if handles:
+        axes.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 1.0),
+            ncols=columns,
+            handletextpad=0.2,
+            columnspacing=1.4,
+            borderaxespad=0.2,
+        )
+
+
+def _last_finite(curve: np.ndarray) -> np.ndarray:
+    return curve[np.flatnonzero(np.isfinite(curve[:, 1]))[-1]]
+
+
+def _finite(trial: Trial, *metrics: str) -> bool:
+    return all(math.isfinite(trial.metric(metric)) for metric in metrics)
+
+
+def _many(sweep: Sweep) -> bool:
+    return len(sweep.trials) > RASTERISED_ABOVE

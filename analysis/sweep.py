@@ -1,0 +1,268 @@
+"""A sweep as the analysis sees it: its record, its trials folded from the journal, its epoch log."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweeps import journal
+from sweeps.journal import Status, SweepState, TrialRecord
+from trainables import epoch_log
+from trainables.health import HealthConfig, Verdict
+
+RECORD = "sweep.json"
+SWEEP_ENDED = frozenset({"finished", "interrupted", "failed"})
+_METRIC_PREFIXES = ("train/", "val/", "health/", "schedule/", "time/", "memory/")
+
+
+class SweepError(ValueError):
+    """A sweep that does not exist or cannot be read; the message says what to do."""
+
+
+class Outcome(StrEnum):
+    """What became of a trial, in the words of the report."""
+
+    FINISHED = "finished"
+    CONTROL = "kept as control"  # condemned, but kept running to measure false stops
+    RUNG = "stopped at a rung"
+    COLLAPSED = "collapsed"
+    NUMERIC = "numeric"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    RUNNING = "running"
+    PENDING = "waiting"
+
+
+_OUTCOME_OF_REASON = {
+    "RUNG": Outcome.RUNG,
+    Verdict.COLLAPSED: Outcome.COLLAPSED,
+    Verdict.CODEBOOK_COLLAPSED: Outcome.COLLAPSED,
+    Verdict.NUMERIC: Outcome.NUMERIC,
+    Verdict.DIVERGED: Outcome.DIVERGED,
+}
+_OUTCOME_OF_STATUS = {
+    Status.FAILED: Outcome.FAILED,
+    Status.INTERRUPTED: Outcome.INTERRUPTED,
+    Status.RUNNING: Outcome.RUNNING,
+    Status.PENDING: Outcome.PENDING,
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric the sweep searches by."""
+
+    metric: str
+    mode: str  # max or min
+
+    @property
+    def sign(self) -> float:
+        """Multiplied by it, larger is better."""
+        return 1.0 if self.mode == "max" else -1.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: its journal record and the end of its epoch log."""
+
+    record: TrialRecord
+    outcome: Outcome
+    epochs: int = 0  # trained
+    metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch; NaN and infinities kept
+    verdict: Verdict | None = None  # of the last epoch
+    verdict_detail: str = ""
+    condemned_at: int | None = None  # the first epoch with a verdict that condemns
+
+    @property
+    def number(self) -> int:
+        """The trial's number, from 1."""
+        return self.record.trial
+
+    @property
+    def healthy(self) -> bool:
+        """True for a trial that trained for its whole budget and was healthy at its end."""
+        return self.record.status == Status.FINISHED and self.verdict == Verdict.HEALTHY
+
+    def metric(self, name: str) -> float:
+        """A metric of the last epoch; NaN if the trial has none."""
+        return self.metrics.get(name, math.nan)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's folder, read once. `log` is sorted by trial and epoch."""
+
+    folder: Path
+    record: dict[str, Any]
+    state: SweepState
+    trials: list[Trial]
+    log: pa.Table
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.record["name"]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.record["model"]
+
+    @property
+    def epochs(self) -> int:
+        """The budget of a trial."""
+        return self.record["config"]["epochs"]
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What the sweep searches by; trials are ranked by the first."""
+        config = self.record["config"]
+        return [Objective(*pair) for pair in zip(config["metric"], config["mode"], strict=True)]
+
+    @property
+    def ended(self) -> bool:
+        """False while the sweep runs, and for ever if its driver was killed."""
+        return self.state.status in SWEEP_ENDED
+
+    @property
+    def health(self) -> HealthConfig:
+        """The thresholds the trials were judged by."""
+        known = {item.name for item in fields(HealthConfig)}
+        return HealthConfig(**{key: value for key, value in self.record.get("health", {}).items() if key in known})
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """The search space as recorded, by name."""
+        return {parameter["name"]: parameter for parameter in self.record.get("space", [])}
+
+    def origin(self, origin: str) -> Trial | None:
+        """The trial of that origin: `documented` or `baseline`."""
+        return next((trial for trial in self.trials if trial.record.origin == origin), None)
+
+    def curve(self, metric: str) -> dict[int, np.ndarray]:
+        """A metric's course by trial number: (epochs, 2) with epoch and value; trials without it are left out."""
+        if metric not in self.log.column_names or self.log.num_rows == 0:
+            return {}
+        points = np.column_stack([self._column("epoch"), self._column(metric)])
+        curves = np.split(points, self._starts[1:])
+        trials = self._column("trial")[self._starts].astype(int)
+        return {
+            int(trial): curve for trial, curve in zip(trials, curves, strict=True) if np.isfinite(curve[:, 1]).any()
+        }
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.unique(self._column("trial"), return_index=True)[1]
+
+    def _column(self, name: str) -> np.ndarray:
+        return self.log[name].cast(pa.float64()).to_numpy()
+
+
+def find(name: str, storage: Path) -> Path:
+    """The folder of the sweep called `name` in `storage`, or at the path `name`.
+
+    Raises:
+        SweepError: there is none; the message lists the sweeps that are there.
+    """
+    for folder in (storage / name, Path(name)):
+        if (folder / RECORD).exists():
+            return folder
+    present = sorted(record.parent.name for record in storage.glob(f"*/{RECORD}"))
+    listed = f"sweeps there: {', '.join(present)}" if present else "there is no sweep there"
+    raise SweepError(f"no sweep '{name}' in {storage}; {listed}")
+
+
+def load(folder: Path) -> Sweep:
+    """Read a sweep in whatever state it is: planned, running, killed or finished.
+
+    Raises:
+        SweepError: the record or the epoch log cannot be read.
+    """
+    record = _read_record(folder / RECORD)
+    state = journal.read(folder)
+    try:
+        log = epoch_log.dataset(folder).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SweepError(f"{folder / epoch_log.FOLDER}: {error}") from error
+    ends, condemned = _last_rows(log), _first_condemned(log)
+    ended = state.status in SWEEP_ENDED
+    trials = [
+        _trial(trial, ends.get(number), condemned.get(number), ended)
+        for number, trial in sorted(state.trials.items())
+    ]
+    return Sweep(folder, record, state, trials, log)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SweepError(f"{path} does not exist: expected the folder of a sweep, for example results/NAME") from None
+    except json.JSONDecodeError as error:
+        raise SweepError(f"{path}: {error}") from error
+    missing = [key for key in ("name", "model", "config") if key not in record]
+    missing += [f"config.{key}" for key in ("epochs", "metric", "mode") if key not in record.get("config", {})]
+    if missing:
+        raise SweepError(f"{path}: {', '.join(missing)} missing")
+    return record
+
+
+def _last_rows(log: pa.Table) -> dict[int, dict[str, Any]]:
+    trials = log["trial"].to_numpy()
+    last = np.flatnonzero(np.diff(trials, append=-1))
+    return {row["trial"]: row for row in log.take(pa.array(last)).to_pylist()}
+
+
+def _first_condemned(log: pa.Table) -> dict[int, int]:
+    verdicts = log.select(["trial", "epoch", "verdict"]).to_pydict()
+    first: dict[int, int] = {}
+    for trial, epoch, verdict in zip(*verdicts.values(), strict=True):
+        if verdict is not None and Verdict(verdict).condemned:
+            first.setdefault(trial, epoch)
+    return first
+
+
+def _trial(record: TrialRecord, row: Mapping[str, Any] | None, condemned_at: int | None, sweep_ended: bool) -> Trial:
+    if row is None:
+        return Trial(record, _outcome(record, None, None, sweep_ended), record.epoch, dict(record.metrics))
+    verdict = Verdict(row["verdict"]) if row["verdict"] is not None else None
+    return Trial(
+        record,
+        _outcome(record, verdict, condemned_at, sweep_ended),
+        epochs=row["epoch"],
+        metrics={key: row[key] for key in row if key.startswith(_METRIC_PREFIXES) and row[key] is not None},
+        verdict=verdict,
+        verdict_detail=row["verdict_detail"] or "",
+        condemned_at=condemned_at,
+    )
+
+
+def _outcome(record: TrialRecord, verdict: Verdict | None, condemned_at: int | None, sweep_ended: bool) -> Outcome:
+    if record.status == Status.STOPPED:
+        if record.reason not in _OUTCOME_OF_REASON:
+            known = ", ".join(_OUTCOME_OF_REASON)
+            raise SweepError(f"trial {record.trial}: unknown stop reason '{record.reason}'; known: {known}")
+        return _OUTCOME_OF_REASON[record.reason]
+    if record.status == Status.FINISHED:
+        if record.control and condemned_at is not None:
+            return Outcome.CONTROL
+        return _OUTCOME_OF_REASON.get(verdict, Outcome.FINISHED)
+    if sweep_ended and not record.status.ended:
+        return Outcome.INTERRUPTED
+    return _OUTCOME_OF_STATUS[record.status]
+
+
+def counts(trials: Sequence[Trial]) -> dict[Outcome, int]:
+    """Trials by outcome, in the order of `Outcome`, without the outcomes that do not occur."""
+    found = [trial.outcome for trial in trials]
+    return {outcome: found.count(outcome) for outcome in Outcome if outcome in found}

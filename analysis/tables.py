@@ -1,0 +1,344 @@
+"""The tables of a sweep: pure functions from the loaded sweep to rows. They know no HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import names
+from analysis.sweep import Objective, Outcome, Sweep, Trial
+from sweeps.journal import Status
+from trainables.health import Verdict
+
+_COLLAPSE = (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED)
+_PARTS_OF_THE_SCORE = ("val/mse", "val/mse_mean")
+_EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
+NORMAL_95 = 1.959963984540054
+
+
+# ---- ranking
+
+
+def best_trial(sweep: Sweep) -> Trial | None:
+    """The best configuration: finished, healthy, best by the sweep's first metric at its last epoch; None if none."""
+    candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    return candidates[0] if candidates and math.isfinite(candidates[0].metric(sweep.objectives[0].metric)) else None
+
+
+def ranked(objectives: Sequence[Objective], trials: Iterable[Trial]) -> list[Trial]:
+    """Trials from best to worst by the last epoch; those without a finite score last.
+
+    With several objectives those that no other trial dominates come first; within each part, by the first metric.
+    """
+    trials = list(trials)
+    front = pareto_front(objectives, trials)
+    first = objectives[0]
+
+    def key(trial: Trial) -> tuple[bool, float, int]:
+        score = first.sign * trial.metric(first.metric)
+        return trial.number not in front, -score if math.isfinite(score) else math.inf, trial.number
+
+    return sorted(trials, key=key)
+
+
+def pareto_front(objectives: Sequence[Objective], trials: Iterable[Trial]) -> set[int]:
+    """Numbers of the trials that no other is at least as good as in every metric and better in one."""
+    scores = {
+        trial.number: [objective.sign * trial.metric(objective.metric) for objective in objectives]
+        for trial in trials
+    }
+    finite = {number: row for number, row in scores.items() if np.isfinite(row).all()}
+    front: list[tuple[int, np.ndarray]] = []
+    for number, row in sorted(finite.items(), key=lambda item: item[1], reverse=True):
+        row = np.array(row)
+        if not any((other >= row).all() and (other > row).any() for _, other in front):
+            front.append((number, row))
+    return {number for number, _ in front}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of the leaderboard that may be compared with each other, best first."""
+
+    title: str
+    note: str
+    trials: list[Trial]
+    ranked: bool = False  # the one group whose trials have ranks
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Groups of trials, and the columns worth showing: metrics (the sweep's own first) and hyperparameters."""
+
+    metrics: list[str]
+    hyperparameters: list[str]
+    groups: list[Group]
+
+
+def leaderboard(sweep: Sweep) -> Leaderboard:
+    """Healthy finished trials ranked; all others below, in groups of their own, so that none outranks them."""
+    groups = (
+        ("Finished and healthy", "ranked", lambda trial: trial.healthy),
+        (
+            "Finished, not healthy",
+            "sick at the last epoch",
+            lambda trial: trial.record.status == Status.FINISHED and not trial.healthy,
+        ),
+        (
+            "Stopped at a rung",
+            "outranked; scores after a part of the budget",
+            lambda trial: trial.outcome == Outcome.RUNG,
+        ),
+        (
+            "Stopped by the health verdict",
+            "scores after a part of the budget",
+            lambda trial: trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG,
+        ),
+        ("Failed", "", lambda trial: trial.outcome == Outcome.FAILED),
+        ("Not ended", "", lambda trial: not trial.record.status.ended),
+    )
+    members = [(title, note, [trial for trial in sweep.trials if belongs(trial)]) for title, note, belongs in groups]
+    return Leaderboard(
+        _metric_columns(sweep),
+        _varying_hyperparameters(sweep),
+        [
+            Group(title, note, ranked(sweep.objectives, trials), ranked=position == 0)
+            for position, (title, note, trials) in enumerate(members)
+            if trials
+        ],
+    )
+
+
+def _metric_columns(sweep: Sweep) -> list[str]:
+    present = {metric for trial in sweep.trials for metric in trial.metrics}
+    own = [objective.metric for objective in sweep.objectives]
+    terms = {"val/" + metric.removeprefix("train/") for metric in present if metric.startswith("train/")}
+    validation = [metric for metric in present if metric.startswith("val/")]
+    known = [metric for metric in names.order(validation) if metric not in {*terms, *_PARTS_OF_THE_SCORE}]
+    return list(dict.fromkeys([*own, *known, *(metric for metric in names.HEALTH if metric in present)]))
+
+
+def _varying_hyperparameters(sweep: Sweep) -> list[str]:
+    configs = [trial.record.config for trial in sweep.trials]
+    found = dict.fromkeys([*sweep.parameters, *(name for config in configs for name in sorted(config))])
+    return [name for name in found if len({repr(config[name]) for config in configs if name in config}) > 1]
+
+
+# ---- stops
+
+
+@dataclass(frozen=True)
+class EarlyEnd:
+    """A trial that did not use its budget. `saved`: the epochs a stop spared; 0 for failures and interruptions."""
+
+    trial: Trial
+    reason: str
+    epoch: int
+    detail: str
+    saved: int
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """Early ends of one reason."""
+
+    reason: str
+    outcome: Outcome
+    trials: int
+    saved: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Epochs of the whole sweep. `full`: had every trial so far used its budget."""
+
+    full: int
+    spent: int
+    saved_by_health: int
+    saved_at_rungs: int
+
+    @property
+    def saved(self) -> int:
+        """Epochs spared by stops of either kind."""
+        return self.saved_by_health + self.saved_at_rungs
+
+
+def stop_reasons(sweep: Sweep) -> list[EarlyEnd]:
+    """Every trial that was stopped, failed or was interrupted, by number."""
+    return [
+        EarlyEnd(
+            trial,
+            trial.record.reason or trial.record.status.value,
+            trial.epochs,
+            trial.record.detail,
+            max(0, sweep.epochs - trial.epochs) if trial.record.status == Status.STOPPED else 0,
+        )
+        for trial in sweep.trials
+        if trial.record.status in _EARLY_ENDS
+    ]
+
+
+def reason_counts(ends: Iterable[EarlyEnd]) -> list[ReasonCount]:
+    """Early ends by reason, the most frequent first."""
+    by_reason: dict[str, list[EarlyEnd]] = {}
+    for end in ends:
+        by_reason.setdefault(end.reason, []).append(end)
+    rows = [
+        ReasonCount(reason, group[0].trial.outcome, len(group), sum(end.saved for end in group))
+        for reason, group in by_reason.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.trials, row.reason))
+
+
+def effort(sweep: Sweep) -> Effort:
+    """Epochs trained, and epochs spared by stops."""
+    ends = stop_reasons(sweep)
+    return Effort(
+        full=sweep.epochs * len(sweep.trials),
+        spent=sum(trial.epochs for trial in sweep.trials),
+        saved_by_health=sum(end.saved for end in ends if end.trial.outcome != Outcome.RUNG),
+        saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
+    )
+
+
+# ---- controls: how often is a stop wrong?
+
+
+@dataclass(frozen=True)
+class Control:
+    """A trial that trained on to its end after it was condemned."""
+
+    trial: Trial
+    condemned_at: int
+    false_stop: bool  # healthy in the end: stopping it would have been wrong
+
+
+@dataclass(frozen=True)
+class Controls:
+    """`condemned`: how many trials of the sweep were; `measured`: those of them that trained on to the end."""
+
+    condemned: int
+    measured: list[Control]
+
+    @property
+    def false_stops(self) -> int:
+        """Controls that recovered."""
+        return sum(control.false_stop for control in self.measured)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the false-stop rate; (0, 1) when nothing was measured."""
+        return wilson(self.false_stops, len(self.measured))
+
+
+def controls(sweep: Sweep) -> Controls:
+    """Every condemned trial that trained on to the end of its budget, whether as a control or because nothing
+    stopped it (`--scheduler none`)."""
+    condemned = [trial for trial in sweep.trials if trial.condemned_at is not None or _stopped_sick(trial)]
+    measured = [
+        Control(trial, trial.condemned_at, trial.healthy)
+        for trial in condemned
+        if trial.record.status == Status.FINISHED and trial.condemned_at < trial.epochs
+    ]
+    return Controls(len(condemned), measured)
+
+
+def _stopped_sick(trial: Trial) -> bool:
+    return trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG
+
+
+def wilson(successes: int, trials: int, z: float = NORMAL_95) -> tuple[float, float]:
+    """The Wilson score interval of a proportion (E. B. Wilson 1927); (0, 1) without trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    share = successes / trials
+    centre = share + z**2 / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+# ---- forecast
+
+
+@dataclass(frozen=True)
+class ForecastRow:
+    """What was forecast for a trial before its first step, and what it became. None: not forecast, not known."""
+
+    trial: Trial
+    sigma2: float | None
+    forecast_au: float | None
+    forecast_kl: float | None
+    forecast_collapsed: bool | None
+    au: float | None
+    kl: float | None
+    collapsed: bool | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Trials by forecast and outcome, where both are known."""
+
+    hits: int  # collapse forecast, collapsed
+    misses: int  # not forecast, collapsed
+    false_alarms: int  # forecast, did not collapse
+    clear: int  # not forecast, did not collapse
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.hits + self.misses + self.false_alarms + self.clear
+
+
+def forecast_outcome(sweep: Sweep) -> list[ForecastRow]:
+    """One row for every trial that has a forecast, by number."""
+    return [_forecast_row(trial) for trial in sweep.trials if trial.record.forecast]
+
+
+def confusion(rows: Iterable[ForecastRow]) -> Confusion:
+    """Collapse as forecast against collapse as it happened."""
+    pairs = [
+        (row.forecast_collapsed, row.collapsed)
+        for row in rows
+        if row.collapsed is not None and row.forecast_collapsed is not None
+    ]
+    return Confusion(*(pairs.count(pair) for pair in ((True, True), (False, True), (True, False), (False, False))))
+
+
+def au_correlation(rows: Iterable[ForecastRow]) -> float | None:
+    """Pearson's correlation of forecast and measured AU over the trials whose outcome is known; None if undefined."""
+    pairs = [
+        (row.forecast_au, row.au)
+        for row in rows
+        if row.collapsed is not None and _finite(row.forecast_au) and _finite(row.au)
+    ]
+    columns = np.array(pairs, dtype=float).reshape(-1, 2)
+    if len(columns) < 3 or (columns.std(axis=0) == 0).any():
+        return None
+    return float(np.corrcoef(columns.T)[0, 1])
+
+
+def _forecast_row(trial: Trial) -> ForecastRow:
+    forecast = trial.record.forecast
+    return ForecastRow(
+        trial,
+        *(forecast.get(key) for key in ("sigma2", "au", "kl", "collapsed")),
+        au=trial.metrics.get("health/au"),
+        kl=trial.metrics.get("health/kl_raw"),
+        collapsed=_collapsed(trial),
+    )
+
+
+def _collapsed(trial: Trial) -> bool | None:
+    if trial.outcome == Outcome.COLLAPSED:
+        return True
+    if trial.record.status != Status.FINISHED:
+        return None
+    return {Verdict.HEALTHY: False, Verdict.DIVERGED: False, **dict.fromkeys(_COLLAPSE, True)}.get(trial.verdict)
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

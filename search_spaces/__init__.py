@@ -1,0 +1,35 @@
+"""What may vary: one file a model, each with one `SPACE`. No torch, no ray: readable as documentation."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+
+from search_spaces.space import Parameter, SearchSpace
+
+__all__ = ["Parameter", "SearchSpace", "UnknownModel", "load", "names"]
+
+_INFRASTRUCTURE = {"space"}
+
+
+class UnknownModel(ValueError):
+    """No model of that name; the message lists the known ones."""
+
+
+def names() -> list[str]:
+    """The known models, one per file of this package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _INFRASTRUCTURE)
+
+
+def load(model: str) -> SearchSpace:
+    """The search space of `model`.
+
+    Raises:
+        UnknownModel: `model` is not among `names()`.
+    """
+    if model not in names():
+        close = get_close_matches(model, names(), n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UnknownModel(f"unknown model '{model}'; known models: {', '.join(names())}.{hint}")
+    return importlib.import_module(f"search_spaces.{model}").SPACE

@@ -1,0 +1,255 @@
+"""Search spaces as typed data: one definition serves Optuna, the plan, the docs and the validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+Value = float | int | bool | str | None
+Kind = Literal["float", "log", "int", "choice", "fixed"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter: its documented values, the range to search, and where they come from.
+
+    `kind` says how it is searched: `float`, `log` (log-uniform) and `int` over [low, high], `choice` over
+    `choices`, `fixed` not at all. Values outside the range are legal when set by hand as long as they lie in
+    [minimum, maximum], or, for names, among `choices` and `unsearched`.
+
+    Raises:
+        ValueError: the definition contradicts itself (empty range, a log range that touches zero, …).
+    """
+
+    name: str
+    kind: Kind
+    default: Value  # the documented fix
+    baseline: Value  # the documented "before"
+    doc: str
+    source: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Value, ...] = ()
+    unsearched: tuple[Value, ...] = ()
+    minimum: float = 0.0
+    maximum: float = math.inf
+    when: tuple[str, Value] | None = None  # searched only while that other parameter has that value
+
+    def __post_init__(self) -> None:
+        if self.kind in ("float", "log", "int"):
+            if self.low is None or self.high is None or not self.low < self.high:
+                raise ValueError(f"{self.name}: the range {self.low}..{self.high} is empty; expected low < high")
+            if self.kind == "log" and self.low <= 0:
+                raise ValueError(f"{self.name}: a log range must start above 0, found {self.low:g}")
+            if not (self.minimum <= self.low and self.high <= self.maximum):
+                legal = f"{self.minimum:g}..{self.maximum:g}"
+                raise ValueError(f"{self.name}: {self.low:g}..{self.high:g} leaves the legal {legal}")
+        elif self.kind == "choice" and len(self.choices) < 2:
+            raise ValueError(f"{self.name}: a choice needs at least two values, found {list(self.choices)}")
+
+    @property
+    def searched(self) -> bool:
+        """False for a value that is the same in every trial."""
+        return self.kind != "fixed"
+
+    @property
+    def range_text(self) -> str:
+        """The range as the docs and the plan print it."""
+        if self.kind == "fixed":
+            return show(self.default)
+        if self.kind == "choice":
+            return "{" + ", ".join(show(value) for value in self.choices) + "}"
+        return f"[{self.low:g}, {self.high:g}]" + (" log" if self.kind == "log" else "")
+
+    def contains(self, value: Value) -> bool:
+        """True if the search could draw `value`."""
+        if self.kind == "fixed":
+            return value == self.default
+        if self.kind == "choice":
+            return any(value == choice and type(value) is type(choice) for choice in self.choices)
+        return _is_number(value) and self.low <= value <= self.high
+
+    def problem(self, value: Value) -> str | None:
+        """Why `value` is not legal, None if it is."""
+        named = [other for other in self._known_values() if not _is_number(other)]
+        if any(value is other or (isinstance(value, str) and value == other) for other in named):
+            return None
+        if not self._numeric:
+            return f"{self.name}={show(value)}: expected one of {', '.join(map(show, self._known_values()))}"
+        if not _is_number(value) or not math.isfinite(value):
+            extra = "".join(f" or {show(other)}" for other in named)
+            return f"{self.name}={show(value)}: expected a number{extra}"
+        if self._integral and value != int(value):
+            return f"{self.name}={show(value)}: expected a whole number"
+        if not self.minimum <= value <= self.maximum:
+            legal = (
+                f"at least {self.minimum:g}" if math.isinf(self.maximum) else f"{self.minimum:g} to {self.maximum:g}"
+            )
+            return f"{self.name}={show(value)}: expected {legal} {self.unit}".rstrip()
+        return None
+
+    def parse(self, text: str) -> Value:
+        """The value that `text` means for this parameter.
+
+        Raises:
+            ValueError: `text` is not a legal value; the message names parameter, value and what was expected.
+        """
+        value = _parse(text, self._known_values(), integral=self._integral)
+        if problem := self.problem(value):
+            raise ValueError(problem)
+        return value
+
+    def fixed_at(self, text: str) -> Parameter:
+        """This parameter with the value of `text` in every trial."""
+        value = self.parse(text)
+        return replace(self, kind="fixed", default=value, baseline=value, when=None)
+
+    def searched_over(self, text: str) -> Parameter:
+        """This parameter searched over `low..high` or over the values `a,b,c`.
+
+        Raises:
+            ValueError: the text is neither, or leaves what is legal.
+        """
+        low, dots, high = text.partition("..")
+        if not dots:
+            values = tuple(self.parse(part.strip()) for part in text.split(","))
+            return replace(self, kind="choice", choices=values, low=None, high=None)
+        if not self._numeric:
+            raise ValueError(f"{self.name}={text}: expected values separated by commas, as in {self.range_text}")
+        bounds = {"low": self.parse(low), "high": self.parse(high)}
+        if not all(_is_number(bound) for bound in bounds.values()):
+            raise ValueError(f"{self.name}={text}: expected two numbers, as in 0.1..0.5")
+        kind = self.kind if self.kind in ("float", "log", "int") else "int" if self._integral else "float"
+        return replace(self, kind=kind, choices=(), **bounds)
+
+    def draw(self, rng: np.random.Generator) -> Value:
+        """One random value of the range."""
+        if self.kind == "fixed":
+            return self.default
+        if self.kind == "choice":
+            return self.choices[int(rng.integers(len(self.choices)))]
+        if self.kind == "int":
+            return int(rng.integers(int(self.low), int(self.high) + 1))
+        if self.kind == "log":
+            return float(np.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+    def _known_values(self) -> list[Value]:
+        return list(dict.fromkeys([*self.choices, *self.unsearched, self.default, self.baseline]))
+
+    @property
+    def _numeric(self) -> bool:
+        return any(_is_number(value) for value in self._known_values())
+
+    @property
+    def _integral(self) -> bool:
+        numbers = [value for value in self._known_values() if _is_number(value)]
+        return bool(numbers) and all(isinstance(value, int) for value in numbers)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The hyperparameters of a model, its budgets and the metric its trials are ranked by."""
+
+    model: str
+    parameters: tuple[Parameter, ...]
+    metric: str = "val/elbo_gain"
+    mode: Literal["max", "min"] = "max"
+    epochs: int = 100  # per trial, on the user's data
+    trials: int = 50
+    demo_epochs: int = 12  # on the embedded data: minutes on a laptop
+    demo_trials: int = 12
+    notes: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Parameter:
+        return next(parameter for parameter in self.parameters if parameter.name == name)
+
+    @property
+    def searched(self) -> list[Parameter]:
+        """The parameters that vary."""
+        return [parameter for parameter in self.parameters if parameter.searched]
+
+    def documented(self) -> dict[str, Value]:
+        """The configuration with every documented fix."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
+    def baseline(self) -> dict[str, Value]:
+        """The documented configuration before the fixes."""
+        return {parameter.name: parameter.baseline for parameter in self.parameters}
+
+    def contains(self, config: Mapping[str, Value]) -> bool:
+        """True if the search could draw `config`."""
+        return all(parameter.contains(config[parameter.name]) for parameter in self.parameters)
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Value]:
+        """One random configuration; a parameter whose condition does not hold keeps its documented value."""
+        config = {parameter.name: parameter.draw(rng) for parameter in self.parameters}
+        for parameter in self.parameters:
+            if not applies(parameter, config):
+                config[parameter.name] = parameter.default
+        return config
+
+    def changed(self, fix: list[str], vary: list[str]) -> tuple[SearchSpace, list[str]]:
+        """This space with `name=value` fixed and `name=low..high` (or `name=a,b,c`) searched.
+
+        Returns:
+            The new space, and every problem found (the space is this one's where there was a problem).
+        """
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        problems: list[str] = []
+        for flag, texts, change in (
+            ("--set", fix, Parameter.fixed_at),
+            ("--space", vary, Parameter.searched_over),
+        ):
+            for text in texts:
+                name, equals, value = text.partition("=")
+                if not equals:
+                    problems.append(f"{flag} {text}: expected name=value")
+                elif name not in parameters:
+                    problems.append(
+                        f"{flag} {text}: {self.model} has no hyperparameter '{name}'; it has: "
+                        + ", ".join(parameters)
+                    )
+                else:
+                    try:
+                        parameters[name] = change(parameters[name], value)
+                    except ValueError as error:
+                        problems.append(f"{flag} {error}")
+        both = {text.partition("=")[0] for text in fix} & {text.partition("=")[0] for text in vary}
+        problems += [f"--set and --space both name {name}: fix it or search it, not both" for name in sorted(both)]
+        return replace(self, parameters=tuple(parameters.values())), problems
+
+
+def applies(parameter: Parameter, config: Mapping[str, Value]) -> bool:
+    """True if `parameter` is searched in a trial that has the values of `config` so far."""
+    return parameter.when is None or config.get(parameter.when[0]) == parameter.when[1]
+
+
+def show(value: Value) -> str:
+    """A value as the command line writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _parse(text: str, known: list[Value], integral: bool) -> Any:
+    spelled = {show(value): value for value in known}
+    spelled |= {"true": True, "false": False} if any(isinstance(value, bool) for value in known) else {}
+    if text.lower() in spelled:
+        return spelled[text.lower()]
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if integral and number.is_integer() else number

@@ -1,0 +1,266 @@
+"""What a sweep looks like in MLflow: from the folder's records to runs, tags, params and metrics. Pure.
+
+Statuses: a trial that trained for its whole budget is FINISHED; a stopped or interrupted one KILLED with the tags
+`stop.reason`, `stop.detail`, `stop.epoch` (and `resumable` if a resume continues it); one that threw FAILED with
+`error`. Timestamps come from the journal and the epoch log alone, so that a point sent twice is the same point.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from sweeps.journal import Status, SweepState, TrialRecord
+from trainables.health import Verdict
+
+TRANSIENT_TAGS = frozenset(
+    {
+        *("stop.reason", "stop.detail", "stop.epoch", "error", "resumable", "nonfinite", "sweep.detail"),
+        *("best.trial", "best.run_id", "best.model_uri"),
+    }
+)
+SWEEP_ENDED = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+DRIVER_LOST = "DRIVER_LOST"
+_RUN_STATUS = {
+    Status.PENDING: "RUNNING",
+    Status.RUNNING: "RUNNING",
+    Status.FINISHED: "FINISHED",
+    Status.STOPPED: "KILLED",
+    Status.INTERRUPTED: "KILLED",
+    Status.FAILED: "FAILED",
+}
+_NOT_METRICS = {"trial", "epoch", "seconds", "verdict", "verdict_detail", "control"}
+_LONGEST_VALUE = 5000  # characters; every MLflow server takes tags and params of that length
+
+
+class Point(NamedTuple):
+    """One metric value; timestamp in milliseconds since 1970."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What one trial's epoch log says in short."""
+
+    epochs: int = 0
+    verdict: str = ""
+    verdict_detail: str = ""
+    control: bool = False
+    nonfinite: str = ""  # "train/loss at epoch 7, …": the first epoch of each
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as it should be. `metrics` are current values; times in milliseconds since 1970."""
+
+    name: str
+    status: str
+    start_time: int
+    end_time: int | None
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: tuple[Point, ...] = ()
+
+
+def as_lost(state: SweepState) -> SweepState:
+    """The sweep as it stands without its driver: what the journal has running is interrupted."""
+    trials = dict(state.trials)
+    for index, record in trials.items():
+        if record.status == Status.RUNNING:
+            trials[index] = replace(record, status=Status.INTERRUPTED, reason=DRIVER_LOST)
+    if state.status in SWEEP_ENDED:
+        return replace(state, trials=trials)
+    return replace(state, trials=trials, status="interrupted", detail="the driver died")
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> LogSummary:
+    """Fold one trial's epochs."""
+    if not rows:
+        return LogSummary()
+    nonfinite: dict[str, int] = {}
+    for row in rows:
+        for name, value in _metrics(row):
+            if not math.isfinite(value):
+                nonfinite.setdefault(name, row["epoch"])
+    return LogSummary(
+        epochs=rows[-1]["epoch"],
+        verdict=rows[-1]["verdict"] or "",
+        verdict_detail=rows[-1]["verdict_detail"] or "",
+        control=any(row["control"] for row in rows),
+        nonfinite=", ".join(f"{name} at epoch {epoch}" for name, epoch in nonfinite.items()),
+    )
+
+
+def points(record: TrialRecord, rows: Sequence[Mapping[str, Any]], after: int) -> list[Point]:
+    """The finite metrics of the epochs > `after`; MLflow would keep a NaN as 0."""
+    start = _start(record)
+    return [
+        Point(name, value, start + round(1000 * (row["seconds"] or 0.0)), row["epoch"])
+        for row in rows
+        if row["epoch"] > after
+        for name, value in _metrics(row)
+        if math.isfinite(value)
+    ]
+
+
+def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -> RunView:
+    """The run of one trial; `sweep` is the content of sweep.json."""
+    tags = {
+        "sweep.id": sweep["id"],
+        "sweep.name": sweep["name"],
+        "sweep.trial": record.trial,
+        "origin": record.origin,
+        "control": record.control,
+        "epochs": log.epochs,
+        "verdict": log.verdict,
+        "verdict.detail": log.verdict_detail,
+        "nonfinite": log.nonfinite,
+    }
+    if "collapsed" in record.forecast:
+        tags["forecast.collapsed"] = record.forecast["collapsed"]
+    if record.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED):
+        tags |= {"stop.reason": record.reason, "stop.epoch": record.epoch or log.epochs}
+        tags["error" if record.status == Status.FAILED else "stop.detail"] = record.detail
+    if record.status == Status.INTERRUPTED:
+        tags["resumable"] = True
+    forecast = tuple(
+        Point(f"forecast/{name}", float(value), _start(record), 0)
+        for name, value in record.forecast.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    )
+    return RunView(
+        name=f"{sweep['model']}-{record.trial:05d}",
+        status=_RUN_STATUS[record.status],
+        start_time=_start(record),
+        end_time=_milliseconds(record.ended_at),
+        params=_texts(record.config),
+        tags=_tags(tags),
+        metrics=forecast,
+    )
+
+
+def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary]) -> RunView:
+    """The parent run; `sweep` is the content of sweep.json."""
+    config, data, code = sweep["config"], sweep["data"], sweep["code"]
+    best = best_trial(config, state, logs)
+    tags = {
+        "sweep.id": sweep["id"],
+        "sweep.name": sweep["name"],
+        "sweep.status": state.status,
+        "sweep.detail": state.detail,
+        "model": sweep["model"],
+        "seed": config["seed"],
+        "data.source": data["source"],
+        "data.fingerprint": data["fingerprint"],
+        "git.commit": code["commit"] or "",
+        "git.dirty": code["dirty"],
+        "mlflow.source.name": " ".join(sweep["command"]),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": code["commit"] or "",
+        "best.trial": best or "",
+    }
+    tags |= {f"package.{name}": version for name, version in sweep["packages"].items()}
+    start = _milliseconds(sweep["created"]) or 0
+    end = _milliseconds(max((trial.ended_at for trial in state.trials.values() if trial.ended_at), default=None))
+    progress = _progress(config, state, logs, best)
+    step = round(progress["sweep/epochs_run"])
+    return RunView(
+        name=sweep["name"],
+        status=SWEEP_ENDED.get(state.status, "RUNNING"),
+        start_time=start,
+        end_time=end,
+        params=_texts({name: value for name, value in config.items() if name not in ("space", "tracking_uri")})
+        | {f"space.{parameter['name']}": _range(parameter) for parameter in sweep["space"]},
+        tags=_tags(tags),
+        metrics=tuple(Point(name, value, end or start, step) for name, value in progress.items()),
+    )
+
+
+def best_trial(config: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary]) -> int | None:
+    """The trial that the sweep named best, or until then the best of the healthy ones that have finished."""
+    if state.best is not None:
+        return state.best
+    metric, sign = config["metric"][0], 1.0 if config["mode"][0] == "max" else -1.0
+    scores = {
+        record.trial: sign * record.metrics[metric]
+        for record in state.trials.values()
+        if record.status == Status.FINISHED and metric in record.metrics and not _condemned(logs, record)
+    }
+    return max(scores, key=scores.__getitem__, default=None)
+
+
+def _condemned(logs: Mapping[int, LogSummary], record: TrialRecord) -> bool:
+    verdict = logs.get(record.trial, LogSummary()).verdict
+    return bool(verdict) and Verdict(verdict).condemned
+
+
+def _progress(
+    config: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary], best: int | None
+) -> dict[str, float]:
+    """Counts, and the best score. `epochs_saved`: of their budget, not trained by the stopped trials."""
+    trials = state.trials.values()
+    statuses = Counter(record.status for record in trials)
+    reasons = Counter(record.reason for record in trials if record.status == Status.STOPPED)
+    saved = sum(config["epochs"] - record.epoch for record in trials if record.status == Status.STOPPED)
+    progress = {
+        "sweep/finished": statuses[Status.FINISHED],
+        "sweep/stopped": statuses[Status.STOPPED],
+        "sweep/failed": statuses[Status.FAILED],
+        "sweep/controls": sum(log.control for log in logs.values()),
+        "sweep/epochs_run": sum(log.epochs for log in logs.values()),
+        "sweep/epochs_saved": saved,
+    }
+    progress |= {f"sweep/stopped_{reason.lower()}": count for reason, count in reasons.items()}
+    metric = config["metric"][0]
+    if best is not None and metric in state.trials[best].metrics:
+        progress["sweep/best_score"] = state.trials[best].metrics[metric]
+    return {name: float(value) for name, value in progress.items()}
+
+
+def _metrics(row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return [
+        (name, value)
+        for name, value in row.items()
+        if value is not None and name not in _NOT_METRICS and not name.startswith("config/")
+    ]
+
+
+def _start(record: TrialRecord) -> int:
+    return _milliseconds(record.started_at or record.suggested_at) or 0
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(1000 * seconds)
+
+
+def _range(parameter: Mapping[str, Any]) -> str:
+    bounds = parameter.get("choices") or [parameter.get("low"), parameter.get("high")]
+    default, baseline = parameter.get("default"), parameter.get("baseline")
+    return f"{parameter['kind']} {json.dumps(bounds)}, documented {default}, before {baseline}"
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: _short(json.dumps(value) if isinstance(value, dict | list) else str(value))
+        for name, value in values.items()
+    }
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in tags.items()}
+    return {name: _short(text) for name, text in texts.items() if text}
+
+
+def _short(text: str) -> str:
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    half = _LONGEST_VALUE // 2 - 2
+    return f"{text[:half]}\n…\n{text[-half:]}"

@@ -1,0 +1,130 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from analysis.sweep import Outcome, SweepError, counts, find, load
+from trainables.health import Verdict
+
+
+def test_last_epoch_verdict_and_first_condemnation(writer):
+    writer.trial([0.1, 0.2, 0.3], verdicts={2: "COLLAPSED", 3: "HEALTHY"}, control=True, au=4.0)
+    (trial,) = writer.load().trials
+    assert (trial.epochs, trial.verdict, trial.condemned_at) == (3, Verdict.HEALTHY, 2)
+    assert trial.metrics == {"val/elbo_gain": 0.3, "health/au": 4.0}
+    assert trial.outcome == Outcome.CONTROL
+    assert trial.healthy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcome", "healthy"),
+    [
+        ({}, Outcome.FINISHED, True),
+        ({"control": True}, Outcome.FINISHED, True),
+        ({"verdicts": {2: "GRACE"}}, Outcome.FINISHED, False),
+        ({"verdicts": {2: "COLLAPSED"}}, Outcome.COLLAPSED, False),
+        ({"verdicts": {2: "COLLAPSED"}, "control": True}, Outcome.CONTROL, False),
+        ({"status": "STOPPED", "reason": "RUNG"}, Outcome.RUNG, False),
+        ({"status": "STOPPED", "reason": "COLLAPSED"}, Outcome.COLLAPSED, False),
+        ({"status": "STOPPED", "reason": "CODEBOOK_COLLAPSED"}, Outcome.COLLAPSED, False),
+        ({"status": "STOPPED", "reason": "NUMERIC"}, Outcome.NUMERIC, False),
+        ({"status": "STOPPED", "reason": "DIVERGED"}, Outcome.DIVERGED, False),
+        ({"status": "FAILED", "reason": "ERROR"}, Outcome.FAILED, False),
+        ({"status": "INTERRUPTED", "reason": "SIGNAL"}, Outcome.INTERRUPTED, False),
+        ({"status": "RUNNING"}, Outcome.RUNNING, False),
+    ],
+)
+def test_outcomes(writer, arguments, outcome, healthy):
+    writer.trial([0.1, 0.2], **arguments)
+    (trial,) = writer.load().trials
+    assert (trial.outcome, trial.healthy) == (outcome, healthy)
+
+
+def test_an_unknown_stop_reason_is_named(writer):
+    writer.trial([0.1], status="STOPPED", reason="BORED")
+    with pytest.raises(SweepError, match="trial 1: unknown stop reason 'BORED'; known: RUNG, COLLAPSED"):
+        writer.load()
+
+
+def test_what_runs_when_the_sweep_has_ended_was_interrupted(writer):
+    writer.trial([0.1], status="RUNNING")
+    writer.suggest()
+    assert counts(writer.load().trials) == {Outcome.RUNNING: 1, Outcome.PENDING: 1}
+    writer.finish("interrupted")
+    assert counts(writer.load().trials) == {Outcome.INTERRUPTED: 2}
+
+
+def test_a_trial_without_epochs(writer):
+    trial = writer.suggest()
+    writer.start(trial)
+    writer.end(trial, "FAILED", "WORKER_LOST", "the worker was lost 3 times", epoch=0)
+    (loaded,) = writer.load().trials
+    assert (loaded.epochs, loaded.metrics, loaded.verdict) == (0, {}, None)
+    assert math.isnan(loaded.metric("val/elbo_gain"))
+
+
+def test_a_sweep_without_trials(writer):
+    sweep = writer.load()
+    assert sweep.trials == []
+    assert sweep.curve("val/elbo_gain") == {}
+    assert not sweep.ended
+
+
+def test_curves_are_split_by_trial_and_may_lack_columns(writer):
+    writer.trial([0.1, 0.2])
+    writer.trial([0.5], metric="val/other")
+    writer.trial([math.nan, 0.4])
+    curves = writer.load().curve("val/elbo_gain")
+    assert sorted(curves) == [1, 3]
+    np.testing.assert_array_equal(curves[1], [[1, 0.1], [2, 0.2]])
+    np.testing.assert_array_equal(curves[3], [[1, math.nan], [2, 0.4]])
+
+
+def test_thresholds_of_the_record_are_used(writer):
+    writer.record["health"]["kl_floor"] = 0.2
+    writer.save_record()
+    assert writer.load().health.kl_floor == 0.2
+
+
+def test_missing_keys_of_the_record_are_all_named(writer):
+    del writer.record["model"], writer.record["config"]["mode"]
+    writer.save_record()
+    with pytest.raises(SweepError, match=r"sweep\.json: model, config\.mode missing"):
+        writer.load()
+
+
+def test_a_broken_record_names_the_file(writer):
+    (writer.path / "sweep.json").write_text("{")
+    with pytest.raises(SweepError, match=r"sweep\.json: Expecting property name"):
+        writer.load()
+
+
+def test_a_folder_that_is_no_sweep(tmp_path):
+    with pytest.raises(SweepError, match="expected the folder of a sweep"):
+        load(tmp_path)
+
+
+def test_a_broken_epoch_log_names_the_folder(writer):
+    writer.trial([0.1])
+    (writer.path / "epochs" / "trial-00001.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(SweepError, match="epochs"):
+        writer.load()
+
+
+def test_find_by_name_and_by_path(writer, tmp_path):
+    assert find("demo", tmp_path) == writer.path
+    assert find(str(writer.path), tmp_path / "elsewhere") == writer.path
+
+
+def test_find_lists_what_is_there(make_writer, tmp_path):
+    with pytest.raises(SweepError, match=f"^no sweep 'a' in {tmp_path}; there is no sweep there$"):
+        find("a", tmp_path)
+    make_writer(name="two")
+    make_writer(name="one")
+    with pytest.raises(SweepError, match=f"^no sweep 'a' in {tmp_path}; sweeps there: one, two$"):
+        find("a", tmp_path)
+
+
+def test_the_record_is_kept_whole(writer):
+    assert writer.load().record == json.loads((writer.path / "sweep.json").read_text())

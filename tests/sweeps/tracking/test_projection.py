@@ -1,0 +1,143 @@
+import math
+
+import pytest
+
+from sweeps.journal import Status, SweepState, TrialRecord
+from sweeps.tracking import projection
+from sweeps.tracking.projection import LogSummary
+
+SWEEP = {
+    "name": "demo",
+    "id": "5eeb",
+    "model": "imc_vae",
+    "created": 1000.0,
+    "config": {"epochs": 10, "seed": 7, "metric": ["val/elbo_gain"], "mode": ["max"], "set": {"latent_dim": 16}},
+    "space": [],
+    "data": {"source": "embedded", "fingerprint": "f00d"},
+    "code": {"commit": None, "dirty": False},
+    "packages": {"torch": "2.13.0"},
+    "command": ["sweeps/run.py", "imc_vae"],
+}
+
+
+def trial(index=1, status=Status.FINISHED, score=0.5, **fields):
+    times = {"suggested_at": 10.0, "started_at": 20.0, "ended_at": 30.0}
+    metrics = {"val/elbo_gain": score}
+    return TrialRecord(index, {"learning_rate": 1e-3}, "search", status=status, metrics=metrics, **times | fields)
+
+
+def row(epoch, **values):
+    fixed = {"trial": 1, "epoch": epoch, "seconds": 2.0 * epoch, "verdict": "HEALTHY", "verdict_detail": ""}
+    return fixed | {"control": False, "config/learning_rate": 1e-3} | values
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected", "tags"),
+    [
+        (Status.RUNNING, "", "RUNNING", {}),
+        (Status.FINISHED, "", "FINISHED", {}),
+        (Status.STOPPED, "RUNG", "KILLED", {"stop.reason": "RUNG", "stop.epoch": "4", "stop.detail": "why"}),
+        (Status.FAILED, "ERROR", "FAILED", {"stop.reason": "ERROR", "stop.epoch": "4", "error": "why"}),
+        (
+            Status.INTERRUPTED,
+            "SIGNAL",
+            "KILLED",
+            {"stop.reason": "SIGNAL", "stop.epoch": "4", "stop.detail": "why", "resumable": "true"},
+        ),
+    ],
+)
+def test_only_finished_trials_end_finished(status, reason, expected, tags):
+    view = projection.trial_view(SWEEP, trial(status=status, reason=reason, detail="why", epoch=4), LogSummary(4))
+
+    assert view.status == expected
+    assert {name: value for name, value in view.tags.items() if name in projection.TRANSIENT_TAGS} == tags
+
+
+def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
+    rows = [row(1, **{"val/r2": 0.1}), row(2, **{"val/r2": 0.2})]
+
+    assert projection.points(trial(), rows, after=1) == [("val/r2", 0.2, 24_000, 2)]
+
+
+def test_values_that_are_not_finite_become_a_tag():
+    rows = [row(1, a=1.0, b=None), row(2, a=math.nan, b=math.inf), row(3, a=math.nan, b=2.0)]
+
+    assert [(point.key, point.step) for point in projection.points(trial(), rows, after=0)] == [("a", 1), ("b", 3)]
+    assert projection.summarise(rows).nonfinite == "a at epoch 2, b at epoch 2"
+
+
+def test_a_long_error_keeps_its_beginning_and_its_end():
+    record = trial(status=Status.FAILED, reason="ERROR", detail="Traceback" + "x" * 20_000 + "ValueError: boom")
+
+    error = projection.trial_view(SWEEP, record, LogSummary()).tags["error"]
+
+    assert error.startswith("Traceback")
+    assert error.endswith("ValueError: boom")
+    assert len(error) <= 5000
+
+
+def test_forecast_numbers_are_metrics_so_that_they_sort_as_numbers():
+    record = trial(forecast={"sigma2": 0.25, "au": 3, "kl": math.nan, "collapsed": True})
+
+    view = projection.trial_view(SWEEP, record, LogSummary())
+
+    assert {point.key: point.value for point in view.metrics} == {"forecast/sigma2": 0.25, "forecast/au": 3.0}
+    assert view.tags["forecast.collapsed"] == "true"
+
+
+def test_a_condemned_control_is_not_the_best_trial():
+    state = SweepState({1: trial(1, score=0.9), 2: trial(2, score=0.4), 3: trial(3, Status.STOPPED, score=0.8)})
+    logs = {1: LogSummary(10, "COLLAPSED", control=True), 2: LogSummary(10, "HEALTHY"), 3: LogSummary(5)}
+
+    assert projection.best_trial(SWEEP["config"], state, logs) == 2
+    state.best = 1
+    assert projection.best_trial(SWEEP["config"], state, logs) == 1
+
+
+def test_the_best_of_a_metric_to_minimise_is_the_smallest():
+    state = SweepState({1: trial(1, score=0.9), 2: trial(2, score=0.4)})
+
+    assert projection.best_trial(SWEEP["config"] | {"mode": ["min"]}, state, {}) == 2
+
+
+def test_the_parent_counts_what_became_of_the_trials():
+    collapsed = trial(2, Status.STOPPED, reason="COLLAPSED", epoch=4)
+    state = SweepState({1: trial(1, epoch=10), 2: collapsed, 3: trial(3, Status.FAILED, epoch=1)}, "started")
+    logs = {1: LogSummary(10, "COLLAPSED", control=True), 2: LogSummary(4), 3: LogSummary(1)}
+
+    view = projection.sweep_view(SWEEP, state, logs)
+
+    assert view.status == "RUNNING"
+    assert {point.key: point.value for point in view.metrics} == {
+        "sweep/finished": 1,
+        "sweep/stopped": 1,
+        "sweep/stopped_collapsed": 1,
+        "sweep/failed": 1,
+        "sweep/controls": 1,
+        "sweep/epochs_run": 15,
+        "sweep/epochs_saved": 6,
+    }
+    assert {point.step for point in view.metrics} == {15}
+    assert view.params["set"] == '{"latent_dim": 16}'
+
+
+def test_without_its_driver_nothing_runs():
+    state = SweepState({1: trial(1), 2: trial(2, Status.RUNNING)}, "started")
+
+    lost = projection.as_lost(state)
+
+    assert (lost.status, lost.trials[1].status, lost.trials[2].status) == ("interrupted", "FINISHED", "INTERRUPTED")
+    assert lost.trials[2].reason == "DRIVER_LOST"
+    assert state.trials[2].status == "RUNNING"
+
+
+def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
+    state = SweepState({1: trial(1, Status.RUNNING)}, "interrupted", "the time budget is spent")
+
+    lost = projection.as_lost(state)
+
+    assert (lost.status, lost.detail, lost.trials[1].status) == (
+        "interrupted",
+        "the time budget is spent",
+        "INTERRUPTED",
+    )

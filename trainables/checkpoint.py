@@ -1,0 +1,48 @@
+"""Checkpoints: written whole or not at all, loaded without unpickling anything but tensors and plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables import models
+from trainables.files import replace_file
+
+FILE = "checkpoint.pt"
+
+
+def folder_of(sweep: Path, trial: int) -> Path:
+    """The folder of a trial's checkpoint and artifacts."""
+    return sweep / "trials" / f"{trial:05d}"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint in `folder` by `state` (tensors, numbers, strings, lists and dicts of them)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replace_file(folder / FILE) as file:
+        torch.save(state, file)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The checkpoint in `folder` on the CPU, None if there is none."""
+    path = folder / FILE
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def load_model(folder: Path) -> nn.Module:
+    """The trained model of a trial's folder, in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: the folder has no checkpoint.
+    """
+    state = load(folder)
+    if state is None:
+        raise FileNotFoundError(f"{folder} has no {FILE}: the trial has not completed an epoch yet")
+    shape = tuple(state["shape"])
+    blank = {name: torch.zeros(size).numpy() for name, size in state["statistics"].items()}
+    model = models.load(state["model_name"]).Model(state["config"], shape, blank)
+    model.load_state_dict(state["model"])
+    return model.eval()

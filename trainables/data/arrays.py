@@ -1,0 +1,104 @@
+"""Grids from NumPy files; nothing is unpickled."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.data.blocks import sample_blocks
+from trainables.data.errors import DataError
+from trainables.data.samples import Samples
+
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_SAMPLE_KEYS = ("x", "embeddings")
+_LABEL_KEYS = ("y", "label", "labels")
+
+
+def read_array(path: Path) -> Samples:
+    """A .npy file, (N, R, C, D), or (N, P, D) with P = R² positions in row-major order."""
+    content = _load(path)
+    if not isinstance(content, np.ndarray):
+        raise DataError(str(path), ["holds an archive of arrays, expected one array; name it .npz"])
+    if not _is_number(content):
+        raise DataError(str(path), [f"values of type {content.dtype}; expected real numbers"])
+    return Samples(to_float32(content, grid_shape(content.shape, str(path))), str(path))
+
+
+def read_archive(path: Path) -> Samples:
+    """An .npz file: samples under x or embeddings, or its only float array; labels under y, label or labels."""
+    content = _load(path)
+    if isinstance(content, np.ndarray):
+        raise DataError(str(path), ["holds a single array, expected an archive; name it .npy"])
+    with content as archive:
+        try:
+            arrays = {name: archive[name] for name in archive.files}
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
+    x = _samples_of(arrays, path)
+    shape = grid_shape(x.shape, str(path))
+    labels = next((arrays[key] for key in _LABEL_KEYS if key in arrays), None)
+    if labels is not None and labels.shape != (len(x),):
+        problem = f"labels of shape {labels.shape}; expected ({len(x)},), one a sample"
+        raise DataError(str(path), [problem])
+    return Samples(to_float32(x, shape), str(path), None if labels is None else [str(label) for label in labels])
+
+
+def grid_shape(shape: Sequence[int], source: str) -> tuple[int, ...]:
+    """(N, R, C, D) from that or from (N, P, D).
+
+    Raises:
+        DataError: it is neither, or P is not a perfect square.
+    """
+    if len(shape) == 4:
+        return tuple(shape)
+    expected = "expected (samples, rows, cols, channels), or (samples, positions, channels) of a square grid"
+    if len(shape) != 3:
+        raise DataError(source, [f"shape {tuple(shape)}; {expected}"])
+    count, positions, channels = shape
+    side = math.isqrt(positions)
+    if side * side != positions:
+        problem = f"shape {tuple(shape)}: {positions} positions are not a square grid; {expected}"
+        raise DataError(source, [problem])
+    return count, side, side, channels
+
+
+def to_float32(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """`values` reshaped and as float32; what lies beyond float32 becomes infinite. No copy if none is needed."""
+    values = values.reshape(shape)
+    if values.dtype == np.float32:
+        return values
+    x = np.empty(shape, np.float32)
+    with np.errstate(over="ignore"):
+        for block in sample_blocks(shape):
+            x[block] = values[block]
+    return x
+
+
+def _load(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _samples_of(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    keyed = [name for name in _SAMPLE_KEYS if name in arrays]
+    names = keyed or [name for name, array in arrays.items() if array.dtype.kind == "f"]
+    if len(names) == 1 and _is_number(arrays[names[0]]):
+        return arrays[names[0]]
+    found = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items()) or "nothing"
+    raise DataError(str(path), [f"holds {found}; expected one array of floats, or the samples under the key x"])
+
+
+def _is_number(array: np.ndarray) -> bool:
+    return array.dtype.kind in "fiu"
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(str(path), [f"cannot be read as a NumPy file ({error}); it may be cut short: write it again"])

@@ -1,0 +1,69 @@
+"""Columns of (nested) lists as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROWS_PER_BATCH = 1024
+LABELS = ("label", "labels")
+
+
+class Ragged(ValueError):
+    """The list at `index` is null (`found` None) or has another length than the first."""
+
+    def __init__(self, index: int, found: int | None, expected: int) -> None:
+        self.index, self.found, self.expected = index, found, expected
+        super().__init__(f"{'null' if found is None else f'{found} values'}; expected {expected} values")
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """True for the three list types."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def leaf(kind: pa.DataType) -> pa.DataType:
+    """The type of the values inside all levels of lists."""
+    return leaf(kind.value_type) if is_list(kind) else kind
+
+
+def batches(file: pq.ParquetFile, column: str) -> Iterator[tuple[slice, pa.Array]]:
+    """The rows of one column in pieces: where they are in the file, and the values."""
+    start = 0
+    for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=[column]):
+        yield slice(start, start + len(batch)), batch.column(0)
+        start += len(batch)
+
+
+def to_dense(array: pa.Array) -> np.ndarray:
+    """(rows, length, …) from lists of one length; null values become NaN.
+
+    Raises:
+        Ragged: naming the first row whose list differs from that of the first row.
+    """
+    if not is_list(array.type):
+        return array.to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(array)
+    known = lengths.drop_null()
+    expected = known[0].as_py() if len(known) else 0
+    differs = pc.fill_null(pc.not_equal(lengths, expected), True).to_numpy(zero_copy_only=False)
+    if differs.any():
+        index = int(differs.argmax())
+        raise Ragged(index, lengths[index].as_py(), expected)
+    try:
+        inner = to_dense(array.flatten())
+    except Ragged as error:
+        raise Ragged(error.index // max(1, expected), error.found, error.expected) from error
+    return inner.reshape(len(array), expected, *inner.shape[1:])
+
+
+def to_labels(file: pq.ParquetFile) -> list[str] | None:
+    """The column `label` or `labels` as text, nulls as ""; None if there is no such column."""
+    name = next((name for name in LABELS if name in file.schema_arrow.names), None)
+    if name is None:
+        return None
+    return ["" if value is None else str(value) for value in file.read(columns=[name])[name].to_pylist()]

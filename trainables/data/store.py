@@ -1,0 +1,168 @@
+"""A data set on disk: one Arrow IPC file, written once, memory-mapped by every trial.
+
+One record batch, a row per sample:
+
+    x       fixed_size_list<float>   a sample, row-major; shape in the metadata
+    label   string                   null if there are no labels
+    order   int64                    a fixed permutation; the first `train` entries are the training set
+
+The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainables.data.blocks import sample_blocks
+from trainables.data.errors import DataError
+from trainables.data.samples import Samples
+from trainables.files import replace_file
+
+FORMAT_VERSION = 1
+MINIMUM_SAMPLES = 10
+TRAIN_SHARE = 0.8
+SPLIT_SEED = 20_210_411  # never the trial's: all trials of all sweeps share one split
+_HEADER = b"data set"
+_STATISTIC = b"statistic/"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened data set. Pickles as its path, so that a worker maps the file instead of receiving a copy.
+
+    Args:
+        path: the file.
+        source: what the user gave.
+        fingerprint: sha256 (hex) of samples, labels and split.
+        shape: of a sample.
+        x: (N, *shape) float32, a read-only view of the mapping; `x[index]` copies a batch.
+        labels: one a sample; None if there are none.
+        train, val: int64 indices, both in random order, so that any beginning is a random subset.
+        statistics: those of the reader, by name.
+        notes: peculiarities that the user should know of.
+        embedded: True for the data set that a model brings along.
+    """
+
+    path: Path
+    source: str
+    fingerprint: str
+    shape: tuple[int, ...]
+    x: np.ndarray
+    labels: list[str] | None
+    train: np.ndarray
+    val: np.ndarray
+    statistics: dict[str, np.ndarray]
+    notes: tuple[str, ...]
+    embedded: bool
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return open_dataset, (self.path,)
+
+
+def split(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation indices of `count` samples, 80 : 20, always the same."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(count)
+    trained = round(TRAIN_SHARE * count)
+    return order[:trained], order[trained:]
+
+
+def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndarray]) -> None:
+    """Write `samples` to `path` atomically.
+
+    Raises:
+        DataError: there are fewer than `MINIMUM_SAMPLES` samples.
+    """
+    count, *shape = samples.x.shape
+    if count < MINIMUM_SAMPLES:
+        raise DataError(samples.source, [too_few(count)])
+    train, val = split(count)
+    order = np.concatenate([train, val])
+    header = {
+        "version": FORMAT_VERSION,
+        "source": samples.source,
+        "fingerprint": _fingerprint(samples, train, val),
+        "shape": shape,
+        "train": len(train),
+        "notes": list(samples.notes),
+        "embedded": samples.embedded,
+    }
+    metadata = {_HEADER: json.dumps(header).encode()}
+    metadata |= {_STATISTIC + name.encode(): _to_npy(value) for name, value in statistics.items()}
+    values = pa.array(np.ascontiguousarray(samples.x, dtype=np.float32).reshape(-1))
+    columns = {
+        "x": pa.FixedSizeListArray.from_arrays(values, math.prod(shape)),
+        "label": pa.array(samples.labels or [None] * count, pa.string()),
+        "order": pa.array(order),
+    }
+    batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
+    with replace_file(path) as file, pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Map the data set at `path`; no sample is read.
+
+    Raises:
+        DataError: the file is absent, damaged, or of another version.
+    """
+    try:
+        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        metadata = batch.schema.metadata or {}
+        header = json.loads(metadata[_HEADER])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise DataError(str(path), [f"not a complete data set file ({error}); delete it, it is made again"]) from error
+    if header["version"] != FORMAT_VERSION:
+        found = f"format version {header['version']}, expected {FORMAT_VERSION}"
+        raise DataError(str(path), [f"{found}; delete it, it is made again"])
+    order = batch["order"].to_numpy()
+    labels = batch["label"]
+    return Dataset(
+        path=Path(path),
+        source=header["source"],
+        fingerprint=header["fingerprint"],
+        shape=tuple(header["shape"]),
+        x=batch["x"].values.to_numpy(zero_copy_only=True).reshape(len(order), *header["shape"]),
+        labels=None if labels.null_count else labels.to_pylist(),
+        train=order[: header["train"]],
+        val=order[header["train"] :],
+        statistics={
+            name.removeprefix(_STATISTIC).decode(): np.load(io.BytesIO(value), allow_pickle=False)
+            for name, value in metadata.items()
+            if name.startswith(_STATISTIC)
+        },
+        notes=tuple(header["notes"]),
+        embedded=header["embedded"],
+    )
+
+
+def too_few(count: int) -> str:
+    """The problem of a source with `count` samples."""
+    return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
+
+
+def _fingerprint(samples: Samples, train: np.ndarray, val: np.ndarray) -> str:
+    digest = hashlib.sha256(json.dumps([samples.x.shape, samples.labels]).encode())
+    for index in (train, val):
+        digest.update(np.ascontiguousarray(index, dtype="<i8").data)
+    for block in sample_blocks(samples.x.shape):
+        digest.update(np.ascontiguousarray(samples.x[block], dtype="<f4").data)
+    return digest.hexdigest()
+
+
+def _to_npy(value: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, value, allow_pickle=False)
+    return buffer.getvalue()

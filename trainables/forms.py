@@ -1,0 +1,27 @@
+"""The reconstruction loss of a model as a quadratic form, from which its collapse is forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class QuadraticForm:
+    """loss ≈ Σ_t weight_t · ‖A_t (x̂ − x)‖² + kl_weight · KL, per sample.
+
+    `features` holds (weight_t, A_t x) of N samples, (N, F_t) each. `unit_weight` is the weight of one squared
+    error of the plain MSE term: the σ² that is printed refers to it. `free_bits` in nats per dimension.
+    """
+
+    features: tuple[tuple[float, np.ndarray], ...]
+    unit_weight: float
+    kl_weight: float
+    free_bits: float
+    latent_dim: int
+
+    @property
+    def effective_variance(self) -> float:
+        """σ² of the Gaussian decoder this loss stands for: kl_weight / (2 · unit_weight)."""
+        return self.kl_weight / (2.0 * self.unit_weight)

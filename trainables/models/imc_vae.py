@@ -1,0 +1,278 @@
+"""imc_vae: a permutation-invariant VAE on grids of patch embeddings.
+
+After Winter, Noé and Clevert, "Permutation-Invariant Variational Autoencoder for Graph-Level Representation
+Learning" (NeurIPS 2021): a set encoder with a read-out token gives one latent per graph, a decoder with
+position embeddings gives the nodes in their canonical order, and a permuter aligns the shuffled input with it.
+Different here, because the canonical order (the grid) is known: the decoder is compared with the grid itself,
+and the permuter's doubly stochastic matrix (Sinkhorn normalisation, Mena et al. 2018, of node-position
+affinities) is trained against the true order instead of by an entropy penalty.
+
+Shapes: B samples, R × C grid, P = R·C nodes, D channels, H hidden, K latent dimensions, M = ⌈K / H⌉ tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.data.grids import GridReader as READER
+from trainables.data.normalise import to_fixed_space
+from trainables.forms import QuadraticForm
+from trainables.kl import free_bits, kl_per_dim, sample
+from trainables.schedules import linear_warmup
+
+__all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
+
+SINKHORN_ITERATIONS = 8
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One pass over a batch; grids are in row-major order, nodes in the shuffled order of the input."""
+
+    mu: Tensor  # (B, K)
+    logvar: Tensor  # (B, K)
+    z: Tensor  # (B, K)
+    prediction: Tensor  # (B, R, C, D), in the space the trial trains in
+    target: Tensor  # (B, R, C, D), there too
+    log_permutation: Tensor  # (B, P, P): log probability that node i belongs at grid position j
+    position: Tensor  # (B, P): the grid position of node i
+
+
+def attention_blocks(width: int, heads: int, layers: int) -> nn.TransformerEncoder:
+    """Pre-norm self-attention blocks without dropout, (B, T, H) → (B, T, H); equivariant to the order of T."""
+    block = nn.TransformerEncoderLayer(
+        width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(block, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+
+
+class Normalisation(nn.Module):
+    """Maps raw embeddings into the space a trial trains in, and its predictions into the fixed space.
+
+    `channel_wise`: per sample and channel over the grid, the fixed space itself. `learned`: batch norm over all
+    nodes; its learned scale and shift act on the input alone, for on the target they could shrink the loss to
+    nothing. `none`: raw.
+    """
+
+    def __init__(self, kind: str, channels: int, std_floor: float) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("std_floor", torch.tensor(float(std_floor)))
+        if kind == "learned":
+            self.batch_norm = nn.BatchNorm1d(channels, affine=False)
+            self.scale = nn.Parameter(torch.ones(channels))
+            self.shift = nn.Parameter(torch.zeros(channels))
+
+    def target(self, x_BRCD: Tensor) -> Tensor:
+        """`x` in the training space, (B, R, C, D)."""
+        if self.kind == "channel_wise":
+            return self.fixed(x_BRCD, x_BRCD)
+        if self.kind == "learned":
+            return self.batch_norm(x_BRCD.flatten(0, 2)).view_as(x_BRCD)
+        return x_BRCD
+
+    def network_input(self, target_BRCD: Tensor) -> Tensor:
+        """What the encoder sees of a target."""
+        return target_BRCD * self.scale + self.shift if self.kind == "learned" else target_BRCD
+
+    def to_fixed(self, prediction_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
+        """A prediction of the training space in the fixed space of its target `x`."""
+        if self.kind == "channel_wise":
+            return prediction_BRCD
+        if self.kind == "learned":
+            std = (self.batch_norm.running_var + self.batch_norm.eps).sqrt()
+            prediction_BRCD = prediction_BRCD * std + self.batch_norm.running_mean
+        return self.fixed(prediction_BRCD, x_BRCD)
+
+    def fixed(self, values_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
+        """`values` normalised by the mean and standard deviation of `x` over its grid, per sample and channel."""
+        mean = x_BRCD.mean(dim=(1, 2), keepdim=True)
+        std = x_BRCD.std(dim=(1, 2), correction=0, keepdim=True)
+        return (values_BRCD - mean) / std.clamp(min=self.std_floor)
+
+
+class Permuter(nn.Module):
+    """The soft permutation between shuffled nodes and grid positions."""
+
+    def __init__(self, width: int, positions: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.positions = nn.Parameter(torch.randn(positions, width) / math.sqrt(width))
+
+    def forward(self, nodes_BPH: Tensor) -> Tensor:
+        """Log of a doubly stochastic matrix (B, P, P), rows: nodes, columns: grid positions."""
+        scores_BPP = (self.query(nodes_BPH) @ self.positions.T).float()
+        for _ in range(SINKHORN_ITERATIONS):
+            scores_BPP = scores_BPP.log_softmax(dim=1).log_softmax(dim=2)
+        return scores_BPP
+
+
+class Model(nn.Module):
+    """The VAE. `statistics` are those of `trainables.data.normalise.grid_statistics`."""
+
+    posterior = "gaussian"
+
+    def __init__(
+        self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
+    ) -> None:
+        super().__init__()
+        rows, columns, channels = shape
+        width, latent = config["hidden_dim"], config["latent_dim"]
+        self.shape, self.latent_dim, self.free_bits = shape, latent, config["kld_free_bits"]
+        self.normalisation = Normalisation(config["normalize"], channels, statistics["std_floor"])
+        self.register_buffer("fixed_mean", torch.tensor(statistics["fixed_mean"], dtype=torch.float32))
+        self.embed = nn.Linear(channels, width)
+        self.graph_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
+        self.encoder = attention_blocks(width, config["heads"], config["layers"])
+        self.head = nn.Linear(width, 2 * latent)
+        self.permuter = Permuter(width, rows * columns)
+        self.tokens = nn.Linear(latent, math.ceil(latent / width) * width)
+        self.positions = nn.Parameter(torch.randn(rows * columns, width) / math.sqrt(width))
+        self.decoder = attention_blocks(width, config["heads"], config["layers"])
+        self.output = nn.Linear(width, channels)
+
+    def forward(self, x_BRCD: Tensor, generator: torch.Generator | None = None) -> Outputs:
+        """Shuffle the nodes, encode, sample, decode. `generator` (on the device of `x`) draws order and noise."""
+        target = self.normalisation.target(x_BRCD)
+        nodes_BPD = self.normalisation.network_input(target).flatten(1, 2)
+        noise = torch.rand(nodes_BPD.shape[:2], generator=generator, device=x_BRCD.device)
+        position = noise.argsort(dim=1)
+        shuffled = nodes_BPD.gather(1, position[:, :, None].expand_as(nodes_BPD))
+        mu, logvar, nodes_BPH = self._encode_nodes(shuffled)
+        z = sample(mu, logvar, generator)
+        return Outputs(mu, logvar, z, self.decode(z), target, self.permuter(nodes_BPH), position)
+
+    def encode(self, x_BRCD: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar, each (B, K); the order of the nodes does not matter."""
+        target = self.normalisation.target(x_BRCD)
+        mu, logvar, _ = self._encode_nodes(self.normalisation.network_input(target).flatten(1, 2))
+        return mu, logvar
+
+    def decode(self, z_BK: Tensor) -> Tensor:
+        """The grid, (B, R, C, D), in the training space."""
+        batch, width = z_BK.shape[0], self.positions.shape[1]
+        tokens_BMH = self.tokens(z_BK).view(batch, -1, width)
+        grid_BPH = self.positions.expand(batch, -1, -1)
+        hidden = self.decoder(torch.cat([tokens_BMH, grid_BPH], dim=1))[:, tokens_BMH.shape[1] :]
+        return self.output(hidden).float().view(batch, *self.shape)
+
+    def loss_terms(self, x_BRCD: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Every term, unweighted; see `terms`."""
+        return self.terms(self.forward(x_BRCD, generator))
+
+    def terms(self, outputs: Outputs) -> dict[str, Tensor]:
+        """The unweighted terms of the loss, scalars.
+
+        node: mean squared error. cosine: 1 − cosine similarity of a node's embedding. gradient: mean squared
+        error of the differences between neighbours on the grid. permutation: negative log probability of the
+        true order. kl: nats per sample, with free bits per sample and dimension.
+        """
+        error = outputs.prediction - outputs.target
+        along_rows, along_columns = error.diff(dim=1).square(), error.diff(dim=2).square()
+        differences = along_rows.numel() + along_columns.numel()
+        true_order = outputs.log_permutation.gather(2, outputs.position[:, :, None])
+        return {
+            "node": error.square().mean(),
+            "cosine": 1.0 - F.cosine_similarity(outputs.prediction, outputs.target, dim=-1).mean(),
+            "gradient": (along_rows.sum() + along_columns.sum()) / differences,
+            "permutation": -true_order.mean(),
+            "kl": free_bits(kl_per_dim(outputs.mu, outputs.logvar), self.free_bits),
+        }
+
+    def to_fixed(self, prediction_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
+        """A prediction in the fixed space: channels normalised by the target's own statistics over the grid."""
+        return self.normalisation.to_fixed(prediction_BRCD, x_BRCD)
+
+    def fixed_target(self, x_BRCD: Tensor) -> Tensor:
+        """The target in the fixed space."""
+        return self.normalisation.fixed(x_BRCD, x_BRCD)
+
+    def measures(self, outputs: Outputs, prediction_BRCD: Tensor, target_BRCD: Tensor) -> dict[str, Tensor]:
+        """Means over the batch of the domain measures; prediction and target in the fixed space.
+
+        cosine_similarity: of a node's embedding. permutation_accuracy: share of nodes whose most probable grid
+        position is the true one (chance: 1 / P).
+        """
+        from torchmetrics.functional.regression import cosine_similarity
+
+        channels = target_BRCD.shape[-1]
+        hit = outputs.log_permutation.argmax(dim=2) == outputs.position
+        return {
+            "val/cosine_similarity": cosine_similarity(
+                prediction_BRCD.reshape(-1, channels), target_BRCD.reshape(-1, channels), reduction="mean"
+            ),
+            "val/permutation_accuracy": hit.float().mean(),
+        }
+
+    def panel(self, target_BRCD: Tensor, prediction_BRCD: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as images (B, R, C, 3) in [0, 1]: the first principal components of the targets as colours."""
+        nodes = target_BRCD.flatten(0, 2).double()
+        mean = nodes.mean(dim=0)
+        axes = torch.linalg.svd(nodes - mean, full_matrices=False).Vh[:3]
+        colours = [(x.double() - mean) @ axes.T for x in (target_BRCD, prediction_BRCD)]
+        low, high = torch.quantile(colours[0].flatten(0, 2), torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0)
+        images = [F.pad(((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1), (0, 3 - len(axes))) for x in colours]
+        return images[0], images[1]
+
+    def _encode_nodes(self, nodes_BPD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hidden_BPH = self.embed(nodes_BPD)
+        token = self.graph_token.expand(hidden_BPH.shape[0], 1, -1)
+        hidden = self.encoder(torch.cat([token, hidden_BPH], dim=1))
+        mu, logvar = self.head(hidden[:, 0]).float().chunk(2, dim=-1)
+        return mu, logvar, hidden[:, 1:]
+
+
+def term_weights(config: Mapping[str, Any], progress: float) -> dict[str, float]:
+    """The weight of every term of the loss at `progress`.
+
+    With `two_stage`, the first half trains without KL and permutation loss; the KL warm-up then runs over its
+    share of the second half.
+    """
+    first_stage = config["two_stage"] and progress < 0.5
+    stage = (2.0 * progress - 1.0) if config["two_stage"] else progress
+    kl = 0.0 if first_stage else config["kld_loss_scale"] * linear_warmup(stage, config["kl_warmup"])
+    return {
+        "node": 1.0,
+        "cosine": config["cosine_loss_weight"],
+        "gradient": config["gradient_loss_weight"],
+        "permutation": 0.0 if first_stage else config["perm_loss_scale"],
+        "kl": kl,
+    }
+
+
+def quadratic_form(
+    config: Mapping[str, Any], x_NRCD: np.ndarray, statistics: Mapping[str, np.ndarray]
+) -> QuadraticForm:
+    """The loss near a good fit, for the forecast.
+
+    With e = prediction − target, P·D values: node = ‖e‖² / (P·D); gradient = ‖Δe‖² / (number of differences);
+    1 − cos ≈ ‖e‖² / (2 ‖t‖²) per node, hence cosine ≈ ‖e‖² / (2 P·D · mean t²).
+    """
+    if config["normalize"] == "channel_wise":
+        target = to_fixed_space(x_NRCD, statistics["std_floor"])
+    elif config["normalize"] == "learned":
+        target = (x_NRCD - statistics["channel_mean"]) / np.sqrt(statistics["channel_std"] ** 2 + 1e-5)
+    else:
+        target = x_NRCD
+    values = target[0].size
+    differences = [np.diff(target, axis=axis).reshape(len(target), -1) for axis in (1, 2)]
+    gradient = np.concatenate(differences, axis=1)
+    cosine = config["cosine_loss_weight"] / (2.0 * float(np.mean(np.square(target, dtype=np.float64))))
+    return QuadraticForm(
+        features=(
+            ((1.0 + cosine) / values, target.reshape(len(target), -1)),
+            (config["gradient_loss_weight"] / gradient.shape[1], gradient),
+        ),
+        unit_weight=1.0 / values,
+        kl_weight=term_weights(config, 1.0)["kl"],
+        free_bits=config["kld_free_bits"],
+        latent_dim=config["latent_dim"],
+    )
