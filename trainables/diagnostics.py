@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from trainables.health import ACTIVE_VARIANCE
 from trainables.kl import kl_per_dim
 
-ACTIVE_VARIANCE = 0.01  # Burda, Grosse, Salakhutdinov 2016, section 5.2
 MI_SAMPLES = 512
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,13 @@ import numpy as np
 class QuadraticForm:
     """loss ≈ Σ_t weight_t · ‖A_t (x̂ − x)‖² + kl_weight · KL, per sample.
 
-    `features` holds (weight_t, A_t x) of N samples, (N, F_t) each. `unit_weight` is the weight of one squared
-    error of the plain MSE term: the σ² that is printed refers to it. `free_bits` in nats per dimension.
+    `features` holds (weight_t, function that gives A_t x of N samples, (N, …)); `key` names what these functions
+    depend on beside the data. `unit_weight` is the weight of one squared error of the plain MSE term: the σ² that
+    is printed refers to it. `free_bits` in nats per dimension.
     """
 
-    features: tuple[tuple[float, np.ndarray], ...]
+    key: str
+    features: tuple[tuple[float, Callable[[], np.ndarray]], ...]
     unit_weight: float
     kl_weight: float
     free_bits: float

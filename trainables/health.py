@@ -15,6 +15,8 @@ from enum import StrEnum
 
 Row = Mapping[str, float]
 
+ACTIVE_VARIANCE = 0.01  # of mu over the data; Burda, Grosse, Salakhutdinov 2016, section 5.2
+
 
 class Verdict(StrEnum):
     """The state of a trial after an epoch."""

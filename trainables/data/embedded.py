@@ -48,15 +48,17 @@ def embedded_factors(seed: int = 0) -> np.ndarray:
     """The true factors, (512, 12), columns as in `FACTORS`; angles in radians, frequencies in radians per half width.
 
     Heights are uniform in ±[0.5, 1.5], bumps' places in ±0.8, orientations within 45° of the rows' direction (wave
-    1) and of the columns' (wave 2), frequencies in [1.5, 3].
+    1) and of the columns' (wave 2), frequencies in [1, 4].
     """
     rng = _stream(seed, "factors")
     heights = rng.choice([-1.0, 1.0], (COUNT, 4)) * rng.uniform(0.5, 1.5, (COUNT, 4))
     places = rng.uniform(-0.8, 0.8, (COUNT, 4))
     angles = rng.uniform(-np.pi / 4, np.pi / 4, (COUNT, 2)) + [0.0, np.pi / 2]
-    frequencies = rng.uniform(1.5, 3.0, (COUNT, 2))
+    frequencies = rng.uniform(1.0, 4.0, (COUNT, 2))
     waves = np.stack([heights[:, 2:], angles, frequencies], axis=2)
-    return np.concatenate([heights[:, :1], places[:, :2], heights[:, 1:2], places[:, 2:], *waves.swapaxes(0, 1)], axis=1)
+    return np.concatenate(
+        [heights[:, :1], places[:, :2], heights[:, 1:2], places[:, 2:], *waves.swapaxes(0, 1)], axis=1
+    )
 
 
 def _stream(seed: int, purpose: str) -> np.random.Generator:

@@ -121,7 +121,9 @@ def _check_complete(nodes: _Nodes, grid: _Grid, position: np.ndarray, source: st
         problems.append(f"{(counts == 0).sum()} nodes are missing: {_listed(missing, counts == 0)}; {expected}")
     if (counts > 1).any():
         double = [_name(nodes, grid, place) for place in np.flatnonzero(counts > 1)[:_LISTED]]
-        problems.append(f"{(counts > 1).sum()} nodes are duplicate: {_listed(double, counts > 1)}; keep one row of each")
+        problems.append(
+            f"{(counts > 1).sum()} nodes are duplicate: {_listed(double, counts > 1)}; keep one row of each"
+        )
     if not inside.all():
         outside = [nodes.name(node) for node in np.flatnonzero(~inside)[:_LISTED]]
         problems.append(f"{(~inside).sum()} nodes lie outside the grid: {_listed(outside, ~inside)}; {expected}")

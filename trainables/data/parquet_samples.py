@@ -31,7 +31,9 @@ def read_rows(file: pq.ParquetFile, column: str, source: str) -> Samples:
         try:
             batch = to_dense(array)
         except Ragged as error:
-            raise DataError(source, [f"sample {rows.start + error.index}: column {column!r} holds {error}"]) from error
+            raise DataError(
+                source, [f"sample {rows.start + error.index}: column {column!r} holds {error}"]
+            ) from error
         if x is None:
             x = np.empty((file.metadata.num_rows, *batch.shape[1:]), np.float32)
         if batch.shape[1:] != x.shape[1:]:

@@ -123,7 +123,9 @@ def open_dataset(path: Path) -> Dataset:
         metadata = batch.schema.metadata or {}
         header = json.loads(metadata[_HEADER])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise DataError(str(path), [f"not a complete data set file ({error}); delete it, it is made again"]) from error
+        raise DataError(
+            str(path), [f"not a complete data set file ({error}); delete it, it is made again"]
+        ) from error
     if header["version"] != FORMAT_VERSION:
         found = f"format version {header['version']}, expected {FORMAT_VERSION}"
         raise DataError(str(path), [f"{found}; delete it, it is made again"])

@@ -31,6 +31,7 @@ from trainables.schedules import linear_warmup
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
 SINKHORN_ITERATIONS = 8
+BATCH_NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Normalisation(nn.Module):
         self.kind = kind
         self.register_buffer("std_floor", torch.tensor(float(std_floor)))
         if kind == "learned":
-            self.batch_norm = nn.BatchNorm1d(channels, affine=False)
+            self.batch_norm = nn.BatchNorm1d(channels, eps=BATCH_NORM_EPS, affine=False)
             self.scale = nn.Parameter(torch.ones(channels))
             self.shift = nn.Parameter(torch.zeros(channels))
 
@@ -256,20 +257,26 @@ def quadratic_form(
     With e = prediction − target, P·D values: node = ‖e‖² / (P·D); gradient = ‖Δe‖² / (number of differences);
     1 − cos ≈ ‖e‖² / (2 ‖t‖²) per node, hence cosine ≈ ‖e‖² / (2 P·D · mean t²).
     """
-    if config["normalize"] == "channel_wise":
-        target = to_fixed_space(x_NRCD, statistics["std_floor"])
-    elif config["normalize"] == "learned":
-        target = (x_NRCD - statistics["channel_mean"]) / np.sqrt(statistics["channel_std"] ** 2 + 1e-5)
-    else:
-        target = x_NRCD
-    values = target[0].size
-    differences = [np.diff(target, axis=axis).reshape(len(target), -1) for axis in (1, 2)]
-    gradient = np.concatenate(differences, axis=1)
-    cosine = config["cosine_loss_weight"] / (2.0 * float(np.mean(np.square(target, dtype=np.float64))))
+    rows, columns, channels = x_NRCD.shape[1:]
+    values, differences = rows * columns * channels, ((rows - 1) * columns + rows * (columns - 1)) * channels
+    kind = config["normalize"]
+    mean, std = statistics["channel_mean"], statistics["channel_std"]
+    mean_square = float(np.mean(mean**2 + std**2)) if kind == "none" else 1.0
+
+    def target() -> np.ndarray:
+        if kind == "channel_wise":
+            return to_fixed_space(x_NRCD, statistics["std_floor"])
+        return (x_NRCD - mean) / np.sqrt(std**2 + BATCH_NORM_EPS) if kind == "learned" else x_NRCD
+
+    def gradient() -> np.ndarray:
+        along = [np.diff(target(), axis=axis).reshape(len(x_NRCD), -1) for axis in (1, 2)]
+        return np.concatenate(along, axis=1)
+
     return QuadraticForm(
+        key=kind,
         features=(
-            ((1.0 + cosine) / values, target.reshape(len(target), -1)),
-            (config["gradient_loss_weight"] / gradient.shape[1], gradient),
+            ((1.0 + config["cosine_loss_weight"] / (2.0 * mean_square)) / values, target),
+            (config["gradient_loss_weight"] / differences, gradient),
         ),
         unit_weight=1.0 / values,
         kl_weight=term_weights(config, 1.0)["kl"],

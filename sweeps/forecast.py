@@ -1,0 +1,79 @@
+"""Collapse before the first step: what the PCA spectrum of the data says about a configuration.
+
+In the linear case (Lucas et al. 2019, "Don't Blame the ELBO!") a VAE with decoder variance σ² keeps unit i active
+iff the i-th eigenvalue λ_i of the data covariance exceeds σ², with KL_i = ½ ln(λ_i / σ²). A reconstruction loss
+Σ_t w_t ‖A_t e‖² is a plain squared error in the coordinates √(w_t / w) A_t x, so the spectrum is taken there.
+Free bits make the first `free_bits` nats of a unit free: then every direction with variance is kept, at no less
+than that KL.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from trainables.health import ACTIVE_VARIANCE
+
+SAMPLES = 256  # of the training set, for the spectrum
+NO_VARIANCE = 1e-9  # of the largest eigenvalue
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What to expect of a configuration once trained: σ² effective, active units, raw KL (nats), total collapse."""
+
+    sigma2: float
+    au: int
+    kl: float
+    collapsed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `forecast` of the journal."""
+        return asdict(self)
+
+
+def from_spectrum(eigenvalues: np.ndarray, sigma2: float, free_bits: float = 0.0) -> Forecast:
+    """The forecast from the eigenvalues (largest first, at most one per latent dimension) of the covariance."""
+    with_variance = eigenvalues[eigenvalues > NO_VARIANCE * max(eigenvalues[0], 0.0)]
+    if sigma2 > 0:
+        kl = np.maximum(0.5 * np.log(np.maximum(with_variance / sigma2, 1.0)), free_bits)
+    else:
+        kl = np.full(len(with_variance), math.inf)
+    explained = 1.0 - np.exp(-2.0 * kl)  # variance of mu under a standard normal aggregate
+    au = int(np.sum(explained > ACTIVE_VARIANCE))
+    return Forecast(sigma2, au, float(kl.sum()) if sigma2 > 0 else 0.0, au == 0)
+
+
+class Forecaster:
+    """Forecasts configurations on one data set; what they share is computed once."""
+
+    def __init__(self, definition: Any, x: np.ndarray, statistics: Mapping[str, np.ndarray]) -> None:
+        self.definition, self.x, self.statistics = definition, x, statistics
+        self._grams: dict[tuple[str, int], np.ndarray] = {}
+
+    @classmethod
+    def of(cls, definition: Any, dataset: Any) -> Forecaster:
+        """On a sample of the training set of `dataset` (see `trainables.data.store.Dataset`)."""
+        return cls(definition, dataset.x[np.sort(dataset.train[:SAMPLES])], dataset.statistics)
+
+    def forecast(self, config: Mapping[str, Any]) -> Forecast:
+        """The forecast of one configuration; see `trainables.models` for `quadratic_form`."""
+        form = self.definition.quadratic_form(config, self.x, self.statistics)
+        gram_NN = sum(
+            weight / form.unit_weight * self._gram((form.key, t), features)
+            for t, (weight, features) in enumerate(form.features)
+            if weight
+        )
+        eigenvalues = np.linalg.eigvalsh(gram_NN)[::-1][: form.latent_dim] / len(gram_NN)
+        return from_spectrum(eigenvalues, form.effective_variance, form.free_bits)
+
+    def _gram(self, key: tuple[str, int], features: Callable[[], np.ndarray]) -> np.ndarray:
+        if key not in self._grams:
+            flat = features().reshape(len(self.x), -1)
+            centred = flat - flat.mean(axis=0)
+            self._grams[key] = (centred @ centred.T).astype(np.float64)
+        return self._grams[key]
