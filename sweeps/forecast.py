@@ -68,7 +68,7 @@ class Forecaster:
             for t, (weight, features) in enumerate(form.features)
             if weight
         )
-        eigenvalues = np.linalg.eigvalsh(gram_NN)[::-1][: form.latent_dim] / len(gram_NN)
+        eigenvalues = np.linalg.eigvalsh(gram_NN)[::-1][: min(form.latent_dim, len(gram_NN) - 1)] / len(gram_NN)
         return from_spectrum(eigenvalues, form.effective_variance, form.free_bits)
 
     def _gram(self, key: tuple[str, int], features: Callable[[], np.ndarray]) -> np.ndarray:

@@ -73,7 +73,8 @@ class GridSearch:
         rng = np.random.default_rng(seed)
         self.offset = int(rng.integers(self.cells))
         self.stride = next(
-            stride for stride in iter(lambda: int(rng.integers(1, self.cells + 1)), 0)
+            stride
+            for stride in iter(lambda: int(rng.integers(1, self.cells + 1)), 0)
             if math.gcd(stride, self.cells) == 1
         )
 

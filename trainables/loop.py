@@ -96,6 +96,11 @@ class Trainer:
         with self._autocast():
             return evaluate(self.model, batches, self._generator("evaluation"))
 
+    def evaluation_labels(self) -> list[str] | None:
+        """The labels of the evaluation set, if the data has any."""
+        labels = self.dataset.labels
+        return None if labels is None else [labels[index] for index in self.evaluation_index]
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds; the optimiser's state only while there is training left."""
         return {
@@ -115,12 +120,17 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
 
-    def _train(self) -> dict[str, float]:
+    def train_steps(self, steps: int) -> None:
+        """The first `steps` steps of the next epoch, for measuring; the epoch does not count."""
+        self._train(steps)
+
+    def _train(self, steps: int | None = None) -> dict[str, float]:
         self.model.train()
         order = torch.randperm(len(self.dataset.train), generator=self._generator("order", "cpu")).numpy()
+        order = order[: steps * self.config["batch_size"]] if steps else order
         generator = self._generator("noise")
         totals: dict[str, Tensor] = {}
-        progress, weights, rate = 0.0, {}, 0.0
+        weights, rate = {}, 0.0
         for step, x in enumerate(self._batches(self.dataset.train[order])):
             progress = (self.epoch * self.batches + step + 1) / (self.epochs * self.batches)
             weights = self.definition.term_weights(self.config, progress)

@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,24 +21,22 @@ _LABEL_KEYS = ("y", "label", "labels")
 
 def read_array(path: Path) -> Samples:
     """A .npy file, (N, R, C, D), or (N, P, D) with P = R² positions in row-major order."""
-    content = _load(path)
-    if not isinstance(content, np.ndarray):
-        raise DataError(str(path), ["holds an archive of arrays, expected one array; name it .npz"])
-    if not _is_number(content):
-        raise DataError(str(path), [f"values of type {content.dtype}; expected real numbers"])
-    return Samples(to_float32(content, grid_shape(content.shape, str(path))), str(path))
+    try:
+        x = np.lib.format.open_memmap(path, mode="r")
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if not _is_number(x):
+        raise DataError(str(path), [f"values of type {x.dtype}; expected real numbers"])
+    return Samples(to_float32(x, grid_shape(x.shape, str(path))), str(path))
 
 
 def read_archive(path: Path) -> Samples:
     """An .npz file: samples under x or embeddings, or its only float array; labels under y, label or labels."""
-    content = _load(path)
-    if isinstance(content, np.ndarray):
-        raise DataError(str(path), ["holds a single array, expected an archive; name it .npy"])
-    with content as archive:
-        try:
-            arrays = {name: archive[name] for name in archive.files}
-        except _UNREADABLE as error:
-            raise _unreadable(path, error) from error
+    try:
+        with np.lib.npyio.NpzFile(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
     x = _samples_of(arrays, path)
     shape = grid_shape(x.shape, str(path))
     labels = next((arrays[key] for key in _LABEL_KEYS if key in arrays), None)
@@ -80,13 +77,6 @@ def to_float32(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return x
 
 
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-
-
 def _samples_of(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
     keyed = [name for name in _SAMPLE_KEYS if name in arrays]
     names = keyed or [name for name, array in arrays.items() if array.dtype.kind == "f"]
@@ -101,4 +91,9 @@ def _is_number(array: np.ndarray) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(str(path), [f"cannot be read as a NumPy file ({error}); it may be cut short: write it again"])
+    problem = f"cannot be read as {path.suffix} ({error}); it may be cut short or of another format: write it again"
+    if "object" in str(error).lower():
+        problem = (
+            "holds Python objects, which are not unpickled; store numbers, labels as np.array(labels, dtype=str)"
+        )
+    return DataError(str(path), [problem])

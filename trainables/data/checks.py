@@ -11,6 +11,7 @@ from trainables.data.errors import DataError
 from trainables.data.samples import Samples
 from trainables.data.store import MINIMUM_SAMPLES, too_few
 
+LARGEST = 1e18  # its square is a float32
 _NODES = (0, 1, 2)
 _GRID = (1, 2)
 
@@ -26,11 +27,13 @@ def checked_grids(samples: Samples) -> Samples:
     if min(rows, columns) < 2 or channels < 1:
         problems.append(f"samples of shape {rows} × {columns} × {channels}; expected a grid of at least 2 × 2 × 1")
     elif count:
-        not_finite = _not_finite(samples)
-        problems += not_finite or _nothing_varies(samples.x)
+        problems += _not_finite(samples) or _nothing_varies(samples.x)
     if problems:
         raise DataError(samples.source, problems)
-    return replace(samples, notes=(*samples.notes, *_constant_channels(samples.x)))
+    low, high = _range(samples.x)
+    constant = int((low == high).sum())
+    note = [f"{constant} of {channels} channels are constant; they become 0"] if constant else []
+    return replace(samples, notes=(*samples.notes, *note))
 
 
 def _not_finite(samples: Samples) -> list[str]:
@@ -49,7 +52,7 @@ def _not_finite(samples: Samples) -> list[str]:
     return [
         f"{nan} values are NaN or null and {infinite} are infinite or beyond float32 (±3.4e38), of {samples.x.size}; "
         f"the first is {samples.x[index, row, column, channel]} at {samples.name(index)}, row {row}, col {column}, "
-        f"channel {channel}; expected finite numbers: drop or repair those samples"
+        f"channel {channel} (counted from 0); expected finite numbers: drop or repair those samples"
     ]
 
 
@@ -59,6 +62,9 @@ def _nothing_varies(x_NRCD: np.ndarray) -> list[str]:
         return [f"all values of each channel are the same, {low[0]:g} in the first; expected data that vary"]
     blocks = list(sample_blocks(x_NRCD.shape))
     problems = []
+    largest = max(-low.min(), high.max())
+    if largest > LARGEST:
+        problems.append(f"values as large as {largest:g}; expected at most {LARGEST:g} (squares overflow): rescale")
     if all((x_NRCD[block] == x_NRCD[:1]).all() for block in blocks):
         problems.append(f"all {len(x_NRCD)} samples are identical; expected samples that differ")
     if all((np.ptp(x_NRCD[block], axis=_GRID) == 0).all() for block in blocks):
@@ -69,13 +75,8 @@ def _nothing_varies(x_NRCD: np.ndarray) -> list[str]:
     return problems
 
 
-def _constant_channels(x_NRCD: np.ndarray) -> list[str]:
-    low, high = _range(x_NRCD)
-    constant = int((low == high).sum())
-    return [f"{constant} of {len(low)} channels are constant; they become 0"] if constant else []
-
-
 def _range(x_NRCD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest value of each channel."""
     blocks = [x_NRCD[block] for block in sample_blocks(x_NRCD.shape)]
     low = np.min([block.min(axis=_NODES) for block in blocks], axis=0)
     high = np.max([block.max(axis=_NODES) for block in blocks], axis=0)

@@ -6,13 +6,13 @@ Twelve factors per sample drive four smooth fields on the 6 × 6 grid (rows and 
     two waves   height (signed), orientation, frequency
                                                    height · sin(frequency · (r cos θ + c sin θ))
 
-Every channel is a fixed random mixture of the four fields, plus iid noise of a third of the signal's power, plus,
+Every channel is a fixed random mixture of the four fields, plus iid noise, plus,
 in every other channel, a weak trace of the position on the grid, as convolutional encoders leak through their
 padding. Channels are then scaled to variances spaced evenly on a log scale from 100 down to 0.001, in random
 order, with means other than zero. The label tells the signs of the two waves: four classes.
 
-In the fixed space (`trainables.data.normalise`) no model can explain more than about two thirds of the held-out
-variance: the rest is noise.
+In the fixed space (`trainables.data.normalise`), of the held-out variance: knowing the factors explains 0.66, the
+rest is noise; 64 principal components of the training samples explain 0.63, 4 of them 0.26.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy as np
 
 from trainables.data.samples import Samples
 
-RECIPE_VERSION = 1  # part of the cache's key
 COUNT, SIDE, CHANNELS = 512, 6, 512
 FACTORS = (
     *("bump 1 height", "bump 1 row", "bump 1 column"),
@@ -53,7 +52,7 @@ def embedded_factors(seed: int = 0) -> np.ndarray:
     rng = _stream(seed, "factors")
     heights = rng.choice([-1.0, 1.0], (COUNT, 4)) * rng.uniform(0.5, 1.5, (COUNT, 4))
     places = rng.uniform(-0.8, 0.8, (COUNT, 4))
-    angles = rng.uniform(-np.pi / 4, np.pi / 4, (COUNT, 2)) + [0.0, np.pi / 2]
+    angles = rng.uniform([-np.pi / 4, np.pi / 4], [np.pi / 4, 3 * np.pi / 4], (COUNT, 2))
     frequencies = rng.uniform(1.0, 4.0, (COUNT, 2))
     waves = np.stack([heights[:, 2:], angles, frequencies], axis=2)
     return np.concatenate(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.arrays import read_array, read_archive
+from trainables.data.arrays import read_archive, read_array
 from trainables.data.checks import checked_grids
 from trainables.data.digits import read_digits
-from trainables.data.embedded import RECIPE_VERSION, embedded_grids
+from trainables.data.embedded import embedded_grids
 from trainables.data.errors import DataError
 from trainables.data.normalise import grid_statistics
 from trainables.data.parquet import read_parquet
@@ -58,7 +58,7 @@ class GridReader:
     """Reads grids; see `trainables.data.cache.Reader`."""
 
     name = "grids"
-    version = RECIPE_VERSION
+    version = 1
     named = tuple(NAMED)
 
     @staticmethod

@@ -27,7 +27,7 @@ def read_parquet(path: Path) -> Samples:
                 return read_nodes(file, column, str(path))
             return read_rows(file, column, str(path))
     except (pa.ArrowException, OSError) as error:
-        problem = f"cannot be read as Parquet ({error}); it may be cut short: write it again"
+        problem = f"cannot be read as Parquet ({error}); it may be cut short or damaged: write it again"
         raise DataError(str(path), [problem]) from error
 
 

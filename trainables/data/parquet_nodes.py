@@ -78,6 +78,8 @@ def _read_places(file: pq.ParquetFile, source: str) -> _Nodes:
     for name in ("row", "col"):
         if name in schema.names and not pa.types.is_integer(schema.field(name).type):
             problems.append(f"column {name!r} is of type {schema.field(name).type}; expected integers")
+    if "sample" not in missing and pa.types.is_nested(schema.field("sample").type):
+        problems.append(f"column 'sample' is of type {schema.field('sample').type}; expected integers or text")
     if problems:
         raise DataError(source, problems)
     table = file.read(columns=list(PLACE))

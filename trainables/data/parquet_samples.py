@@ -55,7 +55,7 @@ def _flat_shape(file: pq.ParquetFile, column: str, length: int, source: str) -> 
         if length == math.prod(DOCUMENTED_SHAPE):
             return DOCUMENTED_SHAPE
         problem = (
-            f"column {column!r} holds flat lists of {length} values and the grid's shape is not known; nest the lists "
+            f"column {column!r} holds flat lists of {length} values and the grid's shape is unknown; nest the lists "
             "(rows of columns of channels) or write the shape into the file's metadata, with pyarrow: "
             'table.replace_schema_metadata({"shape": "4,4,4"})'
         )

@@ -36,7 +36,7 @@ _HEADER = b"data set"
 _STATISTIC = b"statistic/"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """An opened data set. Pickles as its path, so that a worker maps the file instead of receiving a copy.
 

@@ -1,0 +1,235 @@
+"""The settings of a sweep: what the command line says, completed with defaults and checked as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import search_spaces
+from search_spaces import SearchSpace
+from sweeps.search import SEARCHES
+from sweeps.stopping import POLICIES
+
+MINIMUM_TRIALS = 1
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with the settings of a sweep, one problem a line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A sweep, fully specified. Built by `complete`, written to `sweep.json`."""
+
+    model: str
+    name: str
+    storage: str  # absolute folder that every node sees
+    trials: int
+    epochs: int
+    seed: int
+    search: str
+    scheduler: str
+    metric: list[str]
+    mode: list[str]
+    set: list[str]
+    space: list[str]
+    gpus_per_trial: float
+    cpus_per_trial: float
+    max_concurrent: int | None  # None: as many as fit
+    time_budget: float | None  # seconds
+    data: str | None  # None: the embedded data
+    tracking_uri: str
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's folder."""
+        return Path(self.storage) / self.name
+
+    def search_space(self) -> SearchSpace:
+        """The model's space with `set` and `space` applied."""
+        return search_spaces.load(self.model).changed(self.set, self.space)[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `sweep.json`."""
+        return asdict(self)
+
+
+@dataclass
+class Options:
+    """What the command line may say; None or empty where it says nothing."""
+
+    model: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    time_budget: str | None = None
+    seed: int | None = None
+    search: str | None = None
+    scheduler: str | None = None
+    metric: str | None = None
+    mode: str | None = None
+    set: tuple[str, ...] = ()
+    space: tuple[str, ...] = ()
+    gpus_per_trial: float | None = None
+    cpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+    data: str | None = None
+    name: str | None = None
+    storage: str | None = None
+    tracking_uri: str | None = None
+    resume: str | None = None
+    plan: bool = field(default=False)
+
+    def given(self) -> list[str]:
+        """The names of the options that were given, the model aside."""
+        return [name for name, value in vars(self).items() if value not in (None, (), False) and name != "model"]
+
+
+# What a resume may change: resources and limits, never what is being compared.
+RESUMABLE = {"resume", "storage", "trials", "time_budget", "max_concurrent", "tracking_uri"}
+
+
+def complete(options: Options) -> SweepConfig:
+    """The sweep that `options` ask for, with every default filled in.
+
+    Raises:
+        ConfigError: with all problems at once.
+    """
+    problems: list[str] = []
+    if options.model is None:
+        known = ", ".join(search_spaces.names())
+        raise ConfigError([f"MODEL is missing: python sweeps/run.py MODEL, with one of {known}"])
+    try:
+        space = search_spaces.load(options.model)
+    except search_spaces.UnknownModel as error:
+        raise ConfigError([str(error)]) from None
+    embedded = options.data is None
+    changed, space_problems = space.changed(list(options.set), list(options.space))
+    problems += space_problems
+    metric = (options.metric or space.metric).split(",")
+    mode = (options.mode or ("max" if options.metric else space.mode)).split(",")
+    mode = mode * len(metric) if len(mode) == 1 else mode
+    storage = str(Path(options.storage or "results").absolute())
+    config = SweepConfig(
+        model=options.model,
+        name=options.name or f"{options.model}-{time.strftime('%Y%m%d-%H%M%S')}",
+        storage=storage,
+        trials=_given(options.trials, space.demo_trials if embedded else space.trials),
+        epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
+        seed=_given(options.seed, 0),
+        search=options.search or "tpe",
+        scheduler=options.scheduler or "health-asha",
+        metric=metric,
+        mode=mode,
+        set=list(options.set),
+        space=list(options.space),
+        gpus_per_trial=_given(options.gpus_per_trial, 0.0),
+        cpus_per_trial=_given(options.cpus_per_trial, 1.0),
+        max_concurrent=options.max_concurrent,
+        time_budget=_seconds(options.time_budget, problems),
+        data=_data(options.data),
+        tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
+    )
+    problems += _problems(config, changed)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def resumed(config: SweepConfig, options: Options) -> SweepConfig:
+    """A recorded sweep with what `options` may change on a resume.
+
+    Raises:
+        ConfigError: an option was given that would change what is compared.
+    """
+    problems = [
+        f"--{name.replace('_', '-')}: cannot change on a resume; start a new sweep with --name instead"
+        for name in options.given()
+        if name not in RESUMABLE
+    ]
+    if options.model not in (None, config.model):
+        problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
+    changes = {
+        "trials": _given(options.trials, config.trials),
+        "max_concurrent": _given(options.max_concurrent, config.max_concurrent),
+        "tracking_uri": options.tracking_uri or config.tracking_uri,
+        "time_budget": _seconds(options.time_budget, problems),
+    }
+    config = replace(config, **changes)
+    problems += _problems(config, config.search_space())
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
+    checks = [
+        (config.trials >= MINIMUM_TRIALS, f"--trials {config.trials}: expected at least {MINIMUM_TRIALS}"),
+        (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
+        (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
+        (config.search in SEARCHES, f"--search {config.search}: expected one of {', '.join(SEARCHES)}"),
+        (config.scheduler in POLICIES, f"--scheduler {config.scheduler}: expected one of {', '.join(POLICIES)}"),
+        (config.gpus_per_trial >= 0, f"--gpus-per-trial {config.gpus_per_trial:g}: expected 0 or more, as in 0.25"),
+        (config.cpus_per_trial > 0, f"--cpus-per-trial {config.cpus_per_trial:g}: expected more than 0"),
+        (
+            config.max_concurrent is None or config.max_concurrent >= 1,
+            f"--max-concurrent {config.max_concurrent}: expected at least 1",
+        ),
+        (
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", config.name) is not None,
+            f"--name {config.name}: expected letters, digits, '.', '_' and '-', starting with a letter or digit",
+        ),
+        (
+            all(mode in ("max", "min") for mode in config.mode),
+            f"--mode {','.join(config.mode)}: expected max or min",
+        ),
+        (
+            len(config.mode) == len(config.metric),
+            f"--mode {','.join(config.mode)}: expected one per metric of {','.join(config.metric)}",
+        ),
+        (
+            all(re.fullmatch(r"(val|health)/\w+", metric) for metric in config.metric),
+            f"--metric {','.join(config.metric)}: expected held-out metrics (val/… or health/…), as in "
+            "val/elbo_gain; a training loss cannot rank trials that weigh its terms differently",
+        ),
+        (
+            "@" not in config.tracking_uri.partition("://")[2].partition("/")[0],
+            "--tracking-uri: expected no user name or password in the address; "
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+        ),
+        (bool(space.searched), "--set fixes every hyperparameter: leave at least one to search"),
+    ]
+    return [problem for fine, problem in checks if not fine]
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _data(source: str | None) -> str | None:
+    """A file or folder as an absolute path; a named data set as it is."""
+    return str(Path(source).absolute()) if source is not None and Path(source).exists() else source
+
+
+def _default_tracking(storage: str) -> str:
+    from sweeps.tracking.process import default_uri
+
+    return default_uri(Path(storage))
+
+
+def _seconds(text: str | None, problems: list[str]) -> float | None:
+    """`90`, `90s`, `30m`, `1.5h`, `2d` in seconds."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
+    if seconds <= 0:
+        problems.append(f"--time-budget {text}: expected a duration such as 90s, 30m or 1.5h")
+    return seconds or None

@@ -1,0 +1,155 @@
+"""What a sweep would do: configurations, forecasts, time and disk. Nothing is trained but a few measured steps."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from search_spaces.space import show
+from sweeps.config import SweepConfig
+from sweeps.forecast import Forecaster
+from sweeps.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
+from trainables.data.store import Dataset
+from trainables.files import write_text
+from trainables.health import ACTIVE_VARIANCE
+from trainables.loop import Trainer
+
+FILE = "plan.json"
+MEASURED_STEPS = 3
+SURVEYED = 200  # random configurations, for the share of the space that is forecast to collapse
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a sweep. Seconds and bytes are upper bounds: nothing stopped early, every checkpoint kept."""
+
+    model: str
+    data: str
+    trials: int
+    epochs: int
+    slots: int
+    configurations: list[dict[str, Any]]  # trial, origin, config, forecast
+    survey: dict[str, float]  # of the whole space: share forecast to collapse, quartiles of forecast AU
+    epoch_seconds: float
+    total_seconds: float
+    disk_bytes: float
+
+
+def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
+    """Plan a sweep on `dataset`."""
+    space = config.search_space()
+    configurations = [
+        {"trial": 1, "origin": "documented", "config": space.documented()},
+        {"trial": 2, "origin": "baseline", "config": space.baseline()},
+    ][: config.trials]
+    random = RandomSearch(space, config.seed)
+    drawn = config.trials if config.search == "random" else FIRST_SEARCHED - 1 + STARTUP_TRIALS
+    for trial in range(FIRST_SEARCHED, min(config.trials, drawn) + 1):
+        configurations.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
+    for configuration in configurations:
+        configuration["forecast"] = forecaster.forecast(configuration["config"]).to_dict()
+    seconds, checkpoint_bytes = _measure(config, dataset)
+    return Plan(
+        model=config.model,
+        data=dataset.source,
+        trials=config.trials,
+        epochs=config.epochs,
+        slots=slots,
+        configurations=configurations,
+        survey=_survey(config, forecaster),
+        epoch_seconds=seconds,
+        total_seconds=seconds * config.epochs * config.trials / slots,
+        disk_bytes=checkpoint_bytes * config.trials,
+    )
+
+
+def write(config: SweepConfig, plan: Plan) -> None:
+    """Write `plan.json`."""
+    write_text(config.folder / FILE, json.dumps(asdict(plan), indent=1))
+
+
+def render(plan: Plan, config: SweepConfig) -> Any:
+    """The plan for the terminal."""
+    from rich.box import SIMPLE
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    space = config.search_space()
+    table = Table(box=SIMPLE, title=f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs")
+    for column in ("trial", "origin", "forecast", "AU", "KL (nats)", "σ²"):
+        table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
+    varied = [parameter.name for parameter in space.searched]
+    table.add_column("differs from documented in")
+    documented = space.documented()
+    for row in plan.configurations:
+        forecast = row["forecast"]
+        verdict = Text("collapses", "red") if forecast["collapsed"] else Text("healthy", "green")
+        different = [
+            f"{name}={show(rounded(row['config'][name]))}"
+            for name in varied
+            if row["config"][name] != documented[name]
+        ]
+        table.add_row(
+            f"{row['trial']}",
+            row["origin"],
+            verdict,
+            f"{forecast['au']}",
+            f"{forecast['kl']:.0f}",
+            f"{forecast['sigma2']:.3g}",
+            " ".join(different),
+        )
+    rest = plan.trials - len(plan.configurations)
+    lines = [
+        f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else "",
+        f"Of the whole space, {plan.survey['collapsed']:.0%} is forecast to collapse; "
+        f"AU quartiles {plan.survey['au_25']:.0f} / {plan.survey['au_50']:.0f} / {plan.survey['au_75']:.0f}.",
+        f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
+        f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
+        f"The forecast is of the fully trained model: a unit is active (variance of mu over {ACTIVE_VARIANCE:g}) "
+        "where an eigenvalue of the data exceeds σ². It informs; it stops nothing.",
+    ]
+    return Group(table, Text("\n".join(filter(None, lines))))
+
+
+def rounded(value: Any) -> Any:
+    """A float to three significant digits, for reading."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float]:
+    space = config.search_space()
+    draws = (space.draw(np.random.default_rng([config.seed, 1, number])) for number in range(SURVEYED))
+    forecasts = [forecaster.forecast(draw) for draw in islice(draws, SURVEYED)]
+    quartiles = np.percentile([forecast.au for forecast in forecasts], [25, 50, 75])
+    collapsed = float(np.mean([forecast.collapsed for forecast in forecasts]))
+    return {"collapsed": collapsed, **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)}}
+
+
+def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:
+    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(config.cpus_per_trial)))
+    trainer = Trainer(config.model, config.search_space().documented(), dataset, config.epochs, config.seed)
+    trainer.train_steps(1)
+    started = time.perf_counter()
+    trainer.train_steps(MEASURED_STEPS)
+    step = (time.perf_counter() - started) / MEASURED_STEPS
+    torch.set_num_threads(threads)
+    buffer = io.BytesIO()
+    torch.save(trainer.state_dict(), buffer)
+    evaluation = 0.5 * step * len(trainer.evaluation_index) / config.search_space().documented()["batch_size"]
+    return step * trainer.batches + evaluation, float(buffer.tell())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

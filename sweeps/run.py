@@ -1,0 +1,93 @@
+"""Sweep the hyperparameters of a documented VAE.
+
+    python sweeps/run.py imc_vae                         embedded data, minutes on a laptop
+    python sweeps/run.py imc_vae --data grids.parquet    your data, the documented ranges
+    ray job submit --working-dir . -- python sweeps/run.py imc_vae
+    python sweeps/run.py imc_vae --plan                  what would run; runs nothing
+    python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
+
+Exit status: 0 finished, 1 failed, 2 refused before anything ran, 3 no healthy trial, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import tyro
+
+from sweeps.config import ConfigError, Options
+from sweeps.exit_codes import ExitCode
+
+Repeated = tyro.conf.UseAppendAction
+
+
+def options(
+    model: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = None,
+    /,
+    trials: int | None = None,
+    epochs: int | None = None,
+    time_budget: str | None = None,
+    seed: int | None = None,
+    search: str | None = None,
+    scheduler: str | None = None,
+    metric: str | None = None,
+    mode: str | None = None,
+    set: Annotated[tuple[str, ...], Repeated] = (),
+    space: Annotated[tuple[str, ...], Repeated] = (),
+    gpus_per_trial: float | None = None,
+    cpus_per_trial: float | None = None,
+    max_concurrent: int | None = None,
+    data: str | None = None,
+    name: str | None = None,
+    storage: str | None = None,
+    resume: str | None = None,
+    tracking_uri: str | None = None,
+    plan: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> Options:
+    """Sweep the hyperparameters of a documented VAE.
+
+    Args:
+        model: The model, as in imc_vae.
+        trials: Number of trials; the documented configuration and the documented "before" are trials 1 and 2.
+        epochs: Budget of a trial, in epochs.
+        time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
+        seed: Of weights, data order, noise and search (default: 0).
+        search: tpe, random or grid (default: tpe).
+        scheduler: health-asha (stops collapsed and outranked trials), asha or none (default: health-asha).
+        metric: Held-out metric to rank by; several, separated by commas, make a multi-objective search
+            (default: val/elbo_gain).
+        mode: max or min, one per metric (default: max).
+        set: Fix a hyperparameter: name=value. May be repeated.
+        space: Change a range: name=low..high or name=a,b,c. May be repeated.
+        gpus_per_trial: GPUs of a trial; fractions share one (default: 0).
+        cpus_per_trial: CPUs of a trial (default: 1).
+        max_concurrent: Most trials at once (default: as many as fit).
+        data: A file, or a named data set such as digits (default: the model's embedded data).
+        name: Name of the sweep, its folder in the storage (default: MODEL-DATE-TIME).
+        storage: Folder of the sweeps; on a cluster, one that every node sees (default: results).
+        resume: Go on with the sweep of this name.
+        tracking_uri: MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the storage).
+        plan: Print configurations, collapse forecasts, time and disk; run nothing.
+    """
+    return Options(**{key: value for key, value in locals().items() if key in Options.__dataclass_fields__})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    chosen = tyro.cli(options, args=arguments, prog="sweeps/run.py", config=(tyro.conf.AvoidSubcommands,))
+    try:
+        from sweeps import runner
+
+        return runner.run(chosen)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return ExitCode.REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

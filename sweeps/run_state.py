@@ -1,0 +1,199 @@
+"""The driver's view of a running sweep: which trial is next, what each epoch means, how trials end.
+
+Knows no Ray. Everything is written to the journal as it happens; a new driver on the same folder goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps import journal
+from sweeps.config import SweepConfig
+from sweeps.forecast import Forecaster
+from sweeps.journal import Status, TrialRecord
+from sweeps.search import RandomSearch, Search
+from sweeps.stopping import Decision, StoppingPolicy
+from trainables import epoch_log
+from trainables.health import HealthConfig, Verdict, is_control
+
+ERROR_LOG = "errors.log"
+
+
+class SweepRun:
+    """Suggests trials, decides after each epoch, records every end.
+
+    Args:
+        config: the sweep.
+        search: where new configurations come from.
+        policy: when trials stop.
+        forecaster: of collapse, logged with each suggestion.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        search: Search,
+        policy: StoppingPolicy,
+        forecaster: Forecaster,
+        health: HealthConfig,
+    ) -> None:
+        self.config, self.search, self.policy, self.forecaster, self.health = (
+            config,
+            search,
+            policy,
+            forecaster,
+            health,
+        )
+        self.space = config.search_space()
+        self.journal = journal.Journal(config.folder)
+        self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
+        self.latest: dict[int, Mapping[str, Any]] = {}
+        self.lock = threading.RLock()  # the progress display reads from its own thread
+        self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
+        self.errors = 0  # of our own code, survived
+        self._decisions: dict[int, Decision] = {}
+        self._restore(config.folder)
+        self._to_resume = [trial for trial, record in self.records.items() if not record.status.ended]
+
+    @property
+    def remaining(self) -> int:
+        """Trials still to run, the interrupted ones included."""
+        return self.config.trials - sum(record.status.ended for record in self.records.values())
+
+    def next_trial(self) -> TrialRecord | None:
+        """The next trial to start: first those that were cut off, then new ones; None when there is none."""
+        with self.lock:
+            if self._to_resume:
+                return self.records[self._to_resume.pop(0)]
+            trial = len(self.records) + 1
+            if trial > self.config.trials:
+                return None
+            origin, config = self._suggestion(trial)
+            if config is None:
+                return None
+            forecast = self.forecaster.forecast(config).to_dict()
+            control = is_control(self.config.seed, trial, self.health)
+            self.journal.append(
+                "suggested", trial=trial, config=config, origin=origin, control=control, forecast=forecast
+            )
+            record = self.records[trial] = TrialRecord(trial, config, origin, control, forecast)
+            return record
+
+    def started(self, trial: int) -> None:
+        """A worker has begun, or begun again, to train `trial`."""
+        with self.lock:
+            self.records[trial].status = Status.RUNNING
+            self.journal.append("started", trial=trial)
+
+    def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
+        """Hear of an epoch, decide."""
+        with self.lock:
+            if "failure" in row:
+                return Decision(False)
+            self.latest[trial] = row
+            self.records[trial].epoch = int(row["epoch"])
+            decision = self.policy.on_epoch(trial, row, self.records[trial].control)
+            if decision.stop:
+                self._decisions[trial] = decision
+            return decision
+
+    def ended(self, trial: int, row: Mapping[str, Any], error: str = "") -> None:
+        """A trial is over: by a decision, at the end of its budget, or by a failure. Idempotent."""
+        with self.lock:
+            if self.records[trial].status.ended:
+                return
+            if error or "failure" in row:
+                reason = row.get("failure") or _reason_of(error)
+                self.policy.on_failure(trial)
+                self._end(trial, Status.FAILED, reason, row.get("failure_detail") or error)
+            elif trial in self._decisions:
+                decision = self._decisions.pop(trial)
+                self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+            else:
+                self.latest[trial] = row
+                self._finish(trial, row)
+
+    def interrupted(self, reason: str) -> None:
+        """The sweep ends before its trials: what is left waits for a resume."""
+        with self.lock:
+            for trial, record in self.records.items():
+                if not record.status.ended:
+                    detail = (
+                        f"cut off after epoch {record.epoch} of {self.config.epochs}; a resume goes on from there"
+                    )
+                    self._end(trial, Status.INTERRUPTED, reason, detail)
+
+    def note_error(self, where: str, error: Exception) -> None:
+        """Write down an error of the orchestration itself; the sweep goes on."""
+        self.errors += 1
+        with open(self.config.folder / ERROR_LOG, "a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
+
+    def _finish(self, trial: int, row: Mapping[str, Any]) -> None:
+        """The end of the budget; a trial condemned in its very last epoch is stopped in name."""
+        verdict = Verdict(row.get("verdict", Verdict.HEALTHY))
+        control = self.records[trial].control
+        if verdict.condemned and self.policy.policy == "health-asha" and not control:
+            self._end(trial, Status.STOPPED, verdict.value, row["verdict_detail"])
+        else:
+            self._end(trial, Status.FINISHED, "", "")
+
+    def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None]:
+        if trial == 1:
+            return "documented", self.space.documented()
+        if trial == 2:
+            return "baseline", self.space.baseline()
+        try:
+            return "search", self.search.suggest(trial)
+        except Exception as error:
+            self.note_error("search", error)
+            return "search", RandomSearch(self.space, self.config.seed).suggest(trial)
+
+    def _tell_search(self, record: TrialRecord) -> None:
+        try:
+            self.search.tell(record)
+        except Exception as error:
+            self.note_error("search", error)
+
+    def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
+        record = self.records[trial]
+        row = self.latest.get(trial, {})
+        record.status, record.reason, record.detail = status, reason, detail
+        record.epoch = int(row.get("epoch", record.epoch))
+        record.metrics = {
+            name: float(value)
+            for name, value in row.items()
+            if "/" in name and isinstance(value, int | float) and math.isfinite(value)
+        }
+        self.journal.append(
+            "ended",
+            trial=trial,
+            status=status,
+            reason=reason,
+            detail=detail,
+            epoch=record.epoch,
+            metrics=record.metrics,
+        )
+        self._tell_search(record)
+
+    def _restore(self, folder: Path) -> None:
+        """Teach search and policy what an earlier driver saw."""
+        for trial, record in sorted(self.records.items()):
+            self._tell_search(record)
+            rows = epoch_log.read_trial(folder, trial)
+            if rows:
+                self.latest[trial] = rows[-1]
+                record.epoch = int(rows[-1]["epoch"])
+            if record.status is not Status.FAILED:
+                # The worker reports the last epoch of an unfinished trial again: it is decided then.
+                self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
+
+
+def _reason_of(error: str) -> str:
+    return "OUT_OF_MEMORY" if "OutOfMemory" in error or "out of memory" in error.lower() else "WORKER_LOST"

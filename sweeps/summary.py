@@ -1,0 +1,70 @@
+"""The last words of a sweep, and its exit status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.space import show as show_value
+from sweeps.config import SweepConfig
+from sweeps.exit_codes import ExitCode
+from sweeps.journal import Status
+
+
+def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
+    """The exit status and a sentence about it."""
+    records = list(state.records.values())
+    reasons = Counter(record.reason for record in records if record.reason)
+    counts = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "no trial was stopped"
+    if crashed:
+        return ExitCode.FAILED, f"the run broke off: {crashed}"
+    if state.stopping == "TIME_BUDGET" and best is not None:
+        return ExitCode.FINISHED, f"the time budget is spent; {counts}"
+    if any(not record.status.ended for record in records):
+        return ExitCode.INTERRUPTED, f"interrupted; {counts}"
+    if all(record.status is Status.FAILED for record in records):
+        return ExitCode.FAILED, f"every trial failed; {counts}"
+    if best is None:
+        return ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy, so there is no best one; {counts}"
+    return ExitCode.FINISHED, counts
+
+
+def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str) -> None:
+    """Print the forecast against the outcome, the best trial and where to look."""
+    from analysis import tables
+
+    rows = tables.forecast_outcome(sweep)
+    if rows:
+        table = Table(title="forecast against outcome")
+        for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "forecast", "outcome"):
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(
+                f"{row.trial}", f"{row.sigma2:.3g}", f"{row.forecast_au:.0f}", f"{row.au:.0f}",
+                f"{row.forecast_kl:.0f}", f"{row.kl:.1f}", _word(row.forecast_collapsed), _word(row.collapsed),
+            )  # fmt: skip
+        console.print(table)
+    best = tables.best_trial(sweep)
+    console.print(f"{config.name}: {detail}.", highlight=False, soft_wrap=True)
+    if best is not None:
+        metric = config.metric[0]
+        flags = " ".join(f"--set {name}={show_value(value)}" for name, value in best.record.config.items())
+        console.print(
+            f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f}", highlight=False
+        )
+        console.print(f"  {flags}", highlight=False, soft_wrap=True)
+    if code is ExitCode.NO_HEALTHY_TRIAL:
+        console.print(
+            "Lower kld_loss_scale or raise kld_free_bits (--plan shows the forecast), or give the trials more epochs.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    console.print(f"Report: {config.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    if any(not trial.record.status.ended for trial in sweep.trials):
+        console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
+
+
+def _word(collapsed: bool) -> str:
+    return "collapsed" if collapsed else "healthy"

@@ -1,0 +1,83 @@
+"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions, latent PCA, KL per dimension."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from trainables.diagnostics import active_units
+from trainables.files import replace_file, write_text
+from trainables.loop import Trainer
+
+PANEL_SAMPLES = 8
+DPI = 110
+
+
+def write(trainer: Trainer, folder: Path) -> None:
+    """Draw the trial's state into `folder/artifacts`."""
+    folder = folder / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    _, latent = trainer.evaluate()
+    kl = latent.kl_per_dim().sort(descending=True).values.numpy()
+    mu = latent.mu().double()
+    _save(_reconstructions(trainer), folder / "reconstructions.png")
+    _save(_latent_pca(mu.numpy(), trainer.evaluation_labels()), folder / "latent_pca.png")
+    _save(_kl_per_dim(kl, int(active_units(mu).sum())), folder / "kl_per_dim.png")
+    summary = {"kl_per_dim": latent.kl_per_dim().tolist(), "mu_var": mu.var(dim=0, correction=0).tolist()}
+    write_text(folder / "latents.json", json.dumps(summary))
+
+
+@torch.no_grad()
+def _reconstructions(trainer: Trainer) -> Figure:
+    """Original, reconstruction (decoded mu) and absolute difference, in the fixed space."""
+    model = trainer.model.eval()
+    x = torch.from_numpy(trainer.dataset.x[trainer.evaluation_index[:PANEL_SAMPLES]]).to(trainer.device)
+    target = model.fixed_target(x)
+    decoded = model.to_fixed(model.decode(model.encode(x)[0]), x)
+    original, reconstruction = (images.cpu().numpy() for images in model.panel(target, decoded))
+    rows = {"original": original, "reconstruction": reconstruction, "difference": np.abs(original - reconstruction)}
+    figure = Figure(figsize=(1.1 * len(x) + 1.2, 3.6), layout="constrained")
+    axes = figure.subplots(3, len(x), squeeze=False)
+    for row, (name, images) in enumerate(rows.items()):
+        axes[row][0].set_ylabel(name, fontsize=8)
+        for axis, image in zip(axes[row], images, strict=True):
+            axis.imshow(image, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+    return figure
+
+
+def _latent_pca(mu_NK: np.ndarray, labels: list[str] | None) -> Figure:
+    centred = mu_NK - mu_NK.mean(axis=0)
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = left[:, :2] * scale[:2]
+    explained = scale**2 / max(float((scale**2).sum()), 1e-30)
+    figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+    axis = figure.subplots()
+    for label in sorted(set(labels)) if labels else [None]:
+        chosen = [labels is None or other == label for other in labels or [None] * len(plane)]
+        axis.scatter(plane[chosen, 0], plane[chosen, 1], s=14, alpha=0.8, label=label)
+    if labels and len(set(labels)) <= 12:
+        axis.legend(fontsize=7, frameon=False)
+    axis.set_xlabel(f"PC 1 of mu ({explained[0]:.0%} of variance)", fontsize=8)
+    axis.set_ylabel(f"PC 2 ({explained[1]:.0%})", fontsize=8)
+    return figure
+
+
+def _kl_per_dim(kl_sorted: np.ndarray, active: int) -> Figure:
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    axis = figure.subplots()
+    axis.fill_between(np.arange(1, len(kl_sorted) + 1), kl_sorted, step="mid", linewidth=0)
+    axis.set_xlabel("latent dimension, by KL", fontsize=8)
+    axis.set_ylabel("raw KL (nats)", fontsize=8)
+    axis.set_title(f"{active} of {len(kl_sorted)} units active, {kl_sorted.sum():.1f} nats in total", fontsize=9)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replace_file(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)

@@ -1,0 +1,169 @@
+"""The training loop as a Ray Trainable: one epoch per step, everything of value on disk before it is reported.
+
+Checkpoints and the epoch log live in the sweep's folder, not in Ray's: a trial that starts and finds a checkpoint
+of its own goes on from it, whoever started it and whatever died before.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables import checkpoint, epoch_log
+from trainables.data.store import open_dataset
+from trainables.files import write_text
+from trainables.health import HealthConfig, judge
+from trainables.loop import Trainer
+
+CHECKPOINT_SHARE = 0.05  # of the training time may go into checkpoints
+ERROR_FILE = "error.txt"
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What the trials of a sweep have in common; plain values, so that it travels in a trial's configuration."""
+
+    model: str
+    sweep: str  # folder
+    dataset: str  # Arrow file
+    epochs: int
+    seed: int
+    threads: int
+    health: dict[str, Any]
+
+
+class VaeTrainable(tune.Trainable):
+    """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start or resume the trial; an error is reported by the first step, so that the trial fails alone."""
+        self._dataset = None
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another trial in this process."""
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train, judge, record and report one epoch."""
+        if self._error is not None:
+            return self._failure(self._error)
+        try:
+            row = self._again or self._epoch()
+        except Exception as error:
+            return self._failure(error)
+        self._again = None
+        return {**row, "trial": self._trial, "done": row["epoch"] >= self._settings.epochs}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """See `save_checkpoint`."""
+
+    def _start(self, config: dict[str, Any]) -> None:
+        self._trial, self._control = config["trial"], config["control"]
+        self._hyperparameters = config["hyperparameters"]
+        self._settings = TrialSettings(**config["settings"])
+        self._error: Exception | None = None
+        self._again: dict[str, Any] | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._trainer: Trainer | None = None
+        try:
+            self._prepare()
+        except Exception as error:
+            self._error = error
+
+    def _prepare(self) -> None:
+        settings = self._settings
+        torch.set_num_threads(settings.threads)
+        self._sweep = Path(settings.sweep)
+        self._folder = checkpoint.folder_of(self._sweep, self._trial)
+        self._health = HealthConfig(**settings.health)
+        if self._dataset is None or str(self._dataset.path) != settings.dataset:
+            self._dataset = open_dataset(Path(settings.dataset))
+        self._trainer = Trainer(settings.model, self._hyperparameters, self._dataset, settings.epochs, settings.seed)
+        self._saved_at = time.perf_counter()
+        state = checkpoint.load(self._folder)
+        if state is not None:
+            self._trainer.load_state_dict(state)
+            logged = epoch_log.read_trial(self._sweep, self._trial)
+            self._rows = [_metrics_of(row) for row in logged if row["epoch"] <= self._trainer.epoch]
+            self._again = self._rows[-1]  # the driver may not have heard of it
+
+    def _epoch(self) -> dict[str, Any]:
+        row: dict[str, Any] = self._trainer.run_epoch()
+        earlier = self._rows[-1]["seconds"] if self._rows else 0.0
+        row |= {"seconds": earlier + row["time/epoch_seconds"], "memory/rss_mib": _resident_mib()}
+        health = judge([*self._rows, row], self._settings.epochs, self._health)
+        row |= {"verdict": health.verdict.value, "verdict_detail": health.detail, "control": self._control}
+        self._rows.append(row)
+        last = row["epoch"] >= self._settings.epochs
+        epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
+        self._checkpoint(last or health.verdict.condemned)
+        if last or (health.verdict.condemned and not self._control):
+            self._draw()
+        return row
+
+    def _checkpoint(self, due: bool) -> None:
+        """Save now if `due`, otherwise as often as its share of the time allows."""
+        started = time.perf_counter()
+        cost = getattr(self, "_checkpoint_seconds", 0.0)
+        if due or cost <= CHECKPOINT_SHARE * (started - self._saved_at):
+            checkpoint.save(self._folder, self._trainer.state_dict())
+            self._saved_at = time.perf_counter()
+            self._checkpoint_seconds = self._saved_at - started
+
+    def _draw(self) -> None:
+        """Draw the trial's pictures; a drawing that fails is noted in its folder and costs the trial nothing."""
+        try:
+            from trainables import artifacts
+
+            artifacts.write(self._trainer, self._folder)
+        except Exception as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> Path:
+        folder = checkpoint.folder_of(Path(self._settings.sweep), self._trial)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / ERROR_FILE, "".join(traceback.format_exception(error)))
+        return folder / ERROR_FILE
+
+    def _failure(self, error: Exception) -> dict[str, Any]:
+        """The last result of a trial that threw; the traceback goes into its folder."""
+        note = self._note(error)
+        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        self._trainer = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return {
+            "trial": self._trial,
+            "epoch": len(self._rows),
+            "failure": "OUT_OF_MEMORY" if out_of_memory else "ERROR",
+            "failure_detail": f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}; "
+            f"traceback in {note})",
+            "done": True,
+        }
+
+
+def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in row.items()
+        if name != "trial" and not name.startswith("config/") and value is not None
+    }
+
+
+def _resident_mib() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
