@@ -30,7 +30,7 @@ def connect() -> None:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")  # the sweep's own journal is what a resume reads
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if "RAY_ADDRESS" in os.environ:
         ray.init(runtime_env=_job_environment(), **options)
     else:

@@ -61,6 +61,13 @@ class SweepRun:
         self._restore(config.folder)
         self._to_resume = [trial for trial, record in self.records.items() if not record.status.ended]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Nothing to pickle: Ray saves its own view of the experiment, which a resume never reads."""
+        return object, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SweepRun:
+        return self
+
     @property
     def remaining(self) -> int:
         """Trials still to run, the interrupted ones included."""

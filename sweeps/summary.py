@@ -43,8 +43,12 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
             table.add_column(column, justify="right")
         for row in rows:
             table.add_row(
-                f"{row.trial}", f"{row.sigma2:.3g}", f"{row.forecast_au:.0f}", f"{row.au:.0f}",
-                f"{row.forecast_kl:.0f}", f"{row.kl:.1f}", _word(row.forecast_collapsed), _word(row.collapsed),
+                f"{row.trial.number}",
+                *(_number(value, digits) for value, digits in (
+                    (row.sigma2, 3), (row.forecast_au, 4), (row.au, 4), (row.forecast_kl, 3), (row.kl, 3),
+                )),
+                _word(row.forecast_collapsed),
+                _word(row.collapsed),
             )  # fmt: skip
         console.print(table)
     best = tables.best_trial(sweep)
@@ -56,9 +60,11 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
             f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f}", highlight=False
         )
         console.print(f"  {flags}", highlight=False, soft_wrap=True)
+        if metric == "val/elbo_gain" and best.metric(metric) <= 0:
+            console.print("  It is no better than predicting the training mean.", highlight=False)
     if code is ExitCode.NO_HEALTHY_TRIAL:
         console.print(
-            "Lower kld_loss_scale or raise kld_free_bits (--plan shows the forecast), or give the trials more epochs.",
+            "Lower the KL weight or raise the free bits (--plan shows the forecast), or give the trials more epochs.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     console.print(f"Report: {config.folder / 'report.html'}", highlight=False, soft_wrap=True)
@@ -66,5 +72,9 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
 
 
-def _word(collapsed: bool) -> str:
-    return "collapsed" if collapsed else "healthy"
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def _word(collapsed: bool | None) -> str:
+    return "–" if collapsed is None else "collapsed" if collapsed else "healthy"

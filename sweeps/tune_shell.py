@@ -82,9 +82,6 @@ class TuneScheduler(FIFOScheduler):
         decision = self.run.epoch(trial_number(trial), result)
         return TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return FIFOScheduler, ()  # Ray pickles its experiment state; a resume never reads it
-
 
 class TuneCallback(Callback):
     """Tells a `SweepRun` of starts and ends."""
@@ -109,6 +106,3 @@ class TuneCallback(Callback):
         if not self.run.stopping:
             error = trial.get_error() or "the worker died"
             self.run.ended(trial_number(trial), {}, error=str(error))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Callback, ()

@@ -1,0 +1,25 @@
+# Everything a fresh machine needs is set up by the first of these that runs (Python 3.11 or newer).
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: sweep test slow clean
+
+sweep: .venv/installed  ## sweep imc_vae on its embedded data, in minutes
+	$(BIN)/python sweeps/run.py imc_vae
+
+test: .venv/installed  ## lint and test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+slow: .venv/installed  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
