@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from trainables.data.blocks import sample_blocks
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples
 
-_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 _SAMPLE_KEYS = ("x", "embeddings")
 _LABEL_KEYS = ("y", "label", "labels")
 

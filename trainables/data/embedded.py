@@ -6,10 +6,10 @@ Twelve factors per sample drive four smooth fields on the 6 × 6 grid (rows and 
     two waves   height (signed), orientation, frequency
                                                    height · sin(frequency · (r cos θ + c sin θ))
 
-Every channel is a fixed random mixture of the four fields, plus iid noise, plus,
-in every other channel, a weak trace of the position on the grid, as convolutional encoders leak through their
-padding. Channels are then scaled to variances spaced evenly on a log scale from 100 down to 0.001, in random
-order, with means other than zero. The label tells the signs of the two waves: four classes.
+Every channel is a fixed random mixture of the four fields, plus iid noise, plus, in every other channel, a weak
+trace of the position on the grid, as convolutional encoders leak through their padding. Channels are then scaled
+to variances spaced evenly on a log scale from 100 down to 0.001, in random order, with means other than zero. The
+label tells the signs of the two waves: four classes.
 
 In the fixed space (`trainables.data.normalise`), of the held-out variance: knowing the factors explains 0.66, the
 rest is noise; 64 principal components of the training samples explain 0.63, 4 of them 0.26.
@@ -68,9 +68,9 @@ def _render(factors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N, 6, 6, 512) float32."""
     loadings = rng.standard_normal((4, CHANNELS))
     x = (_fields(factors) @ loadings).astype(np.float32)
-    power = np.sqrt(x.var(axis=(1, 2), dtype=np.float64).mean(axis=0))
-    x += rng.standard_normal(x.shape, np.float32) * (np.sqrt(NOISE_POWER) * power).astype(np.float32)
-    x[..., ::2] += (_position_traces(rng) * (np.sqrt(TRACE_POWER) * power[::2])).astype(np.float32)
+    amplitude = np.sqrt(x.var(axis=(1, 2), dtype=np.float64).mean(axis=0))
+    x += rng.standard_normal(x.shape, np.float32) * (np.sqrt(NOISE_POWER) * amplitude).astype(np.float32)
+    x[..., ::2] += (_position_traces(rng) * (np.sqrt(TRACE_POWER) * amplitude[::2])).astype(np.float32)
     variance = rng.permutation(np.geomspace(*VARIANCES, CHANNELS))
     mean = rng.standard_normal(CHANNELS) * 2.0 * np.sqrt(variance)
     scale = np.sqrt(variance) / x.std(axis=(0, 1, 2), dtype=np.float64)

@@ -26,7 +26,7 @@ def read_parquet(path: Path) -> Samples:
             if {"row", "col"} & set(file.schema_arrow.names):
                 return read_nodes(file, column, str(path))
             return read_rows(file, column, str(path))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read as Parquet ({error}); it may be cut short or damaged: write it again"
         raise DataError(str(path), [problem]) from error
 

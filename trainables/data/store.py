@@ -6,7 +6,8 @@ One record batch, a row per sample:
     label   string                   null if there are no labels
     order   int64                    a fixed permutation; the first `train` entries are the training set
 
-The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes.
+The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes, and a checksum of
+everything but the samples, which stay unread until they are used.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ TRAIN_SHARE = 0.8
 SPLIT_SEED = 20_210_411  # never the trial's: all trials of all sweeps share one split
 _HEADER = b"data set"
 _STATISTIC = b"statistic/"
+_CHECKSUM = b"checksum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,7 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
     }
     metadata = {_HEADER: json.dumps(header).encode()}
     metadata |= {_STATISTIC + name.encode(): _to_npy(value) for name, value in statistics.items()}
+    metadata[_CHECKSUM] = _checksum(metadata, order, samples.labels)
     values = pa.array(np.ascontiguousarray(samples.x, dtype=np.float32).reshape(-1))
     columns = {
         "x": pa.FixedSizeListArray.from_arrays(values, math.prod(shape)),
@@ -120,24 +123,24 @@ def open_dataset(path: Path) -> Dataset:
     """
     try:
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        order, labels = _small_columns(batch)
         metadata = batch.schema.metadata or {}
-        header = json.loads(metadata[_HEADER])
+        if metadata.pop(_CHECKSUM) != _checksum(metadata, order, labels):
+            raise ValueError("checksum does not match")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise DataError(
-            str(path), [f"not a complete data set file ({error}); delete it, it is made again"]
-        ) from error
+        problem = f"not a complete data set file ({error}); delete it, it is made again"
+        raise DataError(str(path), [problem]) from error
+    header = json.loads(metadata[_HEADER])
     if header["version"] != FORMAT_VERSION:
         found = f"format version {header['version']}, expected {FORMAT_VERSION}"
         raise DataError(str(path), [f"{found}; delete it, it is made again"])
-    order = batch["order"].to_numpy()
-    labels = batch["label"]
     return Dataset(
         path=Path(path),
         source=header["source"],
         fingerprint=header["fingerprint"],
         shape=tuple(header["shape"]),
         x=batch["x"].values.to_numpy(zero_copy_only=True).reshape(len(order), *header["shape"]),
-        labels=None if labels.null_count else labels.to_pylist(),
+        labels=labels,
         train=order[: header["train"]],
         val=order[header["train"] :],
         statistics={
@@ -153,6 +156,21 @@ def open_dataset(path: Path) -> Dataset:
 def too_few(count: int) -> str:
     """The problem of a source with `count` samples."""
     return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
+
+
+def _small_columns(batch: pa.RecordBatch) -> tuple[np.ndarray, list[str] | None]:
+    """Order and labels; raises `pa.ArrowInvalid` rather than reading outside the file."""
+    batch.validate()
+    labels = batch["label"]
+    labels.validate(full=True)
+    return batch["order"].to_numpy(), None if labels.null_count else labels.to_pylist()
+
+
+def _checksum(metadata: Mapping[bytes, bytes], order: np.ndarray, labels: list[str] | None) -> bytes:
+    digest = hashlib.sha256(json.dumps(labels).encode() + order.tobytes())
+    for name, value in sorted(metadata.items()):
+        digest.update(name + value)
+    return digest.hexdigest().encode()
 
 
 def _fingerprint(samples: Samples, train: np.ndarray, val: np.ndarray) -> str:

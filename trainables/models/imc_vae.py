@@ -95,9 +95,10 @@ class Normalisation(nn.Module):
 
     def fixed(self, values_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
         """`values` normalised by the mean and standard deviation of `x` over its grid, per sample and channel."""
-        mean = x_BRCD.mean(dim=(1, 2), keepdim=True)
-        std = x_BRCD.std(dim=(1, 2), correction=0, keepdim=True)
-        return (values_BRCD - mean) / std.clamp(min=self.std_floor)
+        origin = x_BRCD[:, :1, :1]  # a constant channel must give exactly 0, whatever its level
+        x, values = x_BRCD - origin, values_BRCD - origin
+        std = x.std(dim=(1, 2), correction=0, keepdim=True)
+        return (values - x.mean(dim=(1, 2), keepdim=True)) / std.clamp(min=self.std_floor)
 
 
 class Permuter(nn.Module):

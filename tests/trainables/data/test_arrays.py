@@ -111,6 +111,25 @@ def test_damaged_archive(x_NRCD: np.ndarray, tmp_path: Path):
     assert refused(path).startswith("cannot be read as .npz (")
 
 
+@pytest.mark.parametrize("name", ["grids.npy", "grids.npz"])
+def test_any_damage_to_the_header_is_refused_or_harmless(x_NRCD: np.ndarray, tmp_path: Path, name: str):
+    path = tmp_path / name
+    if name.endswith("npy"):
+        np.save(path, x_NRCD)
+    else:
+        np.savez(path, x=x_NRCD)
+    whole = path.read_bytes()
+    outcomes = set()
+    for place in [*range(130), *range(len(whole) - 130, len(whole))]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            read_grids(str(path))
+            outcomes.add("read")
+        except DataError:
+            outcomes.add("refused")
+    assert "refused" in outcomes
+
+
 @pytest.mark.parametrize("key", ["x", "embeddings", "anything"])
 @pytest.mark.parametrize("label", ["y", "label", "labels"])
 def test_npz(x_NRCD: np.ndarray, tmp_path: Path, key: str, label: str):

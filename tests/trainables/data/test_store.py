@@ -140,6 +140,17 @@ def test_a_truncated_file_is_refused(dataset: Dataset, keep: float):
         open_dataset(broken)
 
 
+@pytest.mark.parametrize("part", [b"statistic/std_floor", b'"train": 10', b"class 1class"])
+def test_a_changed_byte_outside_the_samples_is_noticed(dataset: Dataset, part: bytes):
+    content = bytearray(dataset.path.read_bytes())
+    assert part in content
+    content = content.replace(part, part[:-1] + bytes([part[-1] ^ 1]))
+    broken = dataset.path.with_name("broken.arrow")
+    broken.write_bytes(content)
+    with pytest.raises(DataError, match="checksum does not match"):
+        open_dataset(broken)
+
+
 def test_files_that_are_something_else_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="not a complete data set file"):
         open_dataset(tmp_path / "absent.arrow")

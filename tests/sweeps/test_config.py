@@ -1,0 +1,184 @@
+"""The settings of a sweep: defaults, and every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+import search_spaces
+from sweeps.config import ConfigError, Options, SweepConfig, complete, resumed
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def make(**options) -> SweepConfig:
+    return complete(Options(model="imc_vae", **options))
+
+
+def problems(**options) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        make(**options)
+    assert str(error.value) == "\n".join(error.value.problems)
+    return error.value.problems
+
+
+def test_defaults(tmp_path):
+    config = make()
+    assert (config.search, config.scheduler, config.seed) == ("tpe", "health-asha", 0)
+    assert (config.metric, config.mode) == (["val/elbo_gain"], ["max"])
+    assert (config.gpus_per_trial, config.cpus_per_trial, config.max_concurrent) == (0.0, 1.0, None)
+    assert (config.time_budget, config.data) == (None, None)
+    assert config.storage == str(tmp_path / "results")
+    assert config.folder == tmp_path / "results" / config.name
+    assert config.name.startswith("imc_vae-2")
+    assert config.tracking_uri == f"sqlite:///{tmp_path}/results/mlflow.db"
+    assert SweepConfig(**config.to_dict()) == config
+
+
+def test_embedded_data_get_a_budget_for_a_laptop(tmp_path):
+    space = search_spaces.load("imc_vae")
+    embedded, own = make(), make(data="digits")
+    assert (embedded.trials, embedded.epochs) == (space.demo_trials, space.demo_epochs)
+    assert (own.trials, own.epochs) == (space.trials, space.epochs)
+    assert (make(trials=3, epochs=1).trials, make(trials=3, epochs=1).epochs) == (3, 1)
+
+
+def test_data(tmp_path):
+    Path("grids.npy").touch()
+    assert make(data="grids.npy").data == str(tmp_path / "grids.npy")
+    assert make(data="digits").data == "digits"
+
+
+def test_the_environment_names_the_tracking_server(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert make().tracking_uri == "http://tracker:5000"
+    assert make(tracking_uri="sqlite:////x.db").tracking_uri == "sqlite:////x.db"
+
+
+def test_set_and_space_reach_the_search_space():
+    space = make(set=("latent_dim=64",), space=("batch_size=16..64",)).search_space()
+    assert space.documented()["latent_dim"] == 64
+    assert space["batch_size"].range_text == "[16, 64]"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1.5h", 5400), ("2d", 172_800), (" 5m ", 300)]
+)
+def test_durations(text, seconds):
+    assert make(time_budget=text).time_budget == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "5x", "soon", "", "1h30m", "nan"])
+def test_impossible_durations(text):
+    assert problems(time_budget=text) == [f"--time-budget {text}: expected a duration such as 90s, 30m or 1.5h"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trials": 0}, "--trials 0: expected at least 1"),
+        ({"epochs": 0}, "--epochs 0: expected at least 1"),
+        ({"seed": -1}, "--seed -1: expected 0 or more"),
+        ({"search": "bayes"}, "--search bayes: expected one of tpe, random, grid"),
+        ({"scheduler": "median"}, "--scheduler median: expected one of health-asha, asha, none"),
+        ({"gpus_per_trial": -0.5}, "--gpus-per-trial -0.5: expected 0 or more"),
+        ({"cpus_per_trial": 0.0}, "--cpus-per-trial 0: expected more than 0"),
+        ({"max_concurrent": 0}, "--max-concurrent 0: expected at least 1"),
+        ({"name": "../up"}, "--name ../up: expected letters"),
+        ({"name": ".hidden"}, "--name .hidden: expected letters"),
+        ({"mode": "best"}, "--mode best: expected max or min"),
+        ({"metric": "train/loss"}, "--metric train/loss: expected held-out metrics"),
+        ({"metric": "val/mse", "mode": "min,max"}, "--mode min,max: expected one per metric of val/mse"),
+        ({"tracking_uri": "https://me:secret@host/"}, "--tracking-uri: expected no user name or password"),
+        ({"set": ("depth=3",)}, "--set depth=3: imc_vae has no hyperparameter 'depth'"),
+        ({"space": ("kl_warmup=0..2",)}, "--space kl_warmup=2: expected 0 to 1"),
+    ],
+)
+def test_each_problem(options, message):
+    (found,) = problems(**options)
+    assert found.startswith(message)
+
+
+def test_the_password_is_not_repeated():
+    assert "secret" not in "".join(problems(tracking_uri="https://me:secret@host/"))
+
+
+def test_fixing_everything_leaves_nothing_to_search():
+    fixed = tuple(f"{p.name}={p.range_text.strip('{[').split(',')[0]}" for p in search_spaces.load("imc_vae").searched)
+    assert problems(set=fixed) == ["--set fixes every hyperparameter: leave at least one to search"]
+
+
+def test_all_problems_at_once():
+    found = problems(
+        trials=0, epochs=-1, search="x", time_budget="soon", set=("a=1", "latent_dim=x"), space=("b=1..2",), name="/"
+    )
+    assert len(found) == 8
+
+
+def test_several_metrics():
+    config = make(metric="val/elbo_gain,val/mse", mode="max,min")
+    assert (config.metric, config.mode) == (["val/elbo_gain", "val/mse"], ["max", "min"])
+    assert make(metric="val/r2,val/elbo_gain").mode == ["max", "max"]
+
+
+def test_the_model_is_required_and_known():
+    with pytest.raises(ConfigError, match="MODEL is missing: .* one of .*imc_vae"):
+        complete(Options())
+    with pytest.raises(ConfigError, match="unknown model 'imc'; known models: .*imc_vae"):
+        complete(Options(model="imc"))
+
+
+def test_a_resume_keeps_the_sweep():
+    config = make(name="one", seed=5, epochs=7, set=("latent_dim=64",), time_budget="1h")
+    again = resumed(config, Options(resume="one"))
+    assert again.to_dict() == config.to_dict() | {"time_budget": None}
+
+
+def test_a_resume_may_change_resources_and_limits():
+    config = make(name="one", trials=5)
+    again = resumed(
+        config, Options(resume="one", trials=9, time_budget="5m", max_concurrent=1, tracking_uri="http://t:1")
+    )
+    assert (again.trials, again.time_budget, again.max_concurrent) == (9, 300.0, 1)
+    assert again.tracking_uri == "http://t:1"
+    assert again.name == "one"
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"epochs": 9}, "--epochs"),
+        ({"seed": 3}, "--seed"),
+        ({"seed": 0}, "--seed"),
+        ({"search": "random"}, "--search"),
+        ({"scheduler": "asha"}, "--scheduler"),
+        ({"metric": "val/r2"}, "--metric"),
+        ({"mode": "min"}, "--mode"),
+        ({"set": ("latent_dim=8",)}, "--set"),
+        ({"space": ("latent_dim=8,16",)}, "--space"),
+        ({"data": "digits"}, "--data"),
+        ({"name": "two"}, "--name"),
+    ],
+)
+def test_a_resume_refuses_what_would_change_the_comparison(options, flag):
+    config = make(name="one", seed=5)
+    with pytest.raises(ConfigError) as error:
+        resumed(config, Options(resume="one", **options))
+    assert error.value.problems == [f"{flag}: cannot change on a resume; start a new sweep with --name instead"]
+
+
+def test_a_resume_reports_every_problem_at_once():
+    with pytest.raises(ConfigError) as error:
+        resumed(make(name="one"), Options(model="vq_vae", resume="one", epochs=9, trials=0, time_budget="soon"))
+    assert [problem.partition(":")[0] for problem in error.value.problems] == [
+        "--epochs", "MODEL vq_vae", "--time-budget soon", "--trials 0",
+    ]  # fmt: skip
+
+
+def test_a_sweep_that_was_moved_goes_on_where_it_is_now(tmp_path):
+    config = make(name="one", storage=str(tmp_path / "old"))
+    again = resumed(config, Options(resume="one", storage=str(tmp_path / "new")))
+    assert again.folder == tmp_path / "new" / "one"

@@ -1,0 +1,151 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pyarrow.dataset as ds
+import pytest
+
+from sweeps.exit_codes import ExitCode
+from sweeps.journal import Status
+from tests.sweeps.conftest import ROOT, Sweeps
+from trainables import epoch_log
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['run.py', '--help']\n"
+        "try:\n    runpy.run_path('sweeps/run.py', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--time-budget" in done.stdout
+
+
+def test_all_problems_are_reported_at_once_and_nothing_is_started(sweeps: Sweeps) -> None:
+    code, output = sweeps.run(
+        "--trials", "0", "--set", "nonsense=1", "--space", "kl_warmup=0.1..7", "--metric", "train/loss",
+        "--scheduler", "magic", "--name", "refused",
+    )  # fmt: skip
+    assert code == ExitCode.REFUSED
+    for part in ("--trials 0", "'nonsense'", "kl_warmup=7", "train/loss", "magic"):
+        assert part in output
+    assert "Traceback" not in output
+    assert not sweeps.folder("refused").exists()
+
+
+def test_unknown_model_lists_the_known_ones(sweeps: Sweeps) -> None:
+    code, output = sweeps.run("imc_vea", tiny=False)
+    assert code == ExitCode.REFUSED
+    assert "unknown model 'imc_vea'" in output
+    assert "Did you mean imc_vae?" in output
+
+
+def test_bad_data_is_refused_before_anything_starts(sweeps: Sweeps) -> None:
+    (sweeps.storage / "empty.npy").touch()
+    code, output = sweeps.run("imc_vae", "--data", "empty.npy", "--name", "bad", tiny=False)
+    assert code == ExitCode.REFUSED
+    assert "empty.npy" in output
+    assert "empty (0 bytes)" in output
+    assert not sweeps.folder("bad").exists()
+
+
+def test_plan_forecasts_and_runs_nothing(sweeps: Sweeps) -> None:
+    collapsing = ["--set", "kld_free_bits=0", "--space", "kld_loss_scale=50..100"]
+    code, output = sweeps.run("--plan", "--trials", "5", "--name", "planned", *collapsing)
+    assert code == ExitCode.FINISHED
+    assert "documented" in output
+    assert "baseline" in output
+    assert output.count("collapses") == 3  # the searched ones; the documented two keep their small weights
+    assert "100% is forecast to collapse" in output
+    assert not sweeps.folder("planned").exists()
+
+
+def test_a_finished_sweep_leaves_everything_behind(sweeps: Sweeps) -> None:
+    code, output = sweeps.run("--trials", "4", "--epochs", "3", "--scheduler", "none", "--name", "whole")
+    assert code == ExitCode.FINISHED, output
+    state, folder = sweeps.state("whole"), sweeps.folder("whole")
+    assert [record.origin for record in state.trials.values()] == ["documented", "baseline", "search", "search"]
+    assert all(record.status is Status.FINISHED for record in state.trials.values())
+    assert state.status == "finished"
+    assert f"Best: trial {state.best} " in output
+
+    log = epoch_log.dataset(folder).to_table()
+    assert log.num_rows == 4 * 3
+    assert {"config/kld_loss_scale", "schedule/kl_weight", "verdict", "seconds", "val/elbo_gain"} <= set(
+        log.column_names
+    )
+    assert ds.dataset(folder / "epochs").count_rows() == 4 * 3
+
+    plan = json.loads((folder / "plan.json").read_text())
+    assert [row["config"] for row in plan["configurations"]] == [r.config for r in state.trials.values()]
+    record = json.loads((folder / "sweep.json").read_text())
+    assert record["data"]["shape"] == [4, 4, 4]
+    assert "<html" in (folder / "report.html").read_text()
+    assert "0 of 4" not in output
+    best = folder / "trials" / f"{state.best:05d}" / "artifacts"
+    assert {path.name for path in best.glob("*.png")} == {"reconstructions.png", "latent_pca.png", "kl_per_dim.png"}
+
+    runs = sweeps.mlflow_runs()
+    assert len(runs) == 5
+    assert all(run.info.status == "FINISHED" for run in runs)
+
+    before = sweeps.events("whole")
+    code, output = sweeps.run("--trials", "4", "--name", "whole")
+    assert code == ExitCode.REFUSED
+    assert "--resume whole" in output
+    assert sweeps.events("whole") == before
+
+
+def test_a_sweep_in_which_all_collapse_has_no_best_trial(sweeps: Sweeps) -> None:
+    collapse = ["--set", "kld_free_bits=0", "--set", "kld_loss_scale=30", "--set", "learning_rate=3e-3"]
+    collapse += ["--set", "kl_warmup=0", "--set", "two_stage=off"]
+    code, output = sweeps.run("--trials", "3", "--epochs", "20", "--name", "sick", *collapse)
+    assert code == ExitCode.NO_HEALTHY_TRIAL, output
+    assert "no trial ended healthy" in output
+    assert "Best:" not in output
+    records = sweeps.state("sick").trials
+    first = records[1]
+    assert (first.status, first.reason) == (Status.STOPPED, "COLLAPSED")
+    assert "0 of 16 units active, raw KL" in first.detail
+    assert first.epoch < 20
+    assert all(record.forecast["collapsed"] for record in records.values())
+
+
+def test_a_trial_that_goes_not_finite_is_stopped_at_once(sweeps: Sweeps) -> None:
+    code, output = sweeps.run(
+        "--trials", "2", "--epochs", "10", "--name", "nan", "--set", "learning_rate=1e12", "--set", "lr_warmup=0",
+        "--set", "grad_clip_norm=none",
+    )  # fmt: skip
+    assert code == ExitCode.NO_HEALTHY_TRIAL, output
+    for record in sweeps.state("nan").trials.values():
+        assert (record.status, record.reason, record.epoch) == (Status.STOPPED, "NUMERIC", 1)
+
+
+def test_a_trial_that_throws_fails_alone_with_its_reason(sweeps: Sweeps) -> None:
+    code, output = sweeps.run(
+        "--trials", "6", "--epochs", "2", "--scheduler", "none", "--name", "throws", "--space", "heads=4,3"
+    )
+    assert code == ExitCode.FINISHED, output
+    records = sweeps.state("throws").trials.values()
+    failed = [record for record in records if record.config["heads"] == 3]
+    assert failed
+    for record in failed:
+        assert (record.status, record.reason) == (Status.FAILED, "ERROR")
+        assert "divisible" in record.detail
+        assert "Traceback" in (sweeps.folder("throws") / "trials" / f"{record.trial:05d}" / "error.txt").read_text()
+    assert all(record.status is Status.FINISHED for record in records if record.config["heads"] == 4)
+
+
+@pytest.mark.parametrize("search", ["random", "grid"])
+def test_other_searches(sweeps: Sweeps, search: str) -> None:
+    code, output = sweeps.run("--trials", "3", "--epochs", "1", "--search", search, "--name", search)
+    assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
+    assert len(sweeps.state(search).trials) == 3

@@ -1,0 +1,189 @@
+"""The health verdict, by numbers."""
+
+import math
+
+import pytest
+
+from trainables.health import HealthConfig, Verdict, grace_end, in_kl_grace, is_control, judge
+
+HEALTHY = {
+    "health/au": 5.0,
+    "health/au_frac": 0.625,
+    "health/dims": 8.0,
+    "health/kl_raw": 9.0,
+    "health/mi": 3.0,
+    "health/recon_mu": 0.4,
+    "val/mse_mean": 1.0,
+    "schedule/kl_weight": 1e-3,
+    "schedule/kl_weight_final": 1e-3,
+}
+DEAD = {"health/au": 0.0, "health/au_frac": 0.0, "health/kl_raw": 0.01, "health/mi": 0.001}
+
+
+def rows(*changes, first=1):
+    """Consecutive epochs: HEALTHY with each of `changes`."""
+    return [HEALTHY | {"epoch": epoch} | change for epoch, change in enumerate(changes, first)]
+
+
+def verdicts(history, epochs=100, config=None):
+    return [judge(history[:end], epochs, config).verdict.value for end in range(1, len(history) + 1)]
+
+
+def test_a_healthy_trial_has_no_detail():
+    health = judge(rows({}, {}), 10)
+    assert health.verdict is Verdict.HEALTHY
+    assert health.detail == ""
+    assert not health.verdict.condemned
+
+
+def test_collapse_is_condemned_on_two_evaluations_after_the_grace_with_its_numbers():
+    history = rows(*[DEAD] * 4)
+    assert verdicts(history, 20) == ["GRACE", "GRACE", "COLLAPSED", "COLLAPSED"]  # grace: 5 % of 20 = epoch 1
+    detail = judge(history[:3], 20).detail
+    assert detail == (
+        "0 of 8 units active, raw KL 0.01 nats (< 0.05) and mutual information 0.001 nats (< 0.05) "
+        "at epoch 3, the same since epoch 2"
+    )
+    assert judge(history[:2], 20).detail.endswith("at epoch 2; not yet judged or confirmed")
+
+
+@pytest.mark.parametrize(
+    "alive",
+    [
+        {"health/au": 1.0, "health/au_frac": 0.125},
+        {"health/kl_raw": 0.05},
+        {"health/mi": 0.05},
+    ],
+)
+def test_one_sign_of_life_saves(alive):
+    assert verdicts(rows(*[DEAD | alive] * 5)) == ["HEALTHY"] * 5
+
+
+def test_the_constrained_kl_is_not_looked_at():
+    assert verdicts(rows(*[DEAD | {"health/kl_constrained": 6.4}] * 4), 20)[-1] == "COLLAPSED"
+
+
+def test_a_recovery_in_between_starts_the_count_again():
+    history = rows(DEAD, DEAD, {}, DEAD, {}, DEAD, DEAD)
+    assert verdicts(history, 20) == ["GRACE", "GRACE", "HEALTHY", "GRACE", "HEALTHY", "GRACE", "COLLAPSED"]
+
+
+def test_the_grace_is_a_share_of_the_budget():
+    assert verdicts(rows(*[DEAD] * 12), 200) == ["GRACE"] * 11 + ["COLLAPSED"]
+    assert verdicts(rows(*[DEAD] * 3), 200, HealthConfig(grace_share=0.0))[-2:] == ["GRACE", "COLLAPSED"]
+
+
+def test_the_grace_lasts_until_the_kl_weight_is_at_half():
+    ramp = [{"schedule/kl_weight": 1e-4 * epoch} for epoch in range(1, 11)]
+    history = rows(*[DEAD | step for step in ramp])
+    assert [grace_end(history[:end], 10, HealthConfig()) for end in (4, 5, 9)] == [math.inf, 5, 5]
+    assert verdicts(history, 10) == ["GRACE"] * 6 + ["COLLAPSED"] * 4
+    assert [in_kl_grace(row) for row in history[3:6]] == [True, False, False]
+
+
+def test_a_slow_warm_up_that_ends_healthy_is_never_condemned():
+    sick = [DEAD | {"schedule/kl_weight": 1e-5 * epoch} for epoch in range(1, 51)]
+    history = rows(*sick, *[{"schedule/kl_weight": 1e-3}] * 10)
+    assert set(verdicts(history, 60)) == {"GRACE", "HEALTHY"}
+
+
+def test_a_kl_weight_of_zero_is_never_judged():
+    off = DEAD | {"schedule/kl_weight": 0.0, "schedule/kl_weight_final": 0.0}
+    assert set(verdicts(rows(*[off] * 20), 20)) == {"GRACE"}
+
+
+def test_a_cyclical_schedule_is_judged_at_the_ends_of_its_cycles():
+    history = rows(*[DEAD | {"schedule/cycle_end": float(epoch % 4 == 0)} for epoch in range(1, 13)])
+    assert verdicts(history, 20) == ["GRACE"] * 7 + ["COLLAPSED"] + ["GRACE"] * 3 + ["COLLAPSED"]
+    assert judge(history[:8], 20).detail.endswith("at epoch 8, the same since epoch 4")
+    awake = rows(*[(HEALTHY if epoch % 4 == 0 else DEAD) | {"schedule/cycle_end": float(epoch % 4 == 0)}
+                   for epoch in range(1, 13)])  # fmt: skip
+    assert set(verdicts(awake, 20)) == {"GRACE", "HEALTHY"}
+
+
+def test_the_kl_floor_may_be_per_dimension():
+    weak = DEAD | {"health/kl_raw": 0.3}  # 0.0375 a dimension
+    assert verdicts(rows(*[weak] * 4), 20)[-1] == "HEALTHY"
+    per_dim = HealthConfig(kl_floor_per_dim=True)
+    assert verdicts(rows(*[weak] * 4), 20, per_dim)[-1] == "COLLAPSED"
+    assert "(< 0.4)" in judge(rows(*[weak] * 4), 20, per_dim).detail
+    assert verdicts(rows(*[weak | {"health/kl_raw": 0.41}] * 4), 20, per_dim)[-1] == "HEALTHY"
+
+
+def test_a_share_of_active_units_may_be_asked_for():
+    few = DEAD | {"health/au": 1.0, "health/au_frac": 0.125}
+    assert verdicts(rows(*[few] * 4), 20, HealthConfig(au_frac_floor=0.2))[-1] == "COLLAPSED"
+    assert verdicts(rows(*[few] * 4), 20, HealthConfig(au_frac_floor=0.1))[-1] == "HEALTHY"
+
+
+def test_the_number_of_evaluations_is_configurable():
+    assert verdicts(rows(*[DEAD] * 5), 20, HealthConfig(consecutive=4)) == ["GRACE"] * 4 + ["COLLAPSED"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_condemns_at_once(value):
+    health = judge(rows({"train/loss": value}), 100)
+    assert health.verdict is Verdict.NUMERIC
+    assert health.detail == f"train/loss is {value} at epoch 1"
+
+
+def test_many_bad_values_are_counted():
+    bad = {f"val/{name}": math.nan for name in "abcde"}
+    detail = judge(rows(bad), 100).detail
+    assert detail == "val/a is nan, val/b is nan, val/c is nan and 2 more at epoch 1"
+
+
+def test_kl_beyond_any_sense_condemns_at_once():
+    assert judge(rows({"health/kl_raw": 9.9e5}), 100).verdict is Verdict.HEALTHY
+    health = judge(rows({"health/kl_raw": 4_146_366.0}), 100)
+    assert health.verdict is Verdict.NUMERIC
+    assert health.detail == "raw KL 4.15e+06 nats, beyond 1e+06, at epoch 1"
+
+
+def test_only_the_last_epoch_is_judged_for_finiteness():
+    assert judge(rows({"train/loss": math.nan}, {}), 100).verdict is Verdict.HEALTHY
+
+
+def test_divergence_is_an_error_beyond_the_mean_predictor_and_the_own_best():
+    history = rows({}, {}, {"health/recon_mu": 2.1}, {"health/recon_mu": 2.5})
+    assert verdicts(history, 20) == ["HEALTHY", "HEALTHY", "GRACE", "DIVERGED"]
+    assert judge(history, 20).detail == (
+        "error 2.5, against 1 of the mean predictor and 0.4 of its own best epoch, "
+        "at epoch 4, the same since epoch 3"
+    )
+    assert verdicts(rows({}, *[{"health/recon_mu": 1.9}] * 4), 20) == ["HEALTHY"] * 5
+
+
+def test_a_start_far_from_the_data_that_improves_is_not_divergence():
+    falling = [{"health/recon_mu": 100.0 / epoch} for epoch in range(1, 8)]
+    assert set(verdicts(rows(*falling), 20)) == {"HEALTHY"}
+
+
+def test_a_sick_latent_not_yet_judged_does_not_hide_a_divergence():
+    off = DEAD | {"schedule/kl_weight": 0.0, "schedule/kl_weight_final": 0.0}
+    history = rows(off, *[off | {"health/recon_mu": 50.0}] * 4)
+    assert verdicts(history, 20)[-1] == "DIVERGED"
+
+
+def test_a_codebook_is_judged_once_it_is_ready():
+    poor = {"epoch": 0, "health/codebook_usage": 0.01}
+    early = [poor | {"epoch": epoch, "schedule/codebook_ready": float(epoch > 3)} for epoch in range(1, 7)]
+    assert verdicts(early, 20) == ["GRACE"] * 4 + ["CODEBOOK_COLLAPSED"] * 2
+    assert judge(early, 20).detail == (
+        "1.0% of the codes in use (< 2.0%) at epoch 6, the same since epoch 5"
+    )
+    rich = [row | {"health/codebook_usage": 0.02} for row in early]
+    assert set(verdicts(rich, 20)) == {"HEALTHY"}
+
+
+def test_metrics_a_model_does_not_have_are_not_judged():
+    assert verdicts([{"epoch": 1, "train/loss": 3.0}, {"epoch": 2, "train/loss": 2.0}]) == ["HEALTHY"] * 2
+
+
+def test_controls_are_a_fixed_share():
+    chosen = [trial for trial in range(1, 4001) if is_control(7, trial)]
+    assert len(chosen) / 4000 == pytest.approx(0.05, abs=0.012)
+    assert chosen == [trial for trial in range(1, 4001) if is_control(7, trial)]
+    assert chosen != [trial for trial in range(1, 4001) if is_control(8, trial)]
+    assert not any(is_control(7, trial, HealthConfig(control_share=0.0)) for trial in range(1, 200))
+    assert all(is_control(7, trial, HealthConfig(control_share=1.0)) for trial in range(1, 200))
