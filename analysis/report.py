@@ -254,7 +254,7 @@ def _data_source(sweep: Sweep) -> str:
     data = sweep.record.get("data", {})
     if data.get("embedded"):
         return "the model's embedded data"
-    return str(data.get("path") or data.get("source") or "")
+    return str(data.get("source") or data.get("path") or "")
 
 
 def _state(sweep: Sweep) -> str:

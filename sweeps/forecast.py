@@ -36,16 +36,28 @@ class Forecast:
         return asdict(self)
 
 
-def from_spectrum(eigenvalues: np.ndarray, sigma2: float, free_bits: float = 0.0) -> Forecast:
-    """The forecast from the eigenvalues (largest first, at most one per latent dimension) of the covariance."""
+def from_spectrum(
+    eigenvalues: np.ndarray, sigma2: float, free_bits: float = 0.0, latent_dim: int | None = None
+) -> Forecast:
+    """The forecast from the eigenvalues (largest first, at most one per latent dimension) of the covariance.
+
+    `latent_dim` units share the free bits where there are more units than eigenvalues; they all stay active, for
+    a second copy of a direction costs nothing below the floor.
+    """
     with_variance = eigenvalues[eigenvalues > NO_VARIANCE * max(eigenvalues[0], 0.0)]
     if sigma2 > 0:
         kl = np.maximum(0.5 * np.log(np.maximum(with_variance / sigma2, 1.0)), free_bits)
     else:
         kl = np.full(len(with_variance), math.inf)
-    explained = 1.0 - np.exp(-2.0 * kl)  # variance of mu under a standard normal aggregate
-    au = int(np.sum(explained > ACTIVE_VARIANCE))
+    au = int(np.sum(_explained(kl) > ACTIVE_VARIANCE))
+    if au and latent_dim and _explained(free_bits) > ACTIVE_VARIANCE:
+        au = latent_dim
     return Forecast(sigma2, au, float(kl.sum()) if sigma2 > 0 else 0.0, au == 0)
+
+
+def _explained(kl: np.ndarray | float) -> np.ndarray | float:
+    """Variance of the posterior mean of a unit with that KL (nats) whose aggregate is standard normal."""
+    return 1.0 - np.exp(-2.0 * np.asarray(kl))
 
 
 class Forecaster:
@@ -69,7 +81,7 @@ class Forecaster:
             if weight
         )
         eigenvalues = np.linalg.eigvalsh(gram_NN)[::-1][: min(form.latent_dim, len(gram_NN) - 1)] / len(gram_NN)
-        return from_spectrum(eigenvalues, form.effective_variance, form.free_bits)
+        return from_spectrum(eigenvalues, form.effective_variance, form.free_bits, form.latent_dim)
 
     def _gram(self, key: tuple[str, int], features: Callable[[], np.ndarray]) -> np.ndarray:
         if key not in self._grams:

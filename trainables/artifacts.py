@@ -54,8 +54,8 @@ def _reconstructions(trainer: Trainer) -> Figure:
 def _latent_pca(mu_NK: np.ndarray, labels: list[str] | None) -> Figure:
     centred = mu_NK - mu_NK.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = left[:, :2] * scale[:2]
-    explained = scale**2 / max(float((scale**2).sum()), 1e-30)
+    plane = np.pad(left[:, :2] * scale[:2], ((0, 0), (0, max(0, 2 - len(scale)))))
+    explained = np.pad(scale**2, (0, 1)) / max(float((scale**2).sum()), 1e-30)
     figure = Figure(figsize=(4.6, 4.0), layout="constrained")
     axis = figure.subplots()
     for label in sorted(set(labels)) if labels else [None]:

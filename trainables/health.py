@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 Row = Mapping[str, float]
+Symptom = Callable[[Row, "HealthConfig"], str]  # what is wrong with an epoch, '' if nothing is
 
 ACTIVE_VARIANCE = 0.01  # of mu over the data; Burda, Grosse, Salakhutdinov 2016, section 5.2
 
@@ -70,31 +71,36 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
     now = rows[-1]
     if broken := _not_finite(now, config):
         return Health(Verdict.NUMERIC, f"{broken} at epoch {now['epoch']:.0f}")
-    for verdict, symptom, judged in (
-        (Verdict.COLLAPSED, _collapse_symptom, _collapse_judged(rows, epochs, config)),
-        (
+    after_grace = [row for row in rows if row["epoch"] > grace_end(rows, epochs, config)]
+    findings = [
+        _finding(
+            Verdict.COLLAPSED, _collapse_symptom, [row for row in after_grace if _collapse_shows(row)], now, config
+        ),
+        _finding(
             Verdict.CODEBOOK_COLLAPSED,
             _codebook_symptom,
             [row for row in rows if row.get("schedule/codebook_ready")],
+            now,
+            config,
         ),
-        (
-            Verdict.DIVERGED,
-            _divergence_symptom(rows),
-            [row for row in rows if row["epoch"] > grace_end(rows, epochs, config)],
-        ),
-    ):
-        found = symptom(now, config)
-        if not found:
-            continue
-        recent = judged[-config.consecutive :]
-        confirmed = (
-            len(recent) == config.consecutive and recent[-1] is now and all(symptom(row, config) for row in recent)
-        )
-        if confirmed:
-            first, last = recent[0]["epoch"], recent[-1]["epoch"]
-            return Health(verdict, f"{found} at epoch {last:.0f}, the same since epoch {first:.0f}")
+        _finding(Verdict.DIVERGED, _divergence_symptom(rows), after_grace, now, config),
+    ]
+    return max(findings, key=lambda health: (health.verdict.condemned, health.verdict is Verdict.GRACE))
+
+
+def _finding(verdict: Verdict, symptom: Symptom, judged: Sequence[Row], now: Row, config: HealthConfig) -> Health:
+    """`verdict` if the last of the `judged` epochs, this one among them, all show the symptom; GRACE if it shows now."""
+    found = symptom(now, config)
+    if not found:
+        return Health(Verdict.HEALTHY)
+    recent = judged[-config.consecutive :]
+    confirmed = (
+        len(recent) == config.consecutive and recent[-1] is now and all(symptom(row, config) for row in recent)
+    )
+    if not confirmed:
         return Health(Verdict.GRACE, f"{found} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
-    return Health(Verdict.HEALTHY)
+    first, last = recent[0]["epoch"], recent[-1]["epoch"]
+    return Health(verdict, f"{found} at epoch {last:.0f}, the same since epoch {first:.0f}")
 
 
 def grace_end(rows: Sequence[Row], epochs: int, config: HealthConfig) -> float:
@@ -127,14 +133,9 @@ def _not_finite(row: Row, config: HealthConfig) -> str:
     return ""
 
 
-def _collapse_judged(rows: Sequence[Row], epochs: int, config: HealthConfig) -> list[Row]:
-    """The epochs at which collapse may be judged: after the grace, with KL on, of a cycle only its end."""
-    end = grace_end(rows, epochs, config)
-    return [
-        row
-        for row in rows
-        if row["epoch"] > end and row.get("schedule/kl_weight", 1.0) > 0 and row.get("schedule/cycle_end", 1.0) > 0
-    ]
+def _collapse_shows(row: Row) -> bool:
+    """True where collapse may be judged: with KL on, and of a cycle only at its end."""
+    return row.get("schedule/kl_weight", 1.0) > 0 and row.get("schedule/cycle_end", 1.0) > 0
 
 
 def _collapse_symptom(row: Row, config: HealthConfig) -> str:
@@ -158,7 +159,7 @@ def _codebook_symptom(row: Row, config: HealthConfig) -> str:
     return f"{usage:.1%} of the codes in use (< {config.codebook_usage_floor:.1%})"
 
 
-def _divergence_symptom(rows: Sequence[Row]):
+def _divergence_symptom(rows: Sequence[Row]) -> Symptom:
     def symptom(row: Row, config: HealthConfig) -> str:
         error, mean_error = row.get("health/recon_mu"), row.get("val/mse_mean")
         if error is None or mean_error is None:

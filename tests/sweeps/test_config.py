@@ -107,7 +107,9 @@ def test_the_password_is_not_repeated():
 
 
 def test_fixing_everything_leaves_nothing_to_search():
-    fixed = tuple(f"{p.name}={p.range_text.strip('{[').split(',')[0]}" for p in search_spaces.load("imc_vae").searched)
+    fixed = tuple(
+        f"{p.name}={p.range_text.strip('{[').split(',')[0]}" for p in search_spaces.load("imc_vae").searched
+    )
     assert problems(set=fixed) == ["--set fixes every hyperparameter: leave at least one to search"]
 
 
@@ -125,9 +127,9 @@ def test_several_metrics():
 
 
 def test_the_model_is_required_and_known():
-    with pytest.raises(ConfigError, match="MODEL is missing: .* one of .*imc_vae"):
+    with pytest.raises(ConfigError, match=r"MODEL is missing: .* one of .*imc_vae"):
         complete(Options())
-    with pytest.raises(ConfigError, match="unknown model 'imc'; known models: .*imc_vae"):
+    with pytest.raises(ConfigError, match=r"unknown model 'imc'; known models: .*imc_vae"):
         complete(Options(model="imc"))
 
 

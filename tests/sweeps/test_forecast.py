@@ -83,7 +83,7 @@ def definition(kl_weight, weights=(0.5,), latent_dim=5, free_bits=0.0, calls=Non
 @pytest.mark.parametrize("sigma2", [0.1, 0.5, 2.0, 5.0, 7.0])
 def test_forecaster_on_data_of_known_covariance(sigma2):
     forecast = Forecaster(definition(sigma2), linear_gaussian(), {}).forecast({})
-    active = EIGENVALUES[EIGENVALUES > sigma2]
+    active = EIGENVALUES[sigma2 < EIGENVALUES]
     assert forecast.sigma2 == pytest.approx(sigma2)
     assert forecast.au == len(active)
     assert forecast.kl == pytest.approx(0.5 * np.log(active / sigma2).sum(), abs=1e-9)
@@ -120,7 +120,13 @@ def imc():
 
 
 def imc_config(**changes):
-    plain: dict = {"cosine_loss_weight": 0.0, "gradient_loss_weight": 0.0, "kld_free_bits": 0.0, "two_stage": False, "perm_loss_scale": 0.8}
+    plain: dict = {
+        "cosine_loss_weight": 0.0,
+        "gradient_loss_weight": 0.0,
+        "kld_free_bits": 0.0,
+        "two_stage": False,
+        "perm_loss_scale": 0.8,
+    }
     return {"normalize": "channel_wise", "latent_dim": 8, "kl_warmup": 0.0, "kld_loss_scale": 1e-3} | plain | changes
 
 

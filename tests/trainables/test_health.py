@@ -148,8 +148,7 @@ def test_divergence_is_an_error_beyond_the_mean_predictor_and_the_own_best():
     history = rows({}, {}, {"health/recon_mu": 2.1}, {"health/recon_mu": 2.5})
     assert verdicts(history, 20) == ["HEALTHY", "HEALTHY", "GRACE", "DIVERGED"]
     assert judge(history, 20).detail == (
-        "error 2.5, against 1 of the mean predictor and 0.4 of its own best epoch, "
-        "at epoch 4, the same since epoch 3"
+        "error 2.5, against 1 of the mean predictor and 0.4 of its own best epoch, at epoch 4, the same since epoch 3"
     )
     assert verdicts(rows({}, *[{"health/recon_mu": 1.9}] * 4), 20) == ["HEALTHY"] * 5
 
@@ -169,9 +168,7 @@ def test_a_codebook_is_judged_once_it_is_ready():
     poor = {"epoch": 0, "health/codebook_usage": 0.01}
     early = [poor | {"epoch": epoch, "schedule/codebook_ready": float(epoch > 3)} for epoch in range(1, 7)]
     assert verdicts(early, 20) == ["GRACE"] * 4 + ["CODEBOOK_COLLAPSED"] * 2
-    assert judge(early, 20).detail == (
-        "1.0% of the codes in use (< 2.0%) at epoch 6, the same since epoch 5"
-    )
+    assert judge(early, 20).detail == ("1.0% of the codes in use (< 2.0%) at epoch 6, the same since epoch 5")
     rich = [row | {"health/codebook_usage": 0.02} for row in early]
     assert set(verdicts(rich, 20)) == {"HEALTHY"}
 
