@@ -12,6 +12,17 @@ _OURS = "not stated; this project's choice"
 
 SPACE = SearchSpace(
     model="imc_vae",
+    metrics=(
+        "val/elbo_gain",
+        "val/r2",
+        "val/cosine_similarity",
+        "val/permutation_accuracy",
+        "val/mse",
+        "health/au",
+        "health/kl_raw",
+        "health/mi",
+        "health/z_gain",
+    ),
     parameters=(
         Parameter(
             "kld_loss_scale",

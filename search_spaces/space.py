@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -117,7 +118,7 @@ class Parameter:
         """
         low, dots, high = text.partition("..")
         if not dots:
-            values = tuple(self.parse(part.strip()) for part in text.split(","))
+            values = tuple(dict.fromkeys(self.parse(part.strip()) for part in text.split(",")))
             return replace(self, kind="choice", choices=values, low=None, high=None)
         if not self._numeric:
             raise ValueError(f"{self.name}={text}: expected values separated by commas, as in {self.range_text}")
@@ -154,20 +155,24 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The hyperparameters of a model, its budgets and the metric its trials are ranked by."""
+    """The hyperparameters of a model, its budgets and the metrics its trials may be ranked by."""
 
     model: str
     parameters: tuple[Parameter, ...]
-    metric: str = "val/elbo_gain"
+    metrics: tuple[str, ...] = ("val/elbo_gain",)  # that trials may be ranked by; the first is the default
     mode: Literal["max", "min"] = "max"
     epochs: int = 100  # per trial, on the user's data
     trials: int = 50
     demo_epochs: int = 12  # on the embedded data: minutes on a laptop
     demo_trials: int = 12
-    notes: tuple[str, ...] = field(default=())
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)
+
+    @property
+    def metric(self) -> str:
+        """The metric trials are ranked by unless another is chosen."""
+        return self.metrics[0]
 
     @property
     def searched(self) -> list[Parameter]:
@@ -220,8 +225,12 @@ class SearchSpace:
                         parameters[name] = change(parameters[name], value)
                     except ValueError as error:
                         problems.append(f"{flag} {error}")
-        both = {text.partition("=")[0] for text in fix} & {text.partition("=")[0] for text in vary}
-        problems += [f"--set and --space both name {name}: fix it or search it, not both" for name in sorted(both)]
+        named = Counter(text.partition("=")[0] for text in [*fix, *vary])
+        problems += [
+            f"--set and --space name {name} {times} times: once is enough"
+            for name, times in named.items()
+            if times > 1
+        ]
         return replace(self, parameters=tuple(parameters.values())), problems
 
 

@@ -89,10 +89,15 @@ class Options:
 
     def given(self) -> list[str]:
         """The names of the options that were given, the model aside."""
-        return [name for name, value in vars(self).items() if value not in (None, (), False) and name != "model"]
+        nothing = (None, (), False)
+        return [
+            name
+            for name, value in vars(self).items()
+            if name != "model" and not any(value is none or value == none == () for none in nothing)
+        ]
 
 
-# What a resume may change: resources and limits, never what is being compared.
+# What a resume may change: place and limits, never what is being compared.
 RESUMABLE = {"resume", "storage", "trials", "time_budget", "max_concurrent", "tracking_uri"}
 
 
@@ -157,6 +162,7 @@ def resumed(config: SweepConfig, options: Options) -> SweepConfig:
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
     changes = {
+        "storage": str(Path(options.storage).absolute()) if options.storage else config.storage,
         "trials": _given(options.trials, config.trials),
         "max_concurrent": _given(options.max_concurrent, config.max_concurrent),
         "tracking_uri": options.tracking_uri or config.tracking_uri,
@@ -194,10 +200,13 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             len(config.mode) == len(config.metric),
             f"--mode {','.join(config.mode)}: expected one per metric of {','.join(config.metric)}",
         ),
-        (
-            all(re.fullmatch(r"(val|health)/\w+", metric) for metric in config.metric),
-            f"--metric {','.join(config.metric)}: expected held-out metrics (val/… or health/…), as in "
-            "val/elbo_gain; a training loss cannot rank trials that weigh its terms differently",
+        *(
+            (
+                metric in space.metrics,
+                f"--metric {metric}: expected one of {', '.join(space.metrics)}; "
+                "a training loss cannot rank trials that weigh its terms differently",
+            )
+            for metric in config.metric
         ),
         (
             "@" not in config.tracking_uri.partition("://")[2].partition("/")[0],

@@ -1,6 +1,6 @@
 """When a trial stops: the health verdict in front, successive halving behind it.
 
-Pure: Ray's scheduler (`sweeps.scheduler`) is a thin shell over this, and a replay of recorded sweeps runs the same
+Pure: Ray's scheduler (`sweeps.tune_shell`) is a thin shell over this, and a replay of recorded sweeps runs the same
 object.
 """
 
@@ -64,7 +64,8 @@ class StoppingPolicy:
             self._condemned_controls.add(trial)
         if trial in self._condemned_controls:
             return GO_ON
-        value = self.sign * float(row.get(self.metric, math.nan))
+        value = row.get(self.metric)
+        value = math.nan if value is None else self.sign * value
         cohort = "rising KL" if in_kl_grace(row) else ""
         rung = self.rungs.judge(trial, epoch, value, cohort)
         if rung.go_on:

@@ -89,7 +89,7 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
 
 
 def _finding(verdict: Verdict, symptom: Symptom, judged: Sequence[Row], now: Row, config: HealthConfig) -> Health:
-    """`verdict` if the last of the `judged` epochs, this one among them, all show the symptom; GRACE if it shows now."""
+    """`verdict` if the last of the `judged` epochs, this one among them, all show the symptom; else GRACE."""
     found = symptom(now, config)
     if not found:
         return Health(Verdict.HEALTHY)

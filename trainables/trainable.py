@@ -18,7 +18,7 @@ from ray import tune
 from trainables import checkpoint, epoch_log
 from trainables.data.store import open_dataset
 from trainables.files import write_text
-from trainables.health import HealthConfig, judge
+from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
 
 CHECKPOINT_SHARE = 0.05  # of the training time may go into checkpoints
@@ -108,7 +108,8 @@ class VaeTrainable(tune.Trainable):
         last = row["epoch"] >= self._settings.epochs
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
         self._checkpoint(last or health.verdict.condemned)
-        if last or (health.verdict.condemned and not self._control):
+        ends = last or (health.verdict.condemned and not self._control)
+        if ends and health.verdict is not Verdict.NUMERIC:
             self._draw()
         return row
 

@@ -145,7 +145,7 @@ def test_changed_reports_every_problem_at_once():
     assert problems[2] == "--set mode=c: expected one of a, b, raw"
     assert problems[3].startswith("--space rate: the range 5.0..1.0 is empty")
     assert problems[4].startswith("--space nothing=1..2: toy has no hyperparameter")
-    assert problems[5] == "--set and --space both name share: fix it or search it, not both"
+    assert problems[5] == "--set and --space name share 2 times: once is enough"
     assert same["mode"] == MODE
 
 

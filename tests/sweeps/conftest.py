@@ -87,7 +87,8 @@ class Sweeps:
         """End what still runs."""
         for process in self._started:
             process.kill()
-            process.communicate()
+            process.wait()
+            process.stdout.close()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_impossible_durations(text):
         ({"name": "../up"}, "--name ../up: expected letters"),
         ({"name": ".hidden"}, "--name .hidden: expected letters"),
         ({"mode": "best"}, "--mode best: expected max or min"),
-        ({"metric": "train/loss"}, "--metric train/loss: expected held-out metrics"),
+        ({"metric": "train/loss"}, "--metric train/loss: expected one of val/elbo_gain"),
         ({"metric": "val/mse", "mode": "min,max"}, "--mode min,max: expected one per metric of val/mse"),
         ({"tracking_uri": "https://me:secret@host/"}, "--tracking-uri: expected no user name or password"),
         ({"set": ("depth=3",)}, "--set depth=3: imc_vae has no hyperparameter 'depth'"),

@@ -69,7 +69,7 @@ def test_killed_driver_resumes_without_loss_or_repetition(sweeps: Sweeps) -> Non
     process = sweeps.start("--trials", "4", "--epochs", "8", "--scheduler", "none", "--name", "driver")
     sweeps.wait(process, lambda: len(epochs_of(sweeps, "driver", 2)) >= 3)
     process.kill()
-    process.communicate()
+    process.wait()
     code, output = sweeps.resume("driver")
     assert code == ExitCode.FINISHED, output
     assert_whole(sweeps, "driver", 4, 8)
