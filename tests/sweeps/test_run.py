@@ -57,6 +57,19 @@ def test_bad_data_is_refused_before_anything_starts(sweeps: Sweeps) -> None:
     assert not sweeps.folder("bad").exists()
 
 
+def test_preflight_refuses_what_the_cluster_cannot_run(sweeps: Sweeps) -> None:
+    code, output = sweeps.run(
+        "--trials", "2", "--name", "greedy", "--cpus-per-trial", "999", "--gpus-per-trial", "7",
+        "--tracking-uri", "http://127.0.0.1:9",
+    )  # fmt: skip
+    assert code == ExitCode.REFUSED, output
+    assert "--cpus-per-trial 999: the largest node has" in output
+    assert "--gpus-per-trial 7: the largest node has 0 GPUs" in output
+    assert "http://127.0.0.1:9" in output
+    assert "Traceback" not in output
+    assert not sweeps.folder("greedy").exists()
+
+
 def test_plan_forecasts_and_runs_nothing(sweeps: Sweeps) -> None:
     collapsing = ["--set", "kld_free_bits=0", "--space", "kld_loss_scale=50..100"]
     code, output = sweeps.run("--plan", "--trials", "5", "--name", "planned", *collapsing)

@@ -1,0 +1,68 @@
+"""`ray job submit` against a running cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.journal import Status
+from tests.sweeps.conftest import ROOT, RUN, TINY, Sweeps
+
+pytestmark = pytest.mark.slow
+
+RAY = Path(sys.executable).with_name("ray")
+PORT, DASHBOARD = 6411, 8411
+ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{DASHBOARD}"}
+
+
+def ray(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(RAY), *arguments], cwd=cwd, env=ENVIRONMENT, text=True, capture_output=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A head with one CPU and a second node with two, a (pretended) GPU each; each with a temporary folder of its own,
+    since two nodes of one machine that share one delete each other's uploaded packages."""
+    folders = [tempfile.mkdtemp(prefix=name, dir="/tmp") for name in ("a", "b")]  # socket paths must be short
+    common = ["--num-gpus", "1", "--disable-usage-stats"]
+    head = ["--head", "--port", str(PORT), "--dashboard-port", str(DASHBOARD), "--num-cpus", "1", *common]
+    assert ray("start", *head, "--temp-dir", folders[0]).returncode == 0
+    worker = ["--address", f"127.0.0.1:{PORT}", "--num-cpus", "2", *common]
+    assert ray("start", *worker, "--temp-dir", folders[1]).returncode == 0
+    yield
+    ray("stop", "--force")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def submit(sweeps: Sweeps, name: str, *arguments: str, working_dir: bool) -> subprocess.CompletedProcess[str]:
+    upload = ["--working-dir", "."] if working_dir else []
+    entry = "sweeps/run.py" if working_dir else str(RUN)
+    command = [sys.executable, entry, "imc_vae", "--data", "digits", *TINY, "--name", name]
+    return ray("job", "submit", *upload, "--", *command, "--storage", str(sweeps.storage), *arguments)
+
+
+@pytest.mark.parametrize("working_dir", [True, False])
+def test_a_job_runs_on_both_nodes_with_shared_gpus(cluster: None, sweeps: Sweeps, working_dir: bool) -> None:
+    done = submit(
+        sweeps, "job", "--trials", "3", "--epochs", "2", "--gpus-per-trial", "0.5", "--scheduler", "none",
+        working_dir=working_dir,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 at once" in done.stdout  # three CPUs, four halves of a GPU
+    assert [record.status for record in sweeps.state("job").trials.values()] == [Status.FINISHED] * 3
+
+
+def test_the_exit_status_tells_of_a_refusal(cluster: None, sweeps: Sweeps) -> None:
+    done = submit(sweeps, "toobig", "--trials", "1", "--gpus-per-trial", "3", working_dir=True)
+    assert done.returncode != 0
+    assert "--gpus-per-trial 3: the largest node has 1 GPUs" in done.stdout + done.stderr
