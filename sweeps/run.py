@@ -22,31 +22,34 @@ import tyro
 from sweeps.config import ConfigError, Options
 from sweeps.exit_codes import ExitCode
 
-Repeated = tyro.conf.UseAppendAction
+Integer = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Number = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
+String = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help_behavior_hint="")]
 
 
 def options(
-    model: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = None,
+    model: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = None,
     /,
-    trials: int | None = None,
-    epochs: int | None = None,
-    time_budget: str | None = None,
-    seed: int | None = None,
-    search: str | None = None,
-    scheduler: str | None = None,
-    metric: str | None = None,
-    mode: str | None = None,
-    set: Annotated[tuple[str, ...], Repeated] = (),
-    space: Annotated[tuple[str, ...], Repeated] = (),
-    gpus_per_trial: float | None = None,
-    cpus_per_trial: float | None = None,
-    max_concurrent: int | None = None,
-    data: str | None = None,
-    name: str | None = None,
-    storage: str | None = None,
-    resume: str | None = None,
-    tracking_uri: str | None = None,
-    plan: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    trials: Integer = None,
+    epochs: Integer = None,
+    time_budget: String = None,
+    seed: Integer = None,
+    search: String = None,
+    scheduler: String = None,
+    metric: String = None,
+    mode: String = None,
+    set: Repeated = (),
+    space: Repeated = (),
+    gpus_per_trial: Number = None,
+    cpus_per_trial: Number = None,
+    max_concurrent: Integer = None,
+    data: String = None,
+    name: String = None,
+    storage: String = None,
+    resume: String = None,
+    tracking_uri: String = None,
+    plan: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False,
 ) -> Options:
     """Sweep the hyperparameters of a documented VAE.
 

@@ -30,8 +30,10 @@ def ray(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A head with one CPU and a second node with two, a (pretended) GPU each; each with a temporary folder of its own,
-    since two nodes of one machine that share one delete each other's uploaded packages."""
+    """A head with one CPU and a second node with two, a pretended GPU each.
+
+    Each has a temporary folder of its own: two nodes of one machine that share one delete each other's packages.
+    """
     folders = [tempfile.mkdtemp(prefix=name, dir="/tmp") for name in ("a", "b")]  # socket paths must be short
     common = ["--num-gpus", "1", "--disable-usage-stats"]
     head = ["--head", "--port", str(PORT), "--dashboard-port", str(DASHBOARD), "--num-cpus", "1", *common]

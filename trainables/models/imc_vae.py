@@ -220,7 +220,8 @@ class Model(nn.Module):
         mean = nodes.mean(dim=0)
         axes = torch.linalg.svd(nodes - mean, full_matrices=False).Vh[:3]
         colours = [(x.double() - mean) @ axes.T for x in (target_BRCD, prediction_BRCD)]
-        low, high = torch.quantile(colours[0].flatten(0, 2), torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0)
+        shares = torch.tensor([0.02, 0.98], dtype=torch.float64, device=nodes.device)
+        low, high = torch.quantile(colours[0].flatten(0, 2), shares, dim=0)
         images = [F.pad(((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1), (0, 3 - len(axes))) for x in colours]
         return images[0], images[1]
 
