@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from sweeps.config import SweepConfig
+from sweeps.config import ConfigError, SweepConfig
 from sweeps.record import ROOT
 
 FORWARDED = ("MLFLOW_", "AWS_", "OMP_NUM_THREADS")  # environment variables that workers need
@@ -23,6 +23,9 @@ def connect() -> None:
 
     Workers get this repository: by its path on a cluster of our own, as an uploaded package on another, unless
     the job was submitted with a working directory already.
+
+    Raises:
+        ConfigError: no cluster answers at RAY_ADDRESS.
     """
     import ray
 
@@ -31,8 +34,12 @@ def connect() -> None:
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(runtime_env=_job_environment(), **options)
+    if address := os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(runtime_env=_job_environment(), **options)
+        except ConnectionError as error:
+            hint = "start it, or unset RAY_ADDRESS to run on this machine alone"
+            raise ConfigError([f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {hint}"]) from None
     else:
         environment = {"env_vars": {"PYTHONPATH": _python_path()}}
         ray.init(include_dashboard=False, runtime_env=environment, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import threading
 import time
@@ -46,12 +47,17 @@ def run(options: Options) -> int:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
     config.folder.mkdir(parents=True, exist_ok=True)
-    with _exclusive(config):
-        return _sweep(console, config, dataset, resuming)
+    try:
+        with _exclusive(config):
+            return _sweep(console, config, dataset, resuming)
+    except ConfigError:
+        if not (config.folder / record.FILE).exists():  # refused before it began: the name stays free
+            shutil.rmtree(config.folder)
+        raise
 
 
 def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) -> int:
-    from sweeps import cluster, journal, plan, search
+    from sweeps import cluster, plan, search
     from sweeps.forecast import Forecaster
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
@@ -62,21 +68,19 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) 
     forecaster = Forecaster.of(models.load(config.model), dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
-    _preflight(config, planned.disk_bytes, resuming)
+    _preflight(config, planned.disk_bytes)
     if resuming:
         written = record.read(config.folder) | {"config": config.to_dict()}
-        changed = written["data"]["fingerprint"] != dataset.fingerprint
-        if changed:
+        if written["data"]["fingerprint"] != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
         health = HealthConfig(**written["health"])
         record.write(config, written)
     else:
         record.write(config, record.new(config, dataset, health))
         plan.write(config, planned)
-    seed = config.seed
     state = SweepRun(
         config,
-        search.make(config.search, config.search_space(), seed, config.metric, config.mode),
+        search.make(config.search, config.search_space(), config.seed, config.metric, config.mode),
         StoppingPolicy(config.scheduler, config.epochs, config.metric[0], config.mode[0], health.grace_share),
         forecaster,
         health,
@@ -91,7 +95,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) 
         soft_wrap=True,
     )
     crashed = _fit(console, config, dataset, state, tracking, planned.slots)
-    return _close(console, config, state, tracking, crashed, journal)
+    return _close(console, config, state, tracking, crashed)
 
 
 def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracking: Any, slots: int) -> str:
@@ -142,7 +146,7 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
     return ""
 
 
-def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, crashed: str, journal: Any) -> int:
+def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, crashed: str) -> int:
     """Record the end, write the report, wait for the mirror, say how it went."""
     from analysis import report, sweep, tables
     from sweeps import summary
@@ -213,7 +217,7 @@ def _dataset(config: SweepConfig) -> Any:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
 
 
-def _preflight(config: SweepConfig, disk_bytes: float, resuming: bool) -> None:
+def _preflight(config: SweepConfig, disk_bytes: float) -> None:
     from sweeps import cluster
     from sweeps.tracking.process import check_server
 
@@ -221,9 +225,6 @@ def _preflight(config: SweepConfig, disk_bytes: float, resuming: bool) -> None:
     if trouble := check_server(config.tracking_uri):
         problems.append(trouble)
     if problems:
-        if not resuming:
-            (config.folder / LOCK).unlink(missing_ok=True)
-            config.folder.rmdir()
         raise ConfigError(problems)
 
 
