@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,22 +38,52 @@ def cluster() -> Iterator[None]:
     Each has a temporary folder of its own: two nodes of one machine that share one delete each other's packages.
     """
     folders = [tempfile.mkdtemp(prefix=name, dir="/tmp") for name in ("a", "b")]  # socket paths must be short
-    common = ["--num-gpus", "1", "--disable-usage-stats"]
-    head = ["--head", "--port", str(PORT), "--dashboard-port", str(DASHBOARD), "--num-cpus", "1", *common]
-    assert ray("start", *head, "--temp-dir", folders[0]).returncode == 0
-    worker = ["--address", f"127.0.0.1:{PORT}", "--num-cpus", "2", *common]
-    assert ray("start", *worker, "--temp-dir", folders[1]).returncode == 0
-    yield
-    ray("stop", "--force")
+    head = ["--head", "--port", str(PORT), "--dashboard-port", str(DASHBOARD), "--num-cpus", "1"]
+    worker = ["--address", f"127.0.0.1:{PORT}", "--num-cpus", "2"]
+    nodes: list[subprocess.Popen[bytes]] = []
+    try:
+        for options, folder in zip((head, worker), folders, strict=True):
+            command = [str(RAY), "start", *options, "--num-gpus", "1", "--temp-dir", folder, "--block"]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            nodes.append(subprocess.Popen([*command, "--disable-usage-stats"], env=ENVIRONMENT, **quiet))
+            wait_for_nodes(len(nodes))
+        yield
+    finally:
+        for node in reversed(nodes):
+            node.terminate()
+            node.wait()
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_nodes(count: int) -> None:
+    """Until the job server answers and `count` nodes are up."""
+    deadline = time.monotonic() + 90
+    while alive() < count:
+        assert time.monotonic() < deadline, f"{count} nodes did not start"
+        time.sleep(1)
+
+
+def alive() -> int:
+    """How many nodes the dashboard reports; 0 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{DASHBOARD}/nodes?view=summary", timeout=5) as answer:
+            nodes = json.load(answer)["data"]["summary"]
+    except OSError:
+        return 0
+    return sum(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
 
 
 def submit(sweeps: Sweeps, name: str, *arguments: str, working_dir: bool) -> subprocess.CompletedProcess[str]:
     upload = ["--working-dir", "."] if working_dir else []
     entry = "sweeps/run.py" if working_dir else str(RUN)
     command = [sys.executable, entry, "imc_vae", "--data", "digits", *TINY, "--name", name]
-    return ray("job", "submit", *upload, "--", *command, "--storage", str(sweeps.storage), *arguments)
+    deadline = time.monotonic() + 90
+    while True:
+        done = ray("job", "submit", *upload, "--", *command, "--storage", str(sweeps.storage), *arguments)
+        if "No available agent" not in done.stderr + done.stdout or time.monotonic() > deadline:
+            return done
+        time.sleep(2)  # a young cluster has nodes before it takes jobs
 
 
 @pytest.mark.parametrize("working_dir", [True, False])
