@@ -1,4 +1,4 @@
-"""`ray job submit` against a running cluster of two nodes on this machine."""
+"""`ray job submit` against a running cluster of two nodes on this machine, on which no other Ray may run."""
 
 from __future__ import annotations
 
