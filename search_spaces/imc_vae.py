@@ -4,14 +4,23 @@ Values are those of the model's fix notes: "before" reconstructs blurred average
 fix. Shares of the budget stand where the notes count epochs, so that they mean the same in 10 and 200 epochs.
 """
 
-from search_spaces.space import Parameter, SearchSpace
+from collections.abc import Mapping
+
+from search_spaces.space import Parameter, SearchSpace, Value
 
 _STATED = "imc_vae fix notes"
 _DERIVED = "derived from the fix notes' before/after pair and advice"
 _OURS = "not stated; this project's choice"
 
+
+def _width_fits_heads(config: Mapping[str, Value]) -> str | None:
+    width, heads = config["hidden_dim"], config["heads"]
+    return None if width % heads == 0 else f"hidden_dim={width}: expected a multiple of heads={heads}"
+
+
 SPACE = SearchSpace(
     model="imc_vae",
+    rules=(_width_fits_heads,),
     metrics=(
         "val/elbo_gain",
         "val/r2",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class Parameter:
     minimum: float = 0.0
     maximum: float = math.inf
     when: tuple[str, Value] | None = None  # searched only while that other parameter has that value
+    demo: Value = None  # on the embedded data, where the documented value is too large for a laptop
+    data: bool = False  # says how the data is prepared: the same in all trials of a sweep
 
     def __post_init__(self) -> None:
         if self.kind in ("float", "log", "int"):
@@ -52,6 +54,8 @@ class Parameter:
                 raise ValueError(f"{self.name}: {self.low:g}..{self.high:g} leaves the legal {legal}")
         elif self.kind == "choice" and len(self.choices) < 2:
             raise ValueError(f"{self.name}: a choice needs at least two values, found {list(self.choices)}")
+        if self.data and self.searched:
+            raise ValueError(f"{self.name}: data is prepared once for all trials; expected kind fixed")
 
     @property
     def searched(self) -> bool:
@@ -116,6 +120,8 @@ class Parameter:
         Raises:
             ValueError: the text is neither, or leaves what is legal.
         """
+        if self.data:
+            raise ValueError(f"{self.name}={text}: data is prepared once for all trials; fix it with --set instead")
         low, dots, high = text.partition("..")
         if not dots:
             values = tuple(dict.fromkeys(self.parse(part.strip()) for part in text.split(",")))
@@ -153,6 +159,9 @@ class Parameter:
         return bool(numbers) and all(isinstance(value, int) for value in numbers)
 
 
+Rule = Callable[[Mapping[str, Value]], str | None]  # a configuration → what is wrong with it
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """The hyperparameters of a model, its budgets and the metrics its trials may be ranked by."""
@@ -165,6 +174,7 @@ class SearchSpace:
     trials: int = 50
     demo_epochs: int = 12  # on the embedded data: minutes on a laptop
     demo_trials: int = 12
+    rules: tuple[Rule, ...] = ()  # what configurations must obey beyond each value's own range
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)
@@ -186,6 +196,26 @@ class SearchSpace:
     def baseline(self) -> dict[str, Value]:
         """The documented configuration before the fixes."""
         return {parameter.name: parameter.baseline for parameter in self.parameters}
+
+    def on_embedded(self) -> SearchSpace:
+        """This space as it is used on the model's embedded data."""
+        return replace(
+            self,
+            parameters=tuple(
+                parameter
+                if parameter.demo is None
+                else replace(parameter, default=parameter.demo, baseline=parameter.demo)
+                for parameter in self.parameters
+            ),
+        )
+
+    def data_settings(self) -> dict[str, Value]:
+        """The values of the parameters that say how the data is prepared."""
+        return {parameter.name: parameter.default for parameter in self.parameters if parameter.data}
+
+    def problems(self, config: Mapping[str, Value]) -> list[str]:
+        """What the rules have against `config`."""
+        return [problem for rule in self.rules if (problem := rule(config))]
 
     def contains(self, config: Mapping[str, Value]) -> bool:
         """True if the search could draw `config`."""
@@ -225,13 +255,25 @@ class SearchSpace:
                         parameters[name] = change(parameters[name], value)
                     except ValueError as error:
                         problems.append(f"{flag} {error}")
+        changed = replace(self, parameters=tuple(parameters.values()))
+        if not problems:
+            problems = list(
+                dict.fromkeys(problem for corner in changed._corners() for problem in changed.problems(corner))
+            )
         named = Counter(text.partition("=")[0] for text in [*fix, *vary])
         problems += [
             f"--set and --space name {name} {times} times: once is enough"
             for name, times in named.items()
             if times > 1
         ]
-        return replace(self, parameters=tuple(parameters.values())), problems
+        return changed, problems
+
+    def _corners(self) -> Iterator[dict[str, Value]]:
+        """The documented and the "before" configuration, and the documented one at each end of each range."""
+        yield from (self.documented(), self.baseline())
+        for parameter in self.searched:
+            ends = parameter.choices if parameter.kind == "choice" else (parameter.low, parameter.high)
+            yield from (self.documented() | {parameter.name: value} for value in ends)
 
 
 def applies(parameter: Parameter, config: Mapping[str, Value]) -> bool:

@@ -46,6 +46,8 @@ class SweepConfig:
     max_concurrent: int | None  # None: as many as fit
     time_budget: float | None  # seconds
     data: str | None  # None: the embedded data
+    subset: int | None  # samples of each environment; None: all
+    strict: bool  # refuse damaged data instead of leaving it out
     tracking_uri: str
 
     @property
@@ -55,7 +57,11 @@ class SweepConfig:
 
     def search_space(self) -> SearchSpace:
         """The model's space with `set` and `space` applied."""
-        return search_spaces.load(self.model).changed(self.set, self.space)[0]
+        return _space(self.model, self.data).changed(self.set, self.space)[0]
+
+    def data_settings(self) -> dict[str, Any]:
+        """How the data is to be prepared; see `trainables.data.cache.prepare`."""
+        return self.search_space().data_settings() | {"subset": self.subset, "strict": self.strict}
 
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""
@@ -81,6 +87,8 @@ class Options:
     cpus_per_trial: float | None = None
     max_concurrent: int | None = None
     data: str | None = None
+    subset: int | None = None
+    strict: bool = field(default=False)
     name: str | None = None
     storage: str | None = None
     tracking_uri: str | None = None
@@ -112,7 +120,7 @@ def complete(options: Options) -> SweepConfig:
         known = ", ".join(search_spaces.names())
         raise ConfigError([f"MODEL is missing: python sweeps/run.py MODEL, with one of {known}"])
     try:
-        space = search_spaces.load(options.model)
+        space = _space(options.model, options.data)
     except search_spaces.UnknownModel as error:
         raise ConfigError([str(error)]) from None
     embedded = options.data is None
@@ -140,6 +148,8 @@ def complete(options: Options) -> SweepConfig:
         max_concurrent=options.max_concurrent,
         time_budget=_seconds(options.time_budget, problems),
         data=_data(options.data),
+        subset=options.subset,
+        strict=options.strict,
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
     )
     problems += _problems(config, changed)
@@ -188,6 +198,7 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             config.max_concurrent is None or config.max_concurrent >= 1,
             f"--max-concurrent {config.max_concurrent}: expected at least 1",
         ),
+        (config.subset is None or config.subset >= 1, f"--subset {config.subset}: expected at least 1"),
         (
             re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", config.name) is not None,
             f"--name {config.name}: expected letters, digits, '.', '_' and '-', starting with a letter or digit",
@@ -216,6 +227,11 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
         (bool(space.searched), "--set fixes every hyperparameter: leave at least one to search"),
     ]
     return [problem for fine, problem in checks if not fine]
+
+
+def _space(model: str, data: str | None) -> SearchSpace:
+    space = search_spaces.load(model)
+    return space.on_embedded() if data is None else space
 
 
 def _given(value: Any, default: Any) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 from trainables.health import ACTIVE_VARIANCE
 
 SAMPLES = 256  # of the training set, for the spectrum
+VALUES = 2**27  # at most, half a GiB: fewer samples where they are large
 NO_VARIANCE = 1e-9  # of the largest eigenvalue
 
 
@@ -70,11 +71,17 @@ class Forecaster:
     @classmethod
     def of(cls, definition: Any, dataset: Any) -> Forecaster:
         """On a sample of the training set of `dataset` (see `trainables.data.store.Dataset`)."""
-        return cls(definition, dataset.x[np.sort(dataset.train[:SAMPLES])], dataset.statistics)
+        count = min(SAMPLES, max(2, VALUES // math.prod(dataset.shape)))
+        return cls(definition, dataset.read(np.sort(dataset.train[:count])), dataset.statistics)
 
-    def forecast(self, config: Mapping[str, Any]) -> Forecast:
-        """The forecast of one configuration; see `trainables.models` for `quadratic_form`."""
+    def forecast(self, config: Mapping[str, Any]) -> Forecast | None:
+        """The forecast of one configuration; None where the model's loss has no KL (a codebook).
+
+        See `trainables.models` for `quadratic_form`.
+        """
         form = self.definition.quadratic_form(config, self.x, self.statistics)
+        if form is None:
+            return None
         gram_NN = sum(
             weight / form.unit_weight * self._gram((form.key, t), features)
             for t, (weight, features) in enumerate(form.features)

@@ -6,7 +6,6 @@ import io
 import json
 import time
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ class Plan:
     epochs: int
     slots: int
     configurations: list[dict[str, Any]]  # trial, origin, config, forecast
-    survey: dict[str, float]  # of the whole space: share forecast to collapse, quartiles of forecast AU
+    survey: dict[str, float] | None  # of the whole space: share forecast to collapse, quartiles of forecast AU
     epoch_seconds: float
     total_seconds: float
     disk_bytes: float
@@ -54,7 +53,8 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
     for trial in range(FIRST_SEARCHED, min(config.trials, drawn) + 1):
         configurations.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
     for configuration in configurations:
-        configuration["forecast"] = forecaster.forecast(configuration["config"]).to_dict()
+        forecast = forecaster.forecast(configuration["config"])
+        configuration["forecast"] = forecast.to_dict() if forecast else None
     seconds, checkpoint_bytes = _measure(config, dataset)
     return Plan(
         model=config.model,
@@ -84,39 +84,47 @@ def render(plan: Plan, config: SweepConfig) -> Any:
 
     space = config.search_space()
     table = Table(box=SIMPLE, title=f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs")
-    for column in ("trial", "origin", "forecast", "AU", "KL (nats)", "σ²"):
+    columns = ("trial", "origin", *(("forecast", "AU", "KL (nats)", "σ²") if plan.survey else ()))
+    for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
     varied = [parameter.name for parameter in space.searched]
     table.add_column("differs from documented in")
     documented = space.documented()
     for row in plan.configurations:
-        forecast = row["forecast"]
-        verdict = Text("collapses", "red") if forecast["collapsed"] else Text("healthy", "green")
         different = [
             f"{name}={show(rounded(row['config'][name]))}"
             for name in varied
             if row["config"][name] != documented[name]
         ]
-        table.add_row(
-            f"{row['trial']}",
-            row["origin"],
-            verdict,
-            f"{forecast['au']}",
-            f"{forecast['kl']:.0f}",
-            f"{forecast['sigma2']:.3g}",
-            " ".join(different),
-        )
+        table.add_row(f"{row['trial']}", row["origin"], *_forecast_cells(row["forecast"]), " ".join(different))
     rest = plan.trials - len(plan.configurations)
     lines = [
         f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else "",
-        f"Of the whole space, {plan.survey['collapsed']:.0%} is forecast to collapse; "
-        f"AU quartiles {plan.survey['au_25']:.0f} / {plan.survey['au_50']:.0f} / {plan.survey['au_75']:.0f}.",
+        _survey_line(plan.survey),
         f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
         f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
-        f"The forecast is of the fully trained model: a unit is active (variance of mu over {ACTIVE_VARIANCE:g}) "
-        "where an eigenvalue of the data exceeds σ². It informs; it stops nothing.",
     ]
     return Group(table, Text("\n".join(filter(None, lines))))
+
+
+def _forecast_cells(forecast: dict[str, Any] | None) -> list[Any]:
+    from rich.text import Text
+
+    if forecast is None:
+        return []
+    verdict = Text("collapses", "red") if forecast["collapsed"] else Text("healthy", "green")
+    return [verdict, f"{forecast['au']}", f"{forecast['kl']:.0f}", f"{forecast['sigma2']:.3g}"]
+
+
+def _survey_line(survey: dict[str, float] | None) -> str:
+    if survey is None:
+        return "No forecast: this model's loss has no KL term."
+    return (
+        f"Of the whole space, {survey['collapsed']:.0%} is forecast to collapse; "
+        f"AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / {survey['au_75']:.0f}.\n"
+        f"The forecast is of the fully trained model: a unit is active (variance of mu over {ACTIVE_VARIANCE:g}) "
+        "where an eigenvalue of the data exceeds σ². It informs; it stops nothing."
+    )
 
 
 def rounded(value: Any) -> Any:
@@ -124,10 +132,12 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float]:
+def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float] | None:
     space = config.search_space()
     draws = (space.draw(np.random.default_rng([config.seed, 1, number])) for number in range(SURVEYED))
-    forecasts = [forecaster.forecast(draw) for draw in islice(draws, SURVEYED)]
+    forecasts = [forecast for draw in draws if (forecast := forecaster.forecast(draw))]
+    if not forecasts:
+        return None
     quartiles = np.percentile([forecast.au for forecast in forecasts], [25, 50, 75])
     collapsed = float(np.mean([forecast.collapsed for forecast in forecasts]))
     return {"collapsed": collapsed, **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)}}

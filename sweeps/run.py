@@ -45,6 +45,8 @@ def options(
     cpus_per_trial: Number = None,
     max_concurrent: Integer = None,
     data: String = None,
+    subset: Integer = None,
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False,
     name: String = None,
     storage: String = None,
     resume: String = None,
@@ -69,7 +71,9 @@ def options(
         gpus_per_trial: GPUs of a trial; fractions share one (default: 0).
         cpus_per_trial: CPUs of a trial (default: 1).
         max_concurrent: Most trials at once (default: as many as fit).
-        data: A file, or a named data set such as digits (default: the model's embedded data).
+        data: A file, a folder, or a named data set such as digits (default: the model's embedded data).
+        subset: Use this many samples of each environment, of all data where there is but one: a cheap first look.
+        strict: Refuse damaged or incomplete files instead of naming them and going on without.
         name: Name of the sweep, its folder in the storage (default: MODEL-DATE-TIME).
         storage: Folder of the sweeps; on a cluster, one that every node sees (default: results).
         resume: Go on with the sweep of this name.

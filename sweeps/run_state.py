@@ -84,7 +84,8 @@ class SweepRun:
             origin, config = self._suggestion(trial)
             if config is None:
                 return None
-            forecast = self.forecaster.forecast(config).to_dict()
+            forecasted = self.forecaster.forecast(config)
+            forecast = forecasted.to_dict() if forecasted else {}
             control = is_control(self.config.seed, trial, self.health)
             self.journal.append(
                 "suggested", trial=trial, config=config, origin=origin, control=control, forecast=forecast

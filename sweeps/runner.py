@@ -212,7 +212,8 @@ def _dataset(config: SweepConfig) -> Any:
     from trainables.data.cache import prepare
 
     try:
-        return prepare(models.load(config.model).READER, config.data, Path(config.storage) / DATA_FOLDER)
+        reader, folder = models.load(config.model).READER, Path(config.storage) / DATA_FOLDER
+        return prepare(reader, config.data, folder, config.data_settings())
     except DataError as error:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
 

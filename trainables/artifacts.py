@@ -1,4 +1,4 @@
-"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions, latent PCA, KL per dimension."""
+"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions; latent PCA and KL per dimension; code use."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
-from trainables.diagnostics import active_units
+from trainables.diagnostics import LatentStatistics, active_units
 from trainables.files import replace_file, write_text
 from trainables.loop import Trainer
 
@@ -21,27 +20,30 @@ def write(trainer: Trainer, folder: Path) -> None:
     """Draw the trial's state into `folder/artifacts`."""
     folder = folder / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
+    _save(_reconstructions(trainer), folder / "reconstructions.png")
     _, latent = trainer.evaluate()
+    if trainer.model.posterior == "gaussian":
+        _latents(trainer, latent, folder)
+    else:
+        _save(_code_usage(latent.counts().numpy()), folder / "code_usage.png")
+
+
+def _latents(trainer: Trainer, latent: LatentStatistics, folder: Path) -> None:
     kl = latent.kl_per_dim().sort(descending=True).values.numpy()
     mu = latent.mu().double()
-    _save(_reconstructions(trainer), folder / "reconstructions.png")
     _save(_latent_pca(mu.numpy(), trainer.evaluation_labels()), folder / "latent_pca.png")
     _save(_kl_per_dim(kl, int(active_units(mu).sum())), folder / "kl_per_dim.png")
     summary = {"kl_per_dim": latent.kl_per_dim().tolist(), "mu_var": mu.var(dim=0, correction=0).tolist()}
     write_text(folder / "latents.json", json.dumps(summary))
 
 
-@torch.no_grad()
 def _reconstructions(trainer: Trainer) -> Figure:
     """Original, reconstruction (decoded mu) and absolute difference, in the fixed space."""
-    model = trainer.model.eval()
-    x = torch.from_numpy(trainer.dataset.x[trainer.evaluation_index[:PANEL_SAMPLES]]).to(trainer.device)
-    target = model.fixed_target(x)
-    decoded = model.to_fixed(model.decode(model.encode(x)[0]), x)
-    original, reconstruction = (images.cpu().numpy() for images in model.panel(target, decoded))
+    target, decoded = trainer.reconstruct(trainer.evaluation_index[:PANEL_SAMPLES])
+    original, reconstruction = (images.float().cpu().numpy() for images in trainer.model.panel(target, decoded))
     rows = {"original": original, "reconstruction": reconstruction, "difference": np.abs(original - reconstruction)}
-    figure = Figure(figsize=(1.1 * len(x) + 1.2, 3.6), layout="constrained")
-    axes = figure.subplots(3, len(x), squeeze=False)
+    figure = Figure(figsize=(1.1 * len(target) + 1.2, 3.6), layout="constrained")
+    axes = figure.subplots(3, len(target), squeeze=False)
     for row, (name, images) in enumerate(rows.items()):
         axes[row][0].set_ylabel(name, fontsize=8)
         for axis, image in zip(axes[row], images, strict=True):
@@ -75,6 +77,16 @@ def _kl_per_dim(kl_sorted: np.ndarray, active: int) -> Figure:
     axis.set_xlabel("latent dimension, by KL", fontsize=8)
     axis.set_ylabel("raw KL (nats)", fontsize=8)
     axis.set_title(f"{active} of {len(kl_sorted)} units active, {kl_sorted.sum():.1f} nats in total", fontsize=9)
+    return figure
+
+
+def _code_usage(counts: np.ndarray) -> Figure:
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    axis = figure.subplots()
+    axis.fill_between(np.arange(1, len(counts) + 1), np.sort(counts)[::-1], step="mid", linewidth=0)
+    axis.set_xlabel("code, by use", fontsize=8)
+    axis.set_ylabel("times used", fontsize=8)
+    axis.set_title(f"{int((counts > 0).sum())} of {len(counts)} codes in use", fontsize=9)
     return figure
 
 

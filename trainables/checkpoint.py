@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -41,8 +42,11 @@ def load_model(folder: Path) -> nn.Module:
     state = load(folder)
     if state is None:
         raise FileNotFoundError(f"{folder} has no {FILE}: the trial has not completed an epoch yet")
-    shape = tuple(state["shape"])
-    blank = {name: torch.zeros(size).numpy() for name, size in state["statistics"].items()}
-    model = models.load(state["model_name"]).Model(state["config"], shape, blank)
+    statistics = {
+        name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
+        for name, value in state["statistics"].items()
+    }
+    model = models.load(state["model_name"]).Model(state["config"], tuple(state["shape"]), statistics)
     model.load_state_dict(state["model"])
+    model.start_epoch(state["share"])
     return model.eval()

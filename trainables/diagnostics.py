@@ -1,4 +1,4 @@
-"""What a Gaussian-posterior VAE does with its latent, measured on held-out data.
+"""What a VAE does with its latent, measured on held-out data.
 
 Evaluation mode, a fixed set, fixed noise, accumulators in float64. Shapes: N samples, K latent dimensions, F
 values of a sample. All information is in nats.
@@ -7,12 +7,17 @@ values of a sample. All information is in nats.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.health import ACTIVE_VARIANCE
 from trainables.kl import kl_per_dim
+
+if TYPE_CHECKING:
+    from trainables.vae import Batch, Vae
 
 MI_SAMPLES = 512
 
@@ -39,7 +44,7 @@ def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_NK: Tensor) -> float:
     return float((log_q_NN.diagonal() - log_marginal_N).mean())
 
 
-def elbo_gain(mse_mean: float, mse_model: float, rate: float, dims: int) -> float:
+def elbo_gain(mse_mean: float, mse_model: float, rate: float, dims: float) -> float:
     """The score, in nats per data dimension: [dims/2 · ln(mse_mean / mse_model) − rate] / dims.
 
     The σ-calibrated evidence bound (Rybkin et al. 2021: the best decoder variance is the MSE) of this model minus
@@ -58,13 +63,25 @@ class LatentStatistics:
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, mu_BK: Tensor, logvar_BK: Tensor, z_BK: Tensor) -> None:
-        """Add a batch."""
-        self._parts.append((mu_BK.float().cpu(), logvar_BK.float().cpu(), z_BK.float().cpu()))
+    def add(self, outputs: Any) -> None:
+        """Add a batch's `mu`, `logvar` and `z`, each (B, K)."""
+        self._parts.append(tuple(x.float().cpu() for x in (outputs.mu, outputs.logvar, outputs.z)))
 
     def mu(self) -> Tensor:
         """All posterior means, (N, K)."""
-        return torch.cat([mu for mu, _, _ in self._parts])
+        return self._gathered()[0]
+
+    def logvar(self) -> Tensor:
+        """All posterior log variances, (N, K)."""
+        return self._gathered()[1]
+
+    def z(self) -> Tensor:
+        """One draw of each posterior, (N, K)."""
+        return self._gathered()[2]
+
+    def rate(self) -> float:
+        """What the latent costs: raw KL, nats per sample."""
+        return float(self.kl_per_dim().sum())
 
     def kl_per_dim(self) -> Tensor:
         """Mean raw KL of every dimension, (K,)."""
@@ -75,7 +92,7 @@ class LatentStatistics:
         """The `health/` metrics that need no decoder."""
         mu, logvar, z = self._gathered()
         active = active_units(mu)
-        kl_raw = float(self.kl_per_dim().sum())
+        kl_raw = self.rate()
         information = mutual_information(mu, logvar, z)
         return {
             "health/au": float(active.sum()),
@@ -95,7 +112,7 @@ class LatentStatistics:
 
 
 class ReconstructionStatistics:
-    """Errors of the decoder in the fixed space, for decoded means, samples and zeros."""
+    """Errors of the decoder in the fixed space: from the mean (`mu`), a sample (`z`), without latent (`zero`)."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
@@ -104,77 +121,85 @@ class ReconstructionStatistics:
         self._sum_F: Tensor | float = 0.0
         self._squares_F: Tensor | float = 0.0
 
-    def add(self, target: Tensor, mean: Tensor, from_mu: Tensor, from_z: Tensor, from_zero: Tensor) -> None:
-        """Add a batch; every tensor (B, …), `mean` (…): the training mean."""
-        error = {
-            "mean": mean - target,
-            "mu": from_mu - target,
-            "z": from_z - target,
-            "zero": from_zero - target,
-        }
-        error["delta"] = from_mu - from_zero
+    def add(self, target: Tensor, predictions: Mapping[str, Tensor], dims: int) -> None:
+        """Add a batch: `target` and the predictions by name (`mean`: of the training mean), each (B, …).
+
+        `dims` is how many of their values count; the others must be equal in all.
+        """
+        error = {name: prediction - target for name, prediction in predictions.items()}
+        error["delta"] = predictions["mu"] - predictions["zero"]
         for name, value in error.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value.double().square().sum())
-        self._values += target.numel()
+        self._values += dims
         self._samples += len(target)
-        decoded = from_mu.double().flatten(1)
+        decoded = predictions["mu"].double().flatten(1)
         self._sum_F = self._sum_F + decoded.sum(dim=0)
         self._squares_F = self._squares_F + decoded.square().sum(dim=0)
 
     def mse(self, name: str) -> float:
-        """Mean squared error per value of `mean`, `mu`, `z`, `zero`; `delta`: between decoded mu and decoded 0."""
+        """Mean squared error per value of a prediction; `delta`: between decoded mu and decoded 0."""
         return self._sums[name] / self._values
 
-    def metrics(self, kl_raw: float) -> dict[str, float]:
-        """The score and the `health/recon_*` metrics."""
+    def metrics(self, rate: float, references: Sequence[str]) -> dict[str, float]:
+        """The score and the `health/recon_*` metrics.
+
+        Args:
+            rate: what the latent costs, nats per sample.
+            references: names of the predictions that owe nothing to the latent; the score counts from the best.
+        """
         variance = (self._squares_F - self._sum_F.square() / self._samples) / self._samples
-        return {
-            "val/elbo_gain": elbo_gain(self.mse("mean"), self.mse("z"), kl_raw, self._values // self._samples),
+        reference = min(self.mse(name) for name in references)
+        without = min(self.mse(name) for name in ("zero", "shuffled") if name in self._sums)
+        shuffled = {"health/recon_shuffled": self.mse("shuffled")} if "shuffled" in self._sums else {}
+        return shuffled | {
+            "val/elbo_gain": elbo_gain(reference, self.mse("z"), rate, self._values / self._samples),
             "val/mse": self.mse("z"),
             "val/mse_mean": self.mse("mean"),
+            "health/rate": rate,
             "health/recon_mu": self.mse("mu"),
             "health/recon_z0": self.mse("zero"),
             "health/recon_delta": math.sqrt(self.mse("delta")),
-            "health/z_gain": 1.0 - self.mse("mu") / max(self.mse("zero"), 1e-30),
+            "health/z_gain": 1.0 - self.mse("mu") / max(without, 1e-30),
             "health/recon_std": float(variance.clamp(min=0).sqrt().mean()),
         }
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches, generator: torch.Generator) -> tuple[dict[str, float], LatentStatistics]:
-    """Every `val/` and `health/` metric of a Gaussian-posterior model.
+def evaluate(
+    model: Vae, batches: Iterable[Batch], generator: torch.Generator
+) -> tuple[dict[str, float], LatentStatistics]:
+    """Every `val/` and `health/` metric of a model.
 
     Args:
-        model: see `trainables.models`; put into evaluation mode here.
-        batches: an iterable of data batches on the device of the model.
+        model: put into evaluation mode here.
+        batches: on the device of the model.
         generator: on that device, freshly seeded, so that noise and node order are the same at every call.
     """
     from torchmetrics.regression import R2Score
 
     model.eval()
-    latent, reconstruction, r2 = LatentStatistics(), ReconstructionStatistics(), R2Score()
+    latent, reconstruction, r2 = model.latent_statistics(), ReconstructionStatistics(), R2Score()
     means: dict[str, float] = {}
+    seen: list[Tensor] = []
     samples = 0
-    for x in batches:
-        outputs = model(x, generator)
-        target = model.fixed_target(x)
-        from_mu, from_z, from_zero = (
-            model.to_fixed(decoded, x)
-            for decoded in (
-                model.decode(outputs.mu),
-                outputs.prediction,
-                model.decode(torch.zeros_like(outputs.mu[:1])).expand_as(outputs.prediction),
-            )
-        )
-        latent.add(outputs.mu, outputs.logvar, outputs.z)
-        reconstruction.add(target, model.fixed_mean, from_mu, from_z, from_zero)
-        r2.update(from_mu.flatten().cpu(), target.flatten().cpu())
+    for batch in batches:
+        outputs = model(batch, generator)
+        target = model.fixed_target(batch.x)
+        decoded = {
+            name: model.to_fixed(prediction, batch.x)
+            for name, prediction in model.reconstructions(outputs, generator).items()
+        }
+        latent.add(outputs)
+        predictions = decoded | {"mean": model.mean_prediction(batch.x)}
+        reconstruction.add(target, predictions, model.fixed_dims(batch.x))
+        r2.update(decoded["mu"].flatten().float().cpu(), target.flatten().float().cpu())
         terms = {f"val/{name}": value for name, value in model.terms(outputs).items()}
-        for name, value in (terms | model.measures(outputs, from_mu, target)).items():
-            means[name] = means.get(name, 0.0) + float(value) * len(x)
-        samples += len(x)
-    means = {name: total / samples for name, total in means.items()}
-    health = latent.metrics()
-    health["health/kl_constrained"] = means["val/kl"]
-    scores = reconstruction.metrics(health["health/kl_raw"])
-    return means | health | scores | {"val/r2": float(r2.compute())}, latent
+        for name, value in (terms | dict(model.measures(outputs, decoded["mu"], target))).items():
+            means[name] = means.get(name, 0.0) + float(value) * len(batch.x)
+        seen.append(target[: max(0, model.set_samples - samples)])
+        samples += len(batch.x)
+    metrics = {name: total / samples for name, total in means.items()} | latent.metrics()
+    if "val/kl" in metrics:
+        metrics["health/kl_constrained"] = metrics["val/kl"]
+    metrics |= reconstruction.metrics(latent.rate(), model.references) | {"val/r2": float(r2.compute())}
+    return metrics | dict(model.set_measures(torch.cat(seen), latent, generator)), latent

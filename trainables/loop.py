@@ -1,7 +1,7 @@
 """The training loop: torch alone, deterministic by seed, resumable to the same numbers.
 
-All randomness of an epoch (order, node shuffling, noise) comes from generators seeded with (seed, epoch), so a
-resumed trial needs no random state to go on exactly as it would have.
+All randomness of an epoch (order, noise, what libraries draw) is seeded with (seed, epoch), so a resumed trial needs
+no random state to go on exactly as it would have.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from torch import Tensor
 from trainables import models
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
-from trainables.schedules import linear_warmup
+from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
+from trainables.vae import Batch
 
 EVALUATION_SHARE = 1 / 8  # of the number of training samples; keeps evaluation below a tenth of the time
 EVALUATION_MINIMUM = 64  # samples
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+SMALL_STATISTIC = 64  # values; kept whole in checkpoints, for names and counts say how a model is built
 
 
 class Trainer:
@@ -56,17 +60,19 @@ class Trainer:
         )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.definition = models.load(model_name)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_seed(seed, "weights"))
+        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"))
+        with self._seeded("weights"):
             model = self.definition.Model(config, dataset.shape, dataset.statistics)
         self.model = model.to(self.device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = OPTIMIZERS[config.get("optimizer", "adamw")](
             self.model.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
         )
+        self.plateau = Plateau()
         self.epoch = 0
-        self.batches = math.ceil(len(dataset.train) / config["batch_size"])
-        evaluated = min(len(dataset.val), max(EVALUATION_MINIMUM, int(len(dataset.train) * EVALUATION_SHARE)))
-        self.evaluation_index = dataset.val[:evaluated]
+        self.batches = math.ceil(len(self.train_index) / config["batch_size"])
+        self.steps = self.epochs * self.batches
+        evaluated = max(EVALUATION_MINIMUM, int(len(self.train_index) * EVALUATION_SHARE))
+        self.evaluation_index, self.test_index = val[:evaluated], held_out[:evaluated]
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch and evaluate: the flat metrics of the epoch log (names: `trainables.epoch_log`)."""
@@ -75,26 +81,55 @@ class Trainer:
             torch.cuda.reset_peak_memory_stats(self.device)
         metrics = self._train()
         trained = time.perf_counter()
-        metrics |= self.evaluate()[0]
         self.epoch += 1
+        metrics |= self.evaluate()[0]
         ended = time.perf_counter()
-        metrics |= {
+        self.plateau.update(metrics["val/mse"])
+        metrics |= self._schedule() | {
             "epoch": self.epoch,
-            "schedule/kl_weight_final": self.definition.term_weights(self.config, 1.0)["kl"],
             "time/train_seconds": trained - started,
             "time/eval_seconds": ended - trained,
             "time/epoch_seconds": ended - started,
-            "time/samples_per_second": len(self.dataset.train) / (trained - started),
+            "time/samples_per_second": len(self.train_index) / (trained - started),
         }
         if self.device.type == "cuda":
             metrics["memory/device_peak_mib"] = torch.cuda.max_memory_allocated(self.device) / 2**20
         return metrics
 
+    @property
+    def converged(self) -> bool:
+        """True once the validation error has not improved for `early_stopping_patience` epochs."""
+        patience = self.config.get("early_stopping_patience")
+        return patience is not None and self.plateau.stale >= patience
+
     def evaluate(self) -> tuple[dict[str, float], LatentStatistics]:
-        """Every `val/` and `health/` metric on the fixed evaluation set, and the posterior statistics."""
-        batches = self._batches(self.evaluation_index)
-        with self._autocast():
-            return evaluate(self.model, batches, self._generator("evaluation"))
+        """Every `val/` and `health/` metric on the fixed evaluation set, and the posterior statistics.
+
+        Where an environment is held out, the `val/` metrics on it as well, as `test/`.
+        """
+        self.model.start_epoch(self.epoch / self.epochs)
+        metrics, latent = self._evaluate(self.evaluation_index)
+        if len(self.test_index):
+            held_out = self._evaluate(self.test_index)[0]
+            metrics |= {
+                f"test/{name.removeprefix('val/')}": value
+                for name, value in held_out.items()
+                if name.startswith("val/")
+            }
+        return metrics, latent
+
+    @torch.no_grad()
+    def reconstruct(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Targets and decoded means of those samples, in the fixed space."""
+        model = self.model.eval()
+        model.start_epoch(self.epoch / self.epochs)
+        generator, pairs = self._generator("evaluation"), []
+        for batch in self._batches(index):
+            with self._autocast():
+                decoded = model.reconstructions(model(batch, generator), generator)["mu"]
+            pairs.append((model.fixed_target(batch.x), model.to_fixed(decoded, batch.x)))
+        targets, predictions = zip(*pairs, strict=True)
+        return torch.cat(targets), torch.cat(predictions)
 
     def evaluation_labels(self) -> list[str] | None:
         """The labels of the evaluation set, if the data has any."""
@@ -107,8 +142,10 @@ class Trainer:
             "model_name": self.model_name,
             "config": self.config,
             "shape": list(self.dataset.shape),
-            "statistics": {name: list(np.shape(value)) for name, value in self.dataset.statistics.items()},
+            "statistics": {name: _blank(value) for name, value in self.dataset.statistics.items()},
             "epoch": self.epoch,
+            "share": self.epoch / self.epochs,
+            "plateau": self.plateau.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.epoch < self.epochs else None,
         }
@@ -118,6 +155,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         if state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.load_state_dict(state["plateau"])
         self.epoch = state["epoch"]
 
     def train_steps(self, steps: int) -> None:
@@ -125,30 +163,29 @@ class Trainer:
         self._train(steps)
 
     def _train(self, steps: int | None = None) -> dict[str, float]:
+        self.model.start_epoch(self.epoch / self.epochs)
         self.model.train()
-        order = torch.randperm(len(self.dataset.train), generator=self._generator("order", "cpu")).numpy()
+        order = torch.randperm(len(self.train_index), generator=self._generator("order", "cpu")).numpy()
         order = order[: steps * self.config["batch_size"]] if steps else order
         generator = self._generator("noise")
         totals: dict[str, Tensor] = {}
-        weights, rate = {}, 0.0
-        for step, x in enumerate(self._batches(self.dataset.train[order])):
-            progress = (self.epoch * self.batches + step + 1) / (self.epochs * self.batches)
-            weights = self.definition.term_weights(self.config, progress)
-            rate = self.config["learning_rate"] * linear_warmup(progress, self.config["lr_warmup"])
-            for name, value in self._step(x, generator, weights, rate).items():
-                totals[name] = totals.get(name, 0.0) + value * len(x)
-            if step % FINITE_CHECK_STEPS == 0 and not math.isfinite(float(totals["loss"])):
-                break
-        averages = {f"train/{name}": float(total) / len(order) for name, total in totals.items()}
-        return averages | {"schedule/kl_weight": weights["kl"], "schedule/lr": rate}
+        seen = 0
+        with self._seeded(f"libraries{self.epoch}"):
+            for step, batch in enumerate(self._batches(self.train_index[order])):
+                done = self.epoch * self.batches + step + 1
+                for name, value in self._step(batch, generator, Progress(done / self.steps, self.steps)).items():
+                    totals[name] = totals.get(name, 0.0) + value * len(batch.x)
+                seen += len(batch.x)
+                if step % FINITE_CHECK_STEPS == 0 and not math.isfinite(float(totals["loss"])):
+                    break
+        return {f"train/{name}": float(total) / seen for name, total in totals.items()}
 
-    def _step(
-        self, x: Tensor, generator: torch.Generator, weights: Mapping[str, float], rate: float
-    ) -> dict[str, Tensor]:
+    def _step(self, batch: Batch, generator: torch.Generator, at: Progress) -> dict[str, Tensor]:
+        weights = self.definition.term_weights(self.config, at)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate(at)
         with self._autocast():
-            terms = self.model.loss_terms(x, generator)
+            terms = self.model.loss_terms(batch, generator)
         loss = sum(weights[name] * term for name, term in terms.items())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -157,11 +194,40 @@ class Trainer:
         self.optimizer.step()
         return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
 
-    def _batches(self, index: np.ndarray) -> Iterator[Tensor]:
+    def _rate(self, at: Progress) -> float:
+        factor = self.plateau.factor if self.config.get("lr_schedule") == "plateau" else 1.0
+        return factor * learning_rate(self.config, at.share)
+
+    def _schedule(self) -> dict[str, float]:
+        """What was in force in the last step of the epoch just trained."""
+        at = Progress(self.epoch / self.epochs, self.steps)
+        weights = self.definition.term_weights(self.config, at)
+        metrics = {"schedule/lr": self._rate(at)}
+        if "kl" in weights:
+            metrics["schedule/kl_weight"] = weights["kl"]
+            metrics["schedule/kl_weight_final"] = self.definition.term_weights(self.config, END)["kl"]
+        cycles = self.definition.kl_cycles(self.config, self.steps) if hasattr(self.definition, "kl_cycles") else 1.0
+        if cycles > 1:
+            metrics["schedule/cycle_end"] = float(cycle_ends(at.share, 1 / self.epochs, cycles))
+        return metrics
+
+    def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
+        with self._autocast():
+            return evaluate(self.model, self._batches(index), self._generator("evaluation"))
+
+    def _batches(self, index: np.ndarray) -> Iterator[Batch]:
         size = self.config["batch_size"]
         for start in range(0, len(index), size):
-            batch = torch.from_numpy(self.dataset.x[index[start : start + size]])
-            yield batch.to(self.device, non_blocking=True)
+            part = index[start : start + size]
+            tensors = (torch.from_numpy(values) for values in (self.dataset.read(part), self.dataset.classes[part]))
+            yield Batch(*(tensor.to(self.device, non_blocking=True) for tensor in tensors))
+
+    @contextmanager
+    def _seeded(self, purpose: str) -> Iterator[None]:
+        """The global random state seeded for `purpose`, and as it was before afterwards."""
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(_seed(self.seed, purpose))
+            yield
 
     def _generator(self, purpose: str, device: str | None = None) -> torch.Generator:
         epoch = "" if purpose == "evaluation" else f"{self.epoch}"
@@ -170,6 +236,20 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+def _parts(dataset: Dataset, test_environment: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation and held-out indices; the environment held out is in neither of the first two."""
+    if test_environment is None:
+        return dataset.train, dataset.val, np.zeros(0, np.int64)
+    out = dataset.environment(test_environment)
+    train, val = (index[~out[index]] for index in (dataset.train, dataset.val))
+    return train, val, np.concatenate([index[out[index]] for index in (dataset.val, dataset.train)])
+
+
+def _blank(statistic: np.ndarray) -> Any:
+    """What rebuilds a model's place for a statistic: the values if they are few, else {"shape": …}."""
+    return statistic.tolist() if statistic.size <= SMALL_STATISTIC else {"shape": list(statistic.shape)}
 
 
 def _seed(seed: int, purpose: str) -> int:

@@ -60,7 +60,7 @@ class VaeTrainable(tune.Trainable):
         except Exception as error:
             return self._failure(error)
         self._again = None
-        return {**row, "trial": self._trial, "done": row["epoch"] >= self._settings.epochs}
+        return {**row, "trial": self._trial, "done": self._ended()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
@@ -105,13 +105,16 @@ class VaeTrainable(tune.Trainable):
         health = judge([*self._rows, row], self._settings.epochs, self._health)
         row |= {"verdict": health.verdict.value, "verdict_detail": health.detail, "control": self._control}
         self._rows.append(row)
-        last = row["epoch"] >= self._settings.epochs
+        last = self._ended()
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
         self._checkpoint(last or health.verdict.condemned)
         ends = last or (health.verdict.condemned and not self._control)
         if ends and health.verdict is not Verdict.NUMERIC:
             self._draw()
         return row
+
+    def _ended(self) -> bool:
+        return self._trainer.epoch >= self._settings.epochs or self._trainer.converged
 
     def _checkpoint(self, due: bool) -> None:
         """Save now if `due`, otherwise as often as its share of the time allows."""

@@ -205,3 +205,40 @@ def test_show_writes_values_as_the_command_line_does(value, text):
 )
 def test_range_text(given, text):
     assert given.range_text == text
+
+
+def small_space(**changes):
+    return SearchSpace(
+        model="small",
+        parameters=(
+            Parameter("size", "fixed", default=256, baseline=256, doc="", source="", demo=32, data=True),
+            Parameter("width", "fixed", default=8, baseline=4, doc="", source="", demo=2),
+            Parameter("rate", "log", default=0.1, baseline=0.2, low=0.01, high=1.0, doc="", source=""),
+        ),
+        **changes,
+    )
+
+
+def test_on_the_embedded_data_the_demo_values_hold():
+    space = small_space().on_embedded()
+    assert space.documented() == {"size": 32, "width": 2, "rate": 0.1}
+    assert space.baseline() == {"size": 32, "width": 2, "rate": 0.2}
+    assert space.data_settings() == {"size": 32}
+    assert small_space().data_settings() == {"size": 256}
+    assert space.changed(["size=64"], [])[0].data_settings() == {"size": 64}
+
+
+def test_data_settings_cannot_be_searched():
+    _, problems = small_space().changed([], ["size=32,64"])
+    assert problems == ["--space size=32,64: data is prepared once for all trials; fix it with --set instead"]
+    with pytest.raises(ValueError, match="data is prepared once"):
+        Parameter("size", "choice", default=1, baseline=2, choices=(1, 2), doc="", source="", data=True)
+
+
+def test_rules_are_asked_about_the_ends_of_every_range():
+    def rule(config):
+        return f"rate={config['rate']:g}: expected less than 1" if config["rate"] >= 1 else None
+
+    _, problems = small_space(rules=(rule,)).changed([], [])
+    assert problems == ["rate=1: expected less than 1"]
+    assert small_space(rules=(rule,)).changed([], ["rate=0.1..0.9"])[1] == []

@@ -44,7 +44,7 @@ def few(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
     samples = Samples(digits.x[:200].copy(), "few digits", digits.labels[:200])
     path: Path = tmp_path_factory.mktemp("few") / "few.arrow"
-    write_dataset(path, samples, models.load("imc_vae").READER.statistics(samples.x, split(200)[0]))
+    write_dataset(path, samples, models.load("imc_vae").READER.statistics(samples, split(200)[0]))
     return open_dataset(path)
 
 

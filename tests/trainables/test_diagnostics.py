@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from trainables import models
 from trainables.diagnostics import (
@@ -18,13 +17,14 @@ from trainables.diagnostics import (
     mutual_information,
 )
 from trainables.kl import kl_per_dim
+from trainables.vae import Batch, Vae
 
 SIGMA2 = 0.5
 EIGENVALUES = torch.tensor([4.0, 2.0, 0.4, 0.1], dtype=torch.float64)  # two above sigma2
 COUNT = 512
 
 
-class LinearVae(nn.Module):
+class LinearVae(Vae):
     """Probabilistic PCA (Tipping and Bishop 1999) of data with diagonal covariance EIGENVALUES.
 
     Posterior of unit k: mean √(λ − σ²) / λ · x_k, variance σ² / λ; a unit with λ ≤ σ² is at the prior.
@@ -40,20 +40,14 @@ class LinearVae(nn.Module):
             self.variance = torch.ones_like(loading)
         self.fixed_mean = torch.zeros(4, dtype=torch.float64)
 
-    def forward(self, x, generator):
-        mu = x * self.read
+    def forward(self, batch, generator):
+        mu = batch.x * self.read
         z = mu + self.variance.sqrt() * torch.randn(mu.shape, generator=generator, dtype=mu.dtype)
         logvar = self.variance.log().expand_as(mu)
         return SimpleNamespace(mu=mu, logvar=logvar, z=z, prediction=self.decode(z))
 
     def decode(self, z):
         return z * self.loading
-
-    def to_fixed(self, prediction, x):
-        return prediction
-
-    def fixed_target(self, x):
-        return x
 
     def terms(self, outputs):
         return {"kl": kl_per_dim(outputs.mu, outputs.logvar).sum(dim=1).mean()}
@@ -71,8 +65,12 @@ def x():
     return torch.from_numpy(left @ right * math.sqrt(COUNT)) * EIGENVALUES.sqrt()
 
 
+def unlabelled(x):
+    return Batch(x, torch.full((len(x),), -1))
+
+
 def measured(model, x):
-    return evaluate(model, x.split([200, 200, 112]), torch.Generator().manual_seed(0))[0]
+    return evaluate(model, map(unlabelled, x.split([200, 200, 112])), torch.Generator().manual_seed(0))[0]
 
 
 def test_probabilistic_pca(x):
@@ -162,7 +160,7 @@ def test_raw_kl_is_mutual_information_plus_marginal_kl():
     generator = torch.Generator().manual_seed(2)
     for _ in range(3):
         mu, z = torch.randn(2, 20, 5, generator=generator)
-        latent.add(mu, torch.full_like(mu, -1.0), z)
+        latent.add(SimpleNamespace(mu=mu, logvar=torch.full_like(mu, -1.0), z=z))
     metrics = latent.metrics()
     assert metrics["health/marginal_kl"] > 0.01
     assert metrics["health/kl_raw"] == pytest.approx(metrics["health/mi"] + metrics["health/marginal_kl"])
@@ -191,12 +189,32 @@ def test_elbo_gain_of_an_impossible_error_is_nan(error):
 def test_reconstruction_of_the_training_mean_gains_nothing():
     statistics = ReconstructionStatistics()
     target = torch.randn(30, 2, 3, generator=torch.Generator().manual_seed(0))
-    mean = torch.zeros(2, 3)
-    constant = mean.expand_as(target)
-    statistics.add(target, mean, constant, constant, constant)
-    assert statistics.metrics(kl_raw=0.0)["val/elbo_gain"] == pytest.approx(0.0, abs=1e-12)
-    assert statistics.metrics(kl_raw=0.0)["health/recon_std"] == 0.0
-    assert statistics.metrics(kl_raw=6.0)["val/elbo_gain"] == pytest.approx(-1.0)
+    constant = torch.zeros_like(target)
+    statistics.add(target, dict.fromkeys(("mean", "mu", "z", "zero"), constant), target.numel())
+    assert statistics.metrics(0.0, ["mean"])["val/elbo_gain"] == pytest.approx(0.0, abs=1e-12)
+    assert statistics.metrics(0.0, ["mean"])["health/recon_std"] == 0.0
+    assert statistics.metrics(6.0, ["mean"])["val/elbo_gain"] == pytest.approx(-1.0)
+
+
+def test_what_reaches_the_decoder_past_the_latent_earns_nothing():
+    statistics = ReconstructionStatistics()
+    target = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
+    good, bad = 0.9 * target, torch.zeros_like(target)
+    predictions = {"mean": bad, "mu": good, "z": good, "zero": bad, "shuffled": good}
+    statistics.add(target, predictions, target.numel())
+    metrics = statistics.metrics(3.0, ["mean", "zero", "shuffled"])
+    assert metrics["val/elbo_gain"] == pytest.approx(-0.5)  # the rate alone
+    assert metrics["health/z_gain"] == pytest.approx(0.0)
+    assert metrics["health/recon_shuffled"] == pytest.approx(metrics["health/recon_mu"])
+
+
+def test_only_the_values_that_count_enter_the_mean():
+    statistics = ReconstructionStatistics()
+    target = torch.cat([torch.ones(5, 2), torch.zeros(5, 2)], dim=1)  # the second half is masked out
+    half, nothing = 0.5 * target, torch.zeros_like(target)
+    statistics.add(target, {"mean": nothing, "mu": half, "z": half, "zero": nothing}, dims=10)
+    assert statistics.mse("mean") == pytest.approx(1.0)
+    assert statistics.metrics(0.0, ["mean"])["val/elbo_gain"] == pytest.approx(np.log(2.0))
 
 
 def test_no_loss_weight_rescales_the_score(few, config):
@@ -212,7 +230,7 @@ def test_no_loss_weight_rescales_the_score(few, config):
     ):
         model = module.Model(config(**changes), few.shape, few.statistics)
         model.load_state_dict(state)
-        found.append(evaluate(model, [x], torch.Generator().manual_seed(0))[0])
+        found.append(evaluate(model, [unlabelled(x)], torch.Generator().manual_seed(0))[0])
     assert found[0] == found[1]
     assert found[0]["val/elbo_gain"] == found[2]["val/elbo_gain"]
     assert found[2]["health/kl_constrained"] > found[0]["health/kl_constrained"] + 8

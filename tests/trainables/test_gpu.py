@@ -26,7 +26,7 @@ def test_documented_configuration_learns_on_the_gpu(tmp_path: Path) -> None:
     assert rows[-1]["memory/device_peak_mib"] > 0
     artifacts.write(trainer, tmp_path)
     checkpoint.save(tmp_path, trainer.state_dict())
-    x = torch.from_numpy(dataset.x[dataset.val[:4]])
+    x = torch.from_numpy(dataset.read(dataset.val[:4]))
     again = checkpoint.load_model(tmp_path)
     with torch.no_grad():
         torch.testing.assert_close(

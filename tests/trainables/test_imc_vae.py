@@ -8,6 +8,8 @@ from trainables import models
 from trainables.data.normalise import grid_statistics, to_fixed_space
 from trainables.kl import kl_per_dim
 from trainables.models.imc_vae import Model, Normalisation, Outputs, Permuter, quadratic_form, term_weights
+from trainables.schedules import Progress
+from trainables.vae import Batch
 
 KINDS = ("channel_wise", "learned", "none")
 
@@ -27,6 +29,10 @@ def build(config):
         return Model(config(**changes), x.shape[1:], grid_statistics(x, np.arange(len(x))))
 
     return make
+
+
+def unlabelled(x) -> Batch:
+    return Batch(torch.from_numpy(x), torch.full((len(x),), -1))
 
 
 def generator(seed=0) -> torch.Generator:
@@ -49,7 +55,7 @@ def test_the_encoder_does_not_see_the_order_of_the_nodes(build, kind):
 def test_forward_and_encode_agree(build):
     x = grids()
     model = build(x).eval()
-    outputs = model(torch.from_numpy(x), generator())
+    outputs = model(unlabelled(x), generator())
     mu, logvar = model.encode(torch.from_numpy(x))
     torch.testing.assert_close(outputs.mu, mu, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(outputs.logvar, logvar, atol=1e-5, rtol=1e-4)
@@ -59,7 +65,7 @@ def test_forward_and_encode_agree(build):
 def test_nodes_are_shuffled_differently_in_every_sample(build):
     x = grids()
     model = build(x).eval()
-    batch = torch.from_numpy(x)
+    batch = unlabelled(x)
     position = model(batch, generator()).position
     assert torch.equal(position.sort(dim=1).values, torch.arange(16).expand(24, 16))
     assert len({tuple(row) for row in position.tolist()}) == 24
@@ -70,9 +76,9 @@ def test_nodes_are_shuffled_differently_in_every_sample(build):
 def test_the_permuter_is_told_the_shuffled_order(build):
     x = grids()
     model = build(x).eval()
-    batch = torch.from_numpy(x)
+    batch = unlabelled(x)
     outputs = model(batch, generator())
-    _, _, nodes = model._encode_nodes(model.normalisation.target(batch).flatten(1, 2))
+    _, _, nodes = model._encode_nodes(model.normalisation.target(batch.x).flatten(1, 2))
     straight = model.permuter(nodes)  # node i is at position i
     index = outputs.position[:, :, None].expand_as(straight)
     torch.testing.assert_close(outputs.log_permutation, straight.gather(1, index), atol=1e-3, rtol=1e-3)
@@ -143,7 +149,7 @@ def test_constant_and_nearly_constant_channels_stay_finite_and_small(build, kind
     fixed = model.fixed_target(batch)
     floor = float(grid_statistics(x, np.arange(len(x)))["std_floor"])
     np.testing.assert_allclose(fixed.numpy(), to_fixed_space(x, floor), atol=0.05)
-    terms = model.loss_terms(batch, generator())
+    terms = model.loss_terms(unlabelled(x), generator())
     sum(terms.values()).backward()
     assert all(torch.isfinite(term) for term in terms.values())
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -204,16 +210,16 @@ def test_free_bits_hold_the_kl_up(build):
     model = build(grids(), kld_free_bits=2.0)
     target = torch.ones(3, 4, 4, 4)
     assert model.terms(outputs_of(target, target))["kl"].item() == pytest.approx(16.0)
-    outputs = model(torch.from_numpy(grids()), generator())
+    outputs = model(unlabelled(grids()), generator())
     floored = kl_per_dim(outputs.mu, outputs.logvar).clamp(min=2.0).sum(1).mean()
     torch.testing.assert_close(model.terms(outputs)["kl"], floored)
 
 
 def test_loss_terms_are_those_of_one_pass(build):
-    x = torch.from_numpy(grids())
+    batch = unlabelled(grids())
     model = build(grids())
-    expected = model.terms(model(x, generator()))
-    found = model.loss_terms(x, generator())
+    expected = model.terms(model(batch, generator()))
+    found = model.loss_terms(batch, generator())
     assert list(found) == ["node", "cosine", "gradient", "permutation", "kl"]
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -234,7 +240,7 @@ def test_loss_terms_are_those_of_one_pass(build):
     ],
 )
 def test_term_weights(config, changes, progress, kl, permutation):
-    weights = term_weights(config(kld_loss_scale=1e-3, **changes), progress)
+    weights = term_weights(config(kld_loss_scale=1e-3, **changes), Progress(progress, 100))
     assert weights == {
         "node": 1.0,
         "cosine": 0.5,
@@ -249,7 +255,7 @@ def test_term_weights(config, changes, progress, kl, permutation):
 def test_shapes(build, shape, kind):
     x = grids(3, *shape)
     model = build(x, normalize=kind, latent_dim=20)  # not a multiple of the width
-    outputs = model(torch.from_numpy(x), generator())
+    outputs = model(unlabelled(x), generator())
     nodes = shape[0] * shape[1]
     assert outputs.mu.shape == outputs.logvar.shape == outputs.z.shape == (3, 20)
     assert outputs.prediction.shape == outputs.target.shape == (3, *shape)

@@ -16,7 +16,7 @@ NAMES = {
     *(f"val/{name}" for name in ("elbo_gain", "r2", "cosine_similarity", "permutation_accuracy", "mse", "mse_mean")),
     *(f"health/{name}" for name in ("au", "au_frac", "dims", "kl_raw", "kl_constrained", "mi", "marginal_kl")),
     *(f"health/{name}" for name in ("z_gain", "recon_mu", "recon_z0", "recon_delta", "mu_var_mean", "logvar_mean")),
-    *(f"health/{name}" for name in ("z_std", "recon_std")),
+    *(f"health/{name}" for name in ("z_std", "recon_std", "rate")),
     *(f"schedule/{name}" for name in ("kl_weight", "kl_weight_final", "lr")),
     *(f"time/{name}" for name in ("epoch_seconds", "train_seconds", "eval_seconds", "samples_per_second")),
 }
@@ -177,9 +177,9 @@ def test_every_training_sample_is_seen_once_an_epoch_in_a_new_order(trainer, few
     seen = []
     step = one._step
 
-    def watched(x, *args):
-        seen.append(x)
-        return step(x, *args)
+    def watched(batch, *args):
+        seen.append(batch.x)
+        return step(batch, *args)
 
     one._step = watched
     one.run_epoch()

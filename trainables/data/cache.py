@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from trainables.data.errors import DataError
-from trainables.data.samples import Samples
-from trainables.data.store import FORMAT_VERSION, Dataset, open_dataset, split, write_dataset
+from trainables.data.samples import Samples, subset
+from trainables.data.store import (
+    FORMAT_VERSION,
+    MINIMUM_SAMPLES,
+    Dataset,
+    open_dataset,
+    split,
+    too_few,
+    write_dataset,
+)
 
 
 class Reader(Protocol):
@@ -27,36 +35,57 @@ class Reader(Protocol):
     version: int
     named: Collection[str]
 
-    def read(self, source: str) -> Samples:
-        """The samples of a file, folder or named data set; raises `DataError` with everything that is wrong."""
+    def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
+        """The samples of a file, folder or named data set; raises `DataError` with everything that is wrong.
 
-    def embedded(self) -> Samples:
+        Folders need not be decoded whole for `settings["subset"]`: see `trainables.data.samples.subset`.
+        """
+
+    def embedded(self, settings: Mapping[str, Any]) -> Samples:
         """The data set that needs no files."""
 
-    def statistics(self, x: np.ndarray, train_index: np.ndarray) -> dict[str, np.ndarray]:
+    def statistics(self, samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
         """What models need to know of the training samples."""
 
 
-def prepare(reader: Reader, source: str | None, cache_root: Path) -> Dataset:
+DEFAULTS = {"subset": None, "strict": False}
+
+
+def prepare(
+    reader: Reader, source: str | None, cache_root: Path, settings: Mapping[str, Any] | None = None
+) -> Dataset:
     """The data set of `source` (None: the embedded one), from the cache if the source has not changed since.
+
+    Args:
+        reader: of the model.
+        source: a file, a folder, or the name of a data set.
+        cache_root: the folder of the Arrow files.
+        settings: the model's hyperparameters of the data (such as `image_size`), `subset` (samples of each
+            environment; None: all) and `strict` (refuse what is damaged instead of leaving it out).
 
     Raises:
         DataError: the source is refused.
     """
-    path = cache_path(reader, source, cache_root)
+    settings = DEFAULTS | dict(settings or {})
+    path = cache_path(reader, source, cache_root, settings)
     if path.exists():
         with suppress(DataError):  # damaged: made again below
             return open_dataset(path)
-    samples = reader.embedded() if source is None else reader.read(source)
-    statistics = reader.statistics(samples.x, split(len(samples.x))[0])
+    samples = reader.embedded(settings) if source is None else reader.read(source, settings)
+    if settings["subset"] is not None:
+        samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
+    if len(samples.x) < MINIMUM_SAMPLES:
+        raise DataError(samples.source, [too_few(len(samples.x))])
+    statistics = reader.statistics(samples, split(len(samples.x))[0])
     cache_root.mkdir(parents=True, exist_ok=True)
     write_dataset(path, samples, statistics)
     return open_dataset(path)
 
 
-def cache_path(reader: Reader, source: str | None, cache_root: Path) -> Path:
-    """Where the data set of `source` is kept: the name tells the source's state, the reader and both formats."""
-    key = json.dumps([FORMAT_VERSION, reader.name, reader.version, _identity(reader, source)])
+def cache_path(reader: Reader, source: str | None, cache_root: Path, settings: Mapping[str, Any]) -> Path:
+    """Where the data set of `source` is kept: the name tells the source's state, reader, settings and formats."""
+    state = [FORMAT_VERSION, reader.name, reader.version, dict(settings), _identity(reader, source)]
+    key = json.dumps(state, sort_keys=True)
     return cache_root / f"{reader.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
 
 

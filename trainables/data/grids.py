@@ -5,8 +5,9 @@ A sample is (rows, columns, channels) float32; the documented one is 6 × 6 × 5
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,16 +63,16 @@ class GridReader:
     named = tuple(NAMED)
 
     @staticmethod
-    def read(source: str) -> Samples:
+    def read(source: str, settings: Mapping[str, Any]) -> Samples:
         """See `read_grids`."""
         return read_grids(source)
 
     @staticmethod
-    def embedded() -> Samples:
+    def embedded(settings: Mapping[str, Any]) -> Samples:
         """See `embedded_grids`."""
         return embedded_grids()
 
     @staticmethod
-    def statistics(x: np.ndarray, train_index: np.ndarray) -> dict[str, np.ndarray]:
+    def statistics(samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
         """See `grid_statistics`."""
-        return grid_statistics(x, train_index)
+        return grid_statistics(samples.x, train_index)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+SUBSET_SEED = 20_230_920
+
+
+def subset(count: int, environments: Sequence[str] | None, size: int | None) -> np.ndarray:
+    """Sorted indices of a random choice of `size` samples of each environment, always the same; all for None."""
+    places = np.zeros(count, int) if environments is None else np.unique(environments, return_inverse=True)[1]
+    order = np.random.default_rng(SUBSET_SEED).permutation(count)
+    chosen = [order[places[order] == place][:size] for place in np.unique(places)]
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, int)
 
 
 @dataclass
@@ -13,12 +23,13 @@ class Samples:
     """N samples in memory.
 
     Args:
-        x: (N, *shape) float32.
+        x: (N, *shape) float32, or uint8: 0 … 255 for values in [0, 1].
         source: as the user gave it.
         labels: one a sample; None if there are none.
         ids: the samples' names in the source; None if they are known by their index.
         notes: peculiarities that the user should know of but that do not stop a sweep.
         embedded: True for the data set that a model brings along.
+        environments: where each sample comes from (a hospital, a camera); None if that is not known.
     """
 
     x: np.ndarray
@@ -27,7 +38,18 @@ class Samples:
     ids: Sequence[object] | None = None
     notes: tuple[str, ...] = ()
     embedded: bool = False
+    environments: list[str] | None = None
 
     def name(self, index: int) -> str:
         """How the user knows sample `index`."""
         return f"sample {index if self.ids is None else self.ids[index]}"
+
+    def chosen(self, index: np.ndarray) -> Samples:
+        """These samples alone."""
+
+        def of(values: Sequence[object] | None) -> list | None:
+            return None if values is None else [values[i] for i in index]
+
+        return replace(
+            self, x=self.x[index], labels=of(self.labels), ids=of(self.ids), environments=of(self.environments)
+        )

@@ -2,18 +2,16 @@
 
 A model file offers, beside what its docstring says of the architecture:
 
-    Model(config, shape, statistics)      an `nn.Module`; `config` a dict with every hyperparameter of its space
+    Model(config, shape, statistics)      a `trainables.vae.Vae`; `config` has every hyperparameter of its space
       .forward(batch, generator)          → named outputs of one pass: mu, logvar, z, prediction, target, …
-      .loss_terms(batch, generator)       → {term: scalar}, every term unweighted
-      .terms(outputs)                     → the same from outputs already computed
+      .terms(outputs)                     → {term: scalar}, every term unweighted; the KL term is called `kl`
       .encode(x) / .decode(z)             posterior parameters / prediction in the space the trial trains in
-      .to_fixed(prediction, x)            that prediction in the model's one fixed space
-      .fixed_target(x)                    the target there
-      .measures(prediction, target)       domain measures in the fixed space, {val/<name>: float}
-      .panel(x)                           images in [0, 1], (B, H, W, 3), for reconstruction panels
-    term_weights(config, progress)        {term: weight} at that share of the budget
-    quadratic_form(config, x, statistics) the reconstruction loss as Σ weight · ‖features(error)‖²; see
-                                          `sweeps.forecast`
+      .panel(target, prediction)          both as images (B, H, W, 3) in [0, 1], for reconstruction panels
+      and what `Vae` has a default for
+    term_weights(config, at)              {term: weight} at that point of training (`trainables.schedules.Progress`)
+    kl_cycles(config, steps)              where the KL weight may be cyclical: how many cycles in a budget of `steps`
+    quadratic_form(config, x, statistics) the reconstruction loss as Σ weight · ‖features(error)‖², from which the
+                                          collapse is forecast (`sweeps.forecast`); None where there is no KL
     READER                                how data is read and embedded data made; see `trainables.data`
 """
 

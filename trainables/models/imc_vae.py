@@ -26,7 +26,8 @@ from trainables.data.grids import GridReader as READER
 from trainables.data.normalise import to_fixed_space
 from trainables.forms import QuadraticForm
 from trainables.kl import free_bits, kl_per_dim, sample
-from trainables.schedules import linear_warmup
+from trainables.schedules import END, Progress, linear_warmup
+from trainables.vae import Batch, Vae
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
@@ -117,10 +118,8 @@ class Permuter(nn.Module):
         return scores_BPP
 
 
-class Model(nn.Module):
+class Model(Vae):
     """The VAE. `statistics` are those of `trainables.data.normalise.grid_statistics`."""
-
-    posterior = "gaussian"
 
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
@@ -141,8 +140,9 @@ class Model(nn.Module):
         self.decoder = attention_blocks(width, config["heads"], config["layers"])
         self.output = nn.Linear(width, channels)
 
-    def forward(self, x_BRCD: Tensor, generator: torch.Generator | None = None) -> Outputs:
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """Shuffle the nodes, encode, sample, decode. `generator` (on the device of `x`) draws order and noise."""
+        x_BRCD = batch.x
         target = self.normalisation.target(x_BRCD)
         nodes_BPD = self.normalisation.network_input(target).flatten(1, 2)
         noise = torch.rand(nodes_BPD.shape[:2], generator=generator, device=x_BRCD.device)
@@ -165,10 +165,6 @@ class Model(nn.Module):
         grid_BPH = self.positions.expand(batch, -1, -1)
         hidden = self.decoder(torch.cat([tokens_BMH, grid_BPH], dim=1))[:, tokens_BMH.shape[1] :]
         return self.output(hidden).float().view(batch, *self.shape)
-
-    def loss_terms(self, x_BRCD: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Every term, unweighted; see `terms`."""
-        return self.terms(self.forward(x_BRCD, generator))
 
     def terms(self, outputs: Outputs) -> dict[str, Tensor]:
         """The unweighted terms of the loss, scalars.
@@ -233,14 +229,14 @@ class Model(nn.Module):
         return mu, logvar, hidden[:, 1:]
 
 
-def term_weights(config: Mapping[str, Any], progress: float) -> dict[str, float]:
-    """The weight of every term of the loss at `progress`.
+def term_weights(config: Mapping[str, Any], at: Progress) -> dict[str, float]:
+    """The weight of every term of the loss at `at`.
 
     With `two_stage`, the first half trains without KL and permutation loss; the KL warm-up then runs over its
     share of the second half.
     """
-    first_stage = config["two_stage"] and progress < 0.5
-    stage = (2.0 * progress - 1.0) if config["two_stage"] else progress
+    first_stage = config["two_stage"] and at.share < 0.5
+    stage = (2.0 * at.share - 1.0) if config["two_stage"] else at.share
     kl = 0.0 if first_stage else config["kld_loss_scale"] * linear_warmup(stage, config["kl_warmup"])
     return {
         "node": 1.0,
@@ -281,7 +277,7 @@ def quadratic_form(
             (config["gradient_loss_weight"] / differences, gradient),
         ),
         unit_weight=1.0 / values,
-        kl_weight=term_weights(config, 1.0)["kl"],
+        kl_weight=term_weights(config, END)["kl"],
         free_bits=config["kld_free_bits"],
         latent_dim=config["latent_dim"],
     )

@@ -1,6 +1,8 @@
 import os
+from collections.abc import Mapping
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +20,13 @@ class Reader(GridReader):
     def __init__(self) -> None:
         self.reads = 0
 
-    def read(self, source: str) -> Samples:
+    def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
         self.reads += 1
-        return super().read(source)
+        return super().read(source, settings)
 
-    def embedded(self) -> Samples:
+    def embedded(self, settings: Mapping[str, Any]) -> Samples:
         self.reads += 1
-        return super().embedded()
+        return super().embedded(settings)
 
 
 class FolderReader(Reader):
@@ -32,7 +34,7 @@ class FolderReader(Reader):
 
     name = "folder"
 
-    def read(self, source: str) -> Samples:
+    def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
         self.reads += 1
         return Samples(np.stack([np.load(path) for path in sorted(Path(source).iterdir())]), source)
 
@@ -56,7 +58,7 @@ def test_read_once(x_NRCD: np.ndarray, source: str, root: Path):
     assert first.path == second.path
     assert first.source == source
     np.testing.assert_array_equal(second.x, x_NRCD)
-    expected = GridReader.statistics(x_NRCD, split(len(x_NRCD))[0])
+    expected = GridReader.statistics(Samples(x_NRCD, source), split(len(x_NRCD))[0])
     for name, value in expected.items():
         np.testing.assert_array_equal(second.statistics[name], value)
 
@@ -138,3 +140,19 @@ def test_concurrent_starts(x_NRCD: np.ndarray, source: str, root: Path):
         prints = pool.starmap(_start, [(source, root)] * 12, chunksize=1)
     assert set(prints) == {prepare(GridReader, source, root).fingerprint}
     assert len(list(root.iterdir())) == 1
+
+
+def test_other_settings_read_again(source: str, root: Path):
+    reader = Reader()
+    for settings in ({"image_size": 4}, {"image_size": 8}, {"image_size": 8, "strict": True}, {"image_size": 4}):
+        prepare(reader, source, root, settings)
+    assert reader.reads == 3
+
+
+def test_a_subset_is_a_fixed_choice(x_NRCD: np.ndarray, source: str, root: Path):
+    few = prepare(GridReader, source, root, {"subset": 10})
+    assert len(few) == 10
+    assert all(any(np.array_equal(x, one) for one in x_NRCD) for x in few.x)
+    assert few.fingerprint == prepare(GridReader, source, root / "other", {"subset": 10}).fingerprint
+    with pytest.raises(DataError, match="4 samples"):
+        prepare(GridReader, source, root, {"subset": 4})

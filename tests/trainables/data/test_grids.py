@@ -32,10 +32,10 @@ def test_an_empty_file(tmp_path: Path, name: str):
 
 
 def test_the_reader_knows_its_data():
-    samples = GridReader.read("digits")
-    statistics = GridReader.statistics(samples.x, np.arange(100))
+    samples = GridReader.read("digits", {})
+    statistics = GridReader.statistics(samples, np.arange(100))
     assert statistics["fixed_mean"].shape == samples.x.shape[1:]
-    assert GridReader.embedded().x.shape[1:] == (6, 6, 512)
+    assert GridReader.embedded({}).x.shape[1:] == (6, 6, 512)
     assert GridReader.named == ("digits",)
 
 
@@ -45,5 +45,5 @@ def test_real_embeddings():
     assert samples.x.shape == (72, 6, 6, 512)
     assert len(set(samples.labels)) == 6
     assert samples.notes == ("4 of 512 channels are constant; they become 0",)
-    statistics = GridReader.statistics(samples.x, np.arange(58))
+    statistics = GridReader.statistics(samples, np.arange(58))
     assert 1e-5 < statistics["std_floor"] < 1e-2

@@ -165,5 +165,35 @@ def test_another_version_is_refused(samples: Samples, tmp_path: Path, monkeypatc
     monkeypatch.setattr("trainables.data.store.FORMAT_VERSION", 99)
     write_dataset(tmp_path / "data.arrow", samples, {})
     monkeypatch.undo()
-    with pytest.raises(DataError, match="format version 99, expected 1"):
+    with pytest.raises(DataError, match="format version 99, expected 2"):
         open_dataset(tmp_path / "data.arrow")
+
+
+def test_bytes_stay_bytes_and_are_read_as_shares(tmp_path: Path):
+    x = np.arange(12 * 4, dtype=np.uint8).reshape(12, 1, 2, 2)
+    write_dataset(tmp_path / "bytes.arrow", Samples(x, "bytes"), {})
+    dataset = open_dataset(tmp_path / "bytes.arrow")
+    assert dataset.x.dtype == np.uint8
+    read = dataset.read(np.array([3, 0]))
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read, x[[3, 0]] / 255)
+
+
+def test_classes_and_environments(tmp_path: Path):
+    labels, places = list("baacbabcabca"), ["north", "south"] * 6
+    samples = Samples(np.zeros((12, 2), np.float32), "places", labels, environments=places)
+    write_dataset(tmp_path / "places.arrow", samples, {})
+    dataset = open_dataset(tmp_path / "places.arrow")
+    assert dataset.classes.tolist() == ["abc".index(label) for label in labels]
+    assert dataset.environment(1).tolist() == [False, True] * 6
+    with pytest.raises(DataError, match=r"no environment 2; expected 0 to 1 \(north, south\)"):
+        dataset.environment(2)
+
+
+def test_without_labels_and_environments(tmp_path: Path):
+    write_dataset(tmp_path / "plain.arrow", Samples(np.zeros((10, 2), np.float32), "plain"), {})
+    dataset = open_dataset(tmp_path / "plain.arrow")
+    assert set(dataset.classes) == {-1}
+    assert (dataset.labels, dataset.environments) == (None, None)
+    with pytest.raises(DataError, match="no environment 0; the data has none"):
+        dataset.environment(0)
