@@ -7,6 +7,7 @@ fix. Shares of the budget stand where the notes count epochs, so that they mean 
 from collections.abc import Mapping
 
 from search_spaces.space import Parameter, SearchSpace, Value
+from search_spaces.study import Claim, Study
 
 _STATED = "imc_vae fix notes"
 _DERIVED = "derived from the fix notes' before/after pair and advice"
@@ -206,5 +207,111 @@ SPACE = SearchSpace(
             doc="AdamW weight decay",
             source="AdamW's usual value",
         ),
+    ),
+)
+
+_NORMALISATION = {"normalize": "channel_wise"}
+_KL = {"kld_loss_scale": 1e-3, "kld_free_bits": 2.0}
+_STRUCTURE = {"cosine_loss_weight": 0.5, "gradient_loss_weight": 1.0}
+_FIXES = {"normalisation": _NORMALISATION, "KL": _KL, "cosine and gradient loss": _STRUCTURE}
+
+STUDIES = (
+    Study("fixes", "the notes' tests A, B and C: each fix on top of those before", _STATED, "ladder", _FIXES),
+    Study("without one", "all fixes but one", _STATED, "leave-one-out", _FIXES),
+    Study(
+        "advanced",
+        "what the notes suggest beyond the fixes",
+        _STATED,
+        "one-at-a-time",
+        {"learned normalisation": {"normalize": "learned"}, "two-stage training": {"two_stage": True}},
+        "documented",
+    ),
+)
+
+CLAIMS = (
+    Claim(
+        "Raising kld_loss_scale tenfold activates units",
+        _STATED,
+        {"kld_loss_scale": 1e-4},
+        {"kld_loss_scale": 1e-3},
+        "health/au",
+        "up",
+    ),
+    Claim(
+        "Raising kld_loss_scale tenfold raises the KL",
+        _STATED,
+        {"kld_loss_scale": 1e-4},
+        {"kld_loss_scale": 1e-3},
+        "health/kl_raw",
+        "up",
+    ),
+    Claim(
+        "More free bits raise the KL", _STATED, {"kld_free_bits": 0.5}, {"kld_free_bits": 2.0}, "health/kl_raw", "up"
+    ),
+    Claim(
+        "Channel-wise normalisation improves the reconstruction",
+        _STATED,
+        {"normalize": "none"},
+        {"normalize": "channel_wise"},
+        "val/r2",
+        "up",
+    ),
+    Claim(
+        "A cosine loss preserves the direction of the embeddings",
+        _STATED,
+        {"cosine_loss_weight": 0.0},
+        {"cosine_loss_weight": 0.5},
+        "val/cosine_similarity",
+        "up",
+    ),
+    Claim(
+        "Doubling gradient_loss_weight preserves spatial structure",
+        _STATED,
+        {"gradient_loss_weight": 0.5},
+        {"gradient_loss_weight": 1.0},
+        "val/gradient",
+        "down",
+    ),
+    Claim(
+        "If still blurry, raise kld_loss_scale to 0.005",
+        _STATED,
+        {},
+        {"kld_loss_scale": 5e-3},
+        "val/r2",
+        "up",
+    ),
+    Claim("If still blurry, raise kld_free_bits to 4", _STATED, {}, {"kld_free_bits": 4.0}, "val/r2", "up"),
+    Claim(
+        "If still blurry, raise cosine_loss_weight to 1",
+        _STATED,
+        {},
+        {"cosine_loss_weight": 1.0},
+        "val/cosine_similarity",
+        "up",
+    ),
+    Claim(
+        "If permutation accuracy is low, raise perm_loss_scale to 1.5",
+        _STATED,
+        {},
+        {"perm_loss_scale": 1.5},
+        "val/permutation_accuracy",
+        "up",
+    ),
+    Claim(
+        "If permutation accuracy is low, lower kld_loss_scale slightly",
+        _STATED,
+        {},
+        {"kld_loss_scale": 5e-4},
+        "val/permutation_accuracy",
+        "up",
+    ),
+    Claim("Two-stage training improves the reconstruction", _STATED, {}, {"two_stage": True}, "val/r2", "up"),
+    Claim(
+        "The fixes make reconstructions more diverse",
+        _STATED,
+        {"normalize": "none", "kld_loss_scale": 1e-4, "kld_free_bits": 0.5, "cosine_loss_weight": 0.0},
+        {},
+        "health/recon_std",
+        "up",
     ),
 )

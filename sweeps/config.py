@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import search_spaces
-from search_spaces import SearchSpace
-from sweeps.search import SEARCHES
+from search_spaces import SearchSpace, study
+from sweeps import ablation
+from sweeps.search import ABLATION, SEARCHES
 from sweeps.stopping import POLICIES
 
 MINIMUM_TRIALS = 1
@@ -49,6 +50,7 @@ class SweepConfig:
     subset: int | None  # samples of each environment; None: all
     strict: bool  # refuse damaged data instead of leaving it out
     tracking_uri: str
+    ablation: dict[str, Any] | None = None  # `sweeps.ablation.Ablation`, instead of a search
 
     @property
     def folder(self) -> Path:
@@ -94,6 +96,10 @@ class Options:
     tracking_uri: str | None = None
     resume: str | None = None
     plan: bool = field(default=False)
+    study: str | None = None
+    vary: tuple[str, ...] = ()
+    file: str | None = None
+    seeds: int | None = None  # given: an ablation instead of a search
 
     def given(self) -> list[str]:
         """The names of the options that were given, the model aside."""
@@ -101,7 +107,7 @@ class Options:
         return [
             name
             for name, value in vars(self).items()
-            if name != "model" and not any(value is none or value == none == () for none in nothing)
+            if name not in ("model", "seeds") and not any(value is none or value == none == () for none in nothing)
         ]
 
 
@@ -153,9 +159,32 @@ def complete(options: Options) -> SweepConfig:
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
     )
     problems += _problems(config, changed)
+    if options.seeds is not None:
+        config = _as_ablation(config, changed, options, problems)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, problems: list[str]) -> SweepConfig:
+    """`config` with the comparisons that are asked for in place of a search; adds to `problems`."""
+    varied, found = study.varied(space, options.vary)
+    problems += found
+    studies, claims, found = ablation.chosen(config.model, options.study, options.file)
+    problems += found
+    if options.vary and not (options.study or options.file):
+        studies, claims = [], []
+    studies += varied
+    problems += [problem for each in [*studies, *claims] for problem in each.problems(space)]
+    if options.seeds < 1:
+        problems.append(f"--seeds {options.seeds}: expected at least 1")
+    if problems:
+        return config
+    built = ablation.build(space, studies, claims, options.seeds)
+    problems += [problem for variant in built.variants for problem in space.problems(variant["config"])]
+    if not built.comparisons:
+        problems.append(f"{config.model} has no studies of its own: name some with --vary or --file")
+    return replace(config, ablation=built.to_dict(), trials=built.trials, search=ABLATION)
 
 
 def resumed(config: SweepConfig, options: Options) -> SweepConfig:
@@ -190,7 +219,10 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
         (config.trials >= MINIMUM_TRIALS, f"--trials {config.trials}: expected at least {MINIMUM_TRIALS}"),
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
-        (config.search in SEARCHES, f"--search {config.search}: expected one of {', '.join(SEARCHES)}"),
+        (
+            config.ablation is not None or config.search in SEARCHES,
+            f"--search {config.search}: expected one of {', '.join(SEARCHES)}",
+        ),
         (config.scheduler in POLICIES, f"--scheduler {config.scheduler}: expected one of {', '.join(POLICIES)}"),
         (config.gpus_per_trial >= 0, f"--gpus-per-trial {config.gpus_per_trial:g}: expected 0 or more, as in 0.25"),
         (config.cpus_per_trial > 0, f"--cpus-per-trial {config.cpus_per_trial:g}: expected more than 0"),
@@ -224,7 +256,10 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             "--tracking-uri: expected no user name or password in the address; "
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
         ),
-        (bool(space.searched), "--set fixes every hyperparameter: leave at least one to search"),
+        (
+            config.ablation is not None or bool(space.searched),
+            "--set fixes every hyperparameter: leave at least one to search",
+        ),
     ]
     return [problem for fine, problem in checks if not fine]
 

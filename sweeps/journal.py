@@ -3,7 +3,7 @@
 `<sweep>/trials.jsonl`, one JSON object a line, appended and flushed to disk by the driver alone *before* the
 thing it tells happens (a suggestion) or as soon as it has (an end). A line cut short by a crash is ignored.
 
-    {"event": "suggested", "trial": 3, "config": {…}, "origin": "documented|baseline|search",
+    {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl": …, "collapsed": false}, "time": …}
     {"event": "started", "trial": 3, "time": …}
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
@@ -48,6 +48,7 @@ class TrialRecord:
     trial: int
     config: dict[str, Any]
     origin: str
+    seed: int = 0
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
     status: Status = Status.PENDING
@@ -101,7 +102,7 @@ def read(sweep: Path) -> SweepState:
 def _apply(trials: dict[int, TrialRecord], event: dict[str, Any]) -> None:
     index = event["trial"]
     if event["event"] == "suggested":
-        fields = {key: event[key] for key in ("config", "origin", "control", "forecast")}
+        fields = {key: event[key] for key in ("config", "origin", "seed", "control", "forecast") if key in event}
         trials[index] = TrialRecord(index, suggested_at=event["time"], **fields)
         return
     record = trials[index]

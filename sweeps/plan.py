@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from search_spaces.space import show
+from search_spaces.space import SearchSpace, show
 from sweeps.config import SweepConfig
 from sweeps.forecast import Forecaster
 from sweeps.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
@@ -44,14 +44,7 @@ class Plan:
 def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
     """Plan a sweep on `dataset`."""
     space = config.search_space()
-    configurations = [
-        {"trial": 1, "origin": "documented", "config": space.documented()},
-        {"trial": 2, "origin": "baseline", "config": space.baseline()},
-    ][: config.trials]
-    random = RandomSearch(space, config.seed)
-    drawn = config.trials if config.search == "random" else FIRST_SEARCHED - 1 + STARTUP_TRIALS
-    for trial in range(FIRST_SEARCHED, min(config.trials, drawn) + 1):
-        configurations.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
+    configurations = _variants(config) if config.ablation else _first_trials(config, space)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
@@ -68,6 +61,28 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
         total_seconds=seconds * config.epochs * config.trials / slots,
         disk_bytes=checkpoint_bytes * config.trials,
     )
+
+
+def _first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
+    """The trials that are known before any result."""
+    trials = [
+        {"trial": 1, "origin": "documented", "config": space.documented()},
+        {"trial": 2, "origin": "baseline", "config": space.baseline()},
+    ][: config.trials]
+    random = RandomSearch(space, config.seed)
+    drawn = config.trials if config.search == "random" else FIRST_SEARCHED - 1 + STARTUP_TRIALS
+    for trial in range(FIRST_SEARCHED, min(config.trials, drawn) + 1):
+        trials.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
+    return trials
+
+
+def _variants(config: SweepConfig) -> list[dict[str, Any]]:
+    """The first round of an ablation."""
+    variants = config.ablation["variants"]
+    return [
+        {"trial": number, "origin": variant["name"], "config": variant["config"]}
+        for number, variant in enumerate(variants, 1)
+    ]
 
 
 def write(config: SweepConfig, plan: Plan) -> None:
@@ -87,7 +102,7 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     columns = ("trial", "origin", *(("forecast", "AU", "KL (nats)", "σ²") if plan.survey else ()))
     for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
-    varied = [parameter.name for parameter in space.searched]
+    varied = [parameter.name for parameter in space.parameters]
     table.add_column("differs from documented in")
     documented = space.documented()
     for row in plan.configurations:
@@ -99,12 +114,19 @@ def render(plan: Plan, config: SweepConfig) -> Any:
         table.add_row(f"{row['trial']}", row["origin"], *_forecast_cells(row["forecast"]), " ".join(different))
     rest = plan.trials - len(plan.configurations)
     lines = [
-        f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else "",
+        _rest_line(config, rest),
         _survey_line(plan.survey),
         f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
         f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
     ]
     return Group(table, Text("\n".join(filter(None, lines))))
+
+
+def _rest_line(config: SweepConfig, rest: int) -> str:
+    if config.ablation:
+        seeds, comparisons = config.ablation["seeds"], len(config.ablation["comparisons"])
+        return f"Each variant runs with {seeds} seeds, for {comparisons} comparisons."
+    return f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else ""
 
 
 def _forecast_cells(forecast: dict[str, Any] | None) -> list[Any]:

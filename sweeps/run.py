@@ -12,6 +12,7 @@ Exit status: 0 finished, 1 failed, 2 refused before anything ran, 3 no healthy t
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from sweeps.exit_codes import ExitCode
 Integer = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 Number = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
 String = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help_behavior_hint="")]
 
 
@@ -46,12 +48,12 @@ def options(
     max_concurrent: Integer = None,
     data: String = None,
     subset: Integer = None,
-    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False,
+    strict: Flag = False,
     name: String = None,
     storage: String = None,
     resume: String = None,
     tracking_uri: String = None,
-    plan: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = False,
+    plan: Flag = False,
 ) -> Options:
     """Sweep the hyperparameters of a documented VAE.
 
@@ -83,9 +85,9 @@ def options(
     return Options(**{key: value for key, value in locals().items() if key in Options.__dataclass_fields__})
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    chosen = tyro.cli(options, args=arguments, prog="sweeps/run.py", config=(tyro.conf.AvoidSubcommands,))
+def run(options: Callable[..., Options], program: str) -> int:
+    """Run the command line that `options` describes; returns the exit status."""
+    chosen = tyro.cli(options, prog=program, config=(tyro.conf.AvoidSubcommands,))
     try:
         from sweeps import runner
 
@@ -97,4 +99,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(options, "sweeps/run.py"))

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeps import journal
+from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.forecast import Forecaster
 from sweeps.journal import Status, TrialRecord
+from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
 from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
@@ -33,6 +35,8 @@ class SweepRun:
         search: where new configurations come from.
         policy: when trials stop.
         forecaster: of collapse, logged with each suggestion.
+        health: the thresholds of the verdict.
+        finished: trials of other sweeps that need not be run again.
     """
 
     def __init__(
@@ -42,13 +46,15 @@ class SweepRun:
         policy: StoppingPolicy,
         forecaster: Forecaster,
         health: HealthConfig,
+        finished: Finished | None = None,
     ) -> None:
-        self.config, self.search, self.policy, self.forecaster, self.health = (
+        self.config, self.search, self.policy, self.forecaster, self.health, self.finished = (
             config,
             search,
             policy,
             forecaster,
             health,
+            finished,
         )
         self.space = config.search_space()
         self.journal = journal.Journal(config.folder)
@@ -78,19 +84,9 @@ class SweepRun:
         with self.lock:
             if self._to_resume:
                 return self.records[self._to_resume.pop(0)]
-            trial = len(self.records) + 1
-            if trial > self.config.trials:
-                return None
-            origin, config = self._suggestion(trial)
-            if config is None:
-                return None
-            forecasted = self.forecaster.forecast(config)
-            forecast = forecasted.to_dict() if forecasted else {}
-            control = is_control(self.config.seed, trial, self.health)
-            self.journal.append(
-                "suggested", trial=trial, config=config, origin=origin, control=control, forecast=forecast
-            )
-            record = self.records[trial] = TrialRecord(trial, config, origin, control, forecast)
+            record = self._new_trial()
+            while record is not None and self._reused(record):
+                record = self._new_trial()
             return record
 
     def started(self, trial: int) -> None:
@@ -152,16 +148,45 @@ class SweepRun:
         else:
             self._end(trial, Status.FINISHED, "", "")
 
-    def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None]:
+    def _new_trial(self) -> TrialRecord | None:
+        trial = len(self.records) + 1
+        if trial > self.config.trials:
+            return None
+        origin, config, seed = self._suggestion(trial)
+        if config is None:
+            return None
+        forecasted = self.forecaster.forecast(config)
+        forecast = forecasted.to_dict() if forecasted else {}
+        control = is_control(self.config.seed, trial, self.health)
+        self.journal.append(
+            "suggested", trial=trial, config=config, origin=origin, seed=seed, control=control, forecast=forecast
+        )
+        record = self.records[trial] = TrialRecord(trial, config, origin, seed, control, forecast)
+        return record
+
+    def _reused(self, record: TrialRecord) -> bool:
+        """True if another sweep has run the trial; it ends here with that one's numbers."""
+        twin = self.finished.take(self.config.folder, record) if self.finished else None
+        if twin is None:
+            return False
+        self.latest[record.trial] = epoch_log.read_trial(self.config.folder, record.trial)[-1]
+        self._end(record.trial, Status.FINISHED, "", f"run already, as {twin}")
+        return True
+
+    def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None, int]:
+        """Origin, configuration (None: there is nothing left to try) and seed of a new trial."""
+        seed = self.config.seed
+        if self.config.ablation:
+            return Ablation(**self.config.ablation).suggestion(trial, seed)
         if trial == 1:
-            return "documented", self.space.documented()
+            return "documented", self.space.documented(), seed
         if trial == 2:
-            return "baseline", self.space.baseline()
+            return "baseline", self.space.baseline(), seed
         try:
-            return "search", self.search.suggest(trial)
+            return "search", self.search.suggest(trial), seed
         except Exception as error:
             self.note_error("search", error)
-            return "search", RandomSearch(self.space, self.config.seed).suggest(trial)
+            return "search", RandomSearch(self.space, seed).suggest(trial), seed
 
     def _tell_search(self, record: TrialRecord) -> None:
         try:

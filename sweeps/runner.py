@@ -59,6 +59,7 @@ def run(options: Options) -> int:
 def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) -> int:
     from sweeps import cluster, plan, search
     from sweeps.forecast import Forecaster
+    from sweeps.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
     from sweeps.tracking.process import TrackingProcess
@@ -84,6 +85,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) 
         StoppingPolicy(config.scheduler, config.epochs, config.metric[0], config.mode[0], health.grace_share),
         forecaster,
         health,
+        Finished(config, record.read(config.folder)) if config.ablation else None,
     )
     state.journal.append("sweep", status="resumed" if resuming else "started")
     tracking = TrackingProcess(config.folder, config.tracking_uri)

@@ -19,6 +19,7 @@ from sweeps.journal import Status, TrialRecord
 from sweeps.stopping import RUNG
 
 SEARCHES = ("tpe", "random", "grid")
+ABLATION = "ablation"  # nothing is searched: the trials are given
 FIRST_SEARCHED = 3  # trials 1 and 2 are the documented ones
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 GRID_LEVELS = 3  # of a continuous range
@@ -42,7 +43,7 @@ def make(search: str, space: SearchSpace, seed: int, metrics: list[str], modes: 
     """
     if search == "tpe":
         return TpeSearch(space, seed, metrics, modes)
-    if search == "random":
+    if search in ("random", ABLATION):
         return RandomSearch(space, seed)
     if search == "grid":
         return GridSearch(space, seed)

@@ -33,24 +33,13 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
 
 
 def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str) -> None:
-    """Print the forecast against the outcome, the best trial and where to look."""
+    """Print what was compared or forecast, the best trial and where to look."""
     from analysis import tables
 
-    rows = tables.forecast_outcome(sweep)
-    if rows:
-        table = Table(title="forecast against outcome")
-        for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "forecast", "outcome"):
-            table.add_column(column, justify="right")
-        for row in rows:
-            table.add_row(
-                f"{row.trial.number}",
-                *(_number(value, digits) for value, digits in (
-                    (row.sigma2, 3), (row.forecast_au, 4), (row.au, 4), (row.forecast_kl, 3), (row.kl, 3),
-                )),
-                _word(row.forecast_collapsed),
-                _word(row.collapsed),
-            )  # fmt: skip
-        console.print(table)
+    if config.ablation:
+        _show_effects(console, config, sweep)
+    else:
+        _show_forecasts(console, tables.forecast_outcome(sweep))
     best = tables.best_trial(sweep)
     console.print(f"{config.name}: {detail}.", highlight=False, soft_wrap=True)
     if best is not None:
@@ -70,6 +59,52 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
     console.print(f"Report: {config.folder / 'report.html'}", highlight=False, soft_wrap=True)
     if any(not trial.record.status.ended for trial in sweep.trials):
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
+
+
+def _show_forecasts(console: Console, rows: list[Any]) -> None:
+    if not rows:
+        return
+    table = Table(title="forecast against outcome")
+    for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "forecast", "outcome"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row.trial.number}",
+            *(_number(value, digits) for value, digits in (
+                (row.sigma2, 3), (row.forecast_au, 4), (row.au, 4), (row.forecast_kl, 3), (row.kl, 3),
+            )),
+            _word(row.forecast_collapsed),
+            _word(row.collapsed),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _show_effects(console: Console, config: SweepConfig, sweep: Any) -> None:
+    """The effect of each comparison on the score, and the verdict on each claim."""
+    from analysis import ablation
+
+    metric = config.metric[0]
+    table = Table(title=f"effect on {metric}, mean over seeds [95 % bootstrap interval]")
+    for column, justify in (
+        ("study", "left"),
+        ("step", "left"),
+        ("before", "right"),
+        ("after", "right"),
+        ("effect", "right"),
+    ):
+        table.add_column(column, justify=justify)
+    for comparison in ablation.comparisons(sweep):
+        for effect in ablation.effects(sweep, comparison, [metric]):
+            change = f"{effect.mean:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]"
+            table.add_row(
+                comparison["study"], comparison["name"], f"{effect.before:.4g}", f"{effect.after:.4g}", change
+            )
+    console.print(table)
+    for claim in ablation.claims(sweep):
+        numbers = f": {claim.effect.mean:+.3g} [{claim.low:+.3g}, {claim.high:+.3g}]" if claim.effect else ""
+        console.print(
+            f"{claim.finding}: {claim.text} ({claim.metric}{numbers}) {claim.note}", highlight=False, soft_wrap=True
+        )
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -56,7 +56,7 @@ class TuneSearcher(Searcher):
             "trial": record.trial,
             "control": record.control,
             "hyperparameters": record.config,
-            "settings": self.settings,
+            "settings": self.settings | {"seed": record.seed},
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -4,6 +4,7 @@ One file per trial, rewritten whole (write, fsync, rename) by the worker after e
 complete epochs only and the death of a worker or of the driver loses none of them. Columns:
 
     trial, epoch                 int32; epochs count from 1
+    seed                         int32; of weights, data order and noise
     seconds                      float64; training and evaluation time of the trial so far
     verdict, verdict_detail      string; see `trainables.health`
     control                      bool; True for a condemned trial kept running to measure false stops
@@ -27,6 +28,7 @@ FOLDER = "epochs"
 _FIXED = {
     "trial": pa.int32(),
     "epoch": pa.int32(),
+    "seed": pa.int32(),
     "seconds": pa.float64(),
     "verdict": pa.string(),
     "verdict_detail": pa.string(),
@@ -52,6 +54,16 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         pq.write_table(pa.table(columns), file)
+
+
+def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
+    """Give `trial` of `sweep` the epochs of trial `number` of the sweep in folder `source`."""
+    log = pq.ParquetFile(path_of(source, number)).read()
+    place = log.column_names.index("trial")
+    path = path_of(sweep, trial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as file:
+        pq.write_table(log.set_column(place, "trial", pa.array([trial] * len(log), pa.int32())), file)
 
 
 def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:

@@ -104,6 +104,7 @@ class VaeTrainable(tune.Trainable):
         row |= {"seconds": earlier + row["time/epoch_seconds"], "memory/rss_mib": _resident_mib()}
         health = judge([*self._rows, row], self._settings.epochs, self._health)
         row |= {"verdict": health.verdict.value, "verdict_detail": health.detail, "control": self._control}
+        row["seed"] = self._settings.seed
         self._rows.append(row)
         last = self._ended()
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)

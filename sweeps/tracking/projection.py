@@ -33,7 +33,7 @@ _RUN_STATUS = {
     Status.INTERRUPTED: "KILLED",
     Status.FAILED: "FAILED",
 }
-_NOT_METRICS = {"trial", "epoch", "seconds", "verdict", "verdict_detail", "control"}
+_NOT_METRICS = {"trial", "epoch", "seed", "seconds", "verdict", "verdict_detail", "control"}
 _LONGEST_VALUE = 5000  # characters; every MLflow server takes tags and params of that length
 
 
@@ -118,6 +118,7 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         "sweep.name": sweep["name"],
         "sweep.trial": record.trial,
         "origin": record.origin,
+        "seed": record.seed,
         "control": record.control,
         "epochs": log.epochs,
         "verdict": log.verdict,

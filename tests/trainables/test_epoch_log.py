@@ -11,9 +11,8 @@ CONFIG = {"learning_rate": 3e-4, "latent_dim": 8, "two_stage": False, "normalize
 
 
 def row(epoch, **metrics):
-    return {"epoch": epoch, "seconds": 1.5 * epoch, "verdict": "HEALTHY", "verdict_detail": "", "control": False} | {
-        name.replace("__", "/"): value for name, value in metrics.items()
-    }
+    told = {"seed": 7, "seconds": 1.5 * epoch, "verdict": "HEALTHY", "verdict_detail": "", "control": False}
+    return {"epoch": epoch} | told | {name.replace("__", "/"): value for name, value in metrics.items()}
 
 
 def test_rows_come_back_as_written(tmp_path):
@@ -23,6 +22,14 @@ def test_rows_come_back_as_written(tmp_path):
     configured = {f"config/{name}": value for name, value in CONFIG.items()}
     assert found == [{"trial": 3} | configured | given for given in rows]
     assert epoch_log.path_of(tmp_path, 3) == tmp_path / "epochs" / "trial-00003.parquet"
+
+
+def test_a_copy_belongs_to_its_new_trial(tmp_path):
+    rows = [row(1, train__loss=0.5), row(2, train__loss=0.25)]
+    epoch_log.write(tmp_path / "a", 3, CONFIG, rows)
+    epoch_log.copy(tmp_path / "a", 3, tmp_path / "b", 8)
+    expected = [one | {"trial": 8} for one in epoch_log.read_trial(tmp_path / "a", 3)]
+    assert epoch_log.read_trial(tmp_path / "b", 8) == expected
 
 
 def test_a_trial_without_epochs_is_empty(tmp_path):
