@@ -96,6 +96,7 @@ class Options:
     tracking_uri: str | None = None
     resume: str | None = None
     plan: bool = field(default=False)
+    trial: str | None = None
     study: str | None = None
     vary: tuple[str, ...] = ()
     file: str | None = None

@@ -5,6 +5,7 @@
     ray job submit --working-dir . -- python sweeps/run.py imc_vae
     python sweeps/run.py imc_vae --plan                  what would run; runs nothing
     python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
+    python sweeps/run.py --trial NAME:7                  the numbers of trial 7 once more
 
 Exit status: 0 finished, 1 failed, 2 refused before anything ran, 3 no healthy trial, 130 interrupted.
 """
@@ -52,6 +53,7 @@ def options(
     name: String = None,
     storage: String = None,
     resume: String = None,
+    trial: String = None,
     tracking_uri: String = None,
     plan: Flag = False,
 ) -> Options:
@@ -79,6 +81,7 @@ def options(
         name: Name of the sweep, its folder in the storage (default: MODEL-DATE-TIME).
         storage: Folder of the sweeps; on a cluster, one that every node sees (default: results).
         resume: Go on with the sweep of this name.
+        trial: Run one recorded trial again, alone: NAME:k.
         tracking_uri: MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the storage).
         plan: Print configurations, collapse forecasts, time and disk; run nothing.
     """

@@ -16,8 +16,8 @@ from typing import Any
 
 from rich.console import Console
 
+from sweeps import again, record
 from sweeps import config as configuration
-from sweeps import record
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
 from trainables.data.errors import DataError
@@ -37,11 +37,13 @@ def run(options: Options) -> int:
     """
     console = Console()
     resuming = options.resume is not None
-    config = _resumed(options) if resuming else configuration.complete(options)
+    config = _config(options)
     if not resuming and not options.plan and config.folder.exists():
         choices = f"go on with it by --resume {config.name}, or choose another name"
         raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
     dataset = _dataset(config)
+    if options.trial:
+        again.check_data(options, dataset.fingerprint)
     _say_embedded(console, config, dataset)
     if options.plan:
         _print_plan(console, config, dataset)
@@ -49,14 +51,17 @@ def run(options: Options) -> int:
     config.folder.mkdir(parents=True, exist_ok=True)
     try:
         with _exclusive(config):
-            return _sweep(console, config, dataset, resuming)
+            code = _sweep(console, config, dataset, resuming, alone=bool(options.trial))
     except ConfigError:
         if not (config.folder / record.FILE).exists():  # refused before it began: the name stays free
             shutil.rmtree(config.folder)
         raise
+    if options.trial:
+        console.print(f"{again.comparison(options, config.folder)}.", highlight=False, soft_wrap=True)
+    return code
 
 
-def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) -> int:
+def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, alone: bool) -> int:
     from sweeps import cluster, plan, search
     from sweeps.forecast import Forecaster
     from sweeps.reuse import Finished
@@ -85,7 +90,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool) 
         StoppingPolicy(config.scheduler, config.epochs, config.metric[0], config.mode[0], health.grace_share),
         forecaster,
         health,
-        Finished(config, record.read(config.folder)) if config.ablation else None,
+        Finished(config, record.read(config.folder)) if config.ablation and not alone else None,
     )
     state.journal.append("sweep", status="resumed" if resuming else "started")
     tracking = TrackingProcess(config.folder, config.tracking_uri)
@@ -197,6 +202,12 @@ def _exclusive(config: SweepConfig) -> Iterator[None]:
         except BlockingIOError:
             raise ConfigError([f"sweep {config.name} is running already; wait for it or stop it first"]) from None
         yield
+
+
+def _config(options: Options) -> SweepConfig:
+    if options.trial:
+        return again.config_of(options)
+    return _resumed(options) if options.resume else configuration.complete(options)
 
 
 def _resumed(options: Options) -> SweepConfig:

@@ -34,9 +34,9 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
 
 def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str) -> None:
     """Print what was compared or forecast, the best trial and where to look."""
-    from analysis import tables
+    from analysis import ablation, tables
 
-    if config.ablation:
+    if ablation.comparisons(sweep):
         _show_effects(console, config, sweep)
     else:
         _show_forecasts(console, tables.forecast_outcome(sweep))

@@ -1,0 +1,57 @@
+"""A recorded trial run again, alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sweeps import journal, record
+from trainables import epoch_log
+
+
+def test_a_trial_is_reproduced_to_the_last_digit(sweeps):
+    code, output = sweeps.run("--name", "first", "--trials", "3", "--epochs", "3", "--subset", "100", "--seed", "4")
+    assert code == 0, output
+    code, output = sweeps.run("--trial", "first:3", tiny=False)
+    assert code == 0, output
+    recorded, again = (
+        epoch_log.read_trial(sweeps.folder(*one[:1]), one[1]) for one in (("first", 3), ("first-trial-3", 1))
+    )
+    assert f"All {len(recorded)} recorded epochs of trial 3 of first are reproduced to the last digit." in output
+    assert [row["val/elbo_gain"] for row in again][: len(recorded)] == [row["val/elbo_gain"] for row in recorded]
+    assert len(again) == 3
+    assert journal.read(sweeps.folder("first-trial-3")).trials[1].origin == "trial 3 of first"
+
+    metrics = [{name: value for name, value in row.items() if not name.startswith("config/")} for row in recorded]
+    altered = [row | {"val/elbo_gain": 7.0} for row in metrics]
+    epoch_log.write(sweeps.folder("first"), 3, {}, altered)
+    assert "first in val/elbo_gain" in _compare(sweeps)
+
+    path = sweeps.folder("first") / record.FILE
+    changed = json.loads(path.read_text())
+    changed["data"]["fingerprint"] = "other"
+    path.write_text(json.dumps(changed))
+    code, output = sweeps.run("--trial", "first:3", "--name", "third", tiny=False)
+    assert code == 2
+    assert "has changed since first was recorded" in output
+
+
+def _compare(sweeps) -> str:
+    from sweeps import again
+    from sweeps.config import Options
+
+    return again.comparison(Options(trial="first:3", storage=str(sweeps.storage)), sweeps.folder("first-trial-3"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--trial", "none:3"], "no sweep none in"),
+        (["--trial", "none"], "expected NAME:k, as in none:3"),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused(sweeps, arguments, problem):
+    code, output = sweeps.run(*arguments, tiny=False)
+    assert code == 2
+    assert problem in output
