@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import checkpoint
+from trainables import checkpoint, models
+from trainables.data.errors import DataError
+from trainables.data.samples import Samples
+from trainables.data.store import open_dataset, split, write_dataset
 
 NAMES = {
     "epoch",
@@ -239,3 +242,68 @@ def test_no_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no checkpoint\.pt: the trial has not completed an epoch yet"):
         checkpoint.load_model(tmp_path)
     assert checkpoint.folder_of(tmp_path, 3) == tmp_path / "trials" / "00003"
+
+
+@pytest.fixture
+def places(few, tmp_path):
+    """The few digits from three places."""
+    samples = Samples(few.x.copy(), "places", few.labels, environments=["abc"[i % 3] for i in range(len(few))])
+    statistics = models.load("imc_vae").READER.statistics(samples, split(len(few))[0])
+    write_dataset(tmp_path / "places.arrow", samples, statistics)
+    return open_dataset(tmp_path / "places.arrow")
+
+
+def test_a_held_out_environment_is_neither_trained_on_nor_selected_by(trainer, places):
+    one = trainer(dataset=places, test_environment=1)
+    at_home = [index for part in (one.train_index, one.evaluation_index) for index in part]
+    assert {places.environments[index] for index in at_home} == {"a", "c"}
+    assert {places.environments[index] for index in one.test_index} == {"b"}
+    row = one.run_epoch()
+    tested = {name.removeprefix("test/") for name in row if name.startswith("test/")}
+    assert tested == {name.removeprefix("val/") for name in row if name.startswith("val/")}
+    assert row["test/mse"] != row["val/mse"]
+    other = trainer(dataset=places, test_environment=0)
+    assert set(one.test_index).isdisjoint(other.test_index)
+
+
+def test_an_environment_that_is_not_there_is_refused(trainer, places):
+    with pytest.raises(DataError, match="no environment 3; expected 0 to 2"):
+        trainer(dataset=places, test_environment=3)
+
+
+def test_early_stopping_counts_epochs_without_improvement(trainer, tmp_path):
+    one = trainer(epochs=9, early_stopping_patience=2, learning_rate=0.0)
+    converged = []
+    for _ in range(4):
+        one.run_epoch()
+        converged.append(one.converged)
+    assert converged == [False, False, True, True]
+    checkpoint.save(tmp_path, one.state_dict())
+    again = trainer(epochs=9, early_stopping_patience=2)
+    again.load_state_dict(checkpoint.load(tmp_path))
+    assert again.converged
+    assert not trainer(early_stopping_patience=None).converged
+
+
+def test_a_plateau_lowers_the_rate_of_the_next_epoch(trainer):
+    one = trainer(epochs=9, lr_schedule="plateau", learning_rate=1e-3, lr_warmup=0.0)
+    one.plateau.update(0.0)  # nothing will ever be better
+    rates = [one.run_epoch()["schedule/lr"] for _ in range(6)]
+    assert rates == [1e-3] * 4 + [5e-4] * 2
+
+
+def test_the_global_random_state_of_an_epoch_is_its_own(trainer, monkeypatch):
+    def draws(one):
+        seen = []
+        monkeypatch.setattr(one, "_step", lambda *_: seen.append(torch.rand(1).item()) or {"loss": torch.zeros(())})
+        one._train()
+        one.epoch += 1
+        one._train()
+        return seen
+
+    torch.manual_seed(1)
+    first = draws(trainer())
+    state = torch.random.get_rng_state()
+    assert draws(trainer()) == first
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert len(set(first)) == len(first)
