@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,7 +26,7 @@ REFUSED = 100  # problems in a refusal
 def decode(
     items: Sequence[T], function: Callable[[T], Any], what: str, out: np.ndarray | MutableSequence[Any]
 ) -> list[tuple[int, str]]:
-    """`out[i] = function(items[i])` in threads, with a progress bar on a terminal.
+    """`out[i] = function(items[i])` in threads, with a progress bar on a terminal; decoders' warnings are not shown.
 
     Args:
         items: as many as `out` has places.
@@ -44,16 +45,17 @@ def decode(
     began = time.monotonic()
     problems = []
     pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for index, problem in enumerate(pool.map(attempt, range(len(items)))):
-            if problem is not None:
-                problems.append((index, problem))
-            progress.advance(task)
-            if time.monotonic() - began > PATIENCE:
-                progress.start()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        progress.stop()
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            for index, problem in enumerate(pool.map(attempt, range(len(items)))):
+                if problem is not None:
+                    problems.append((index, problem))
+                progress.advance(task)
+                if time.monotonic() - began > PATIENCE:
+                    progress.start()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            progress.stop()
     return problems
 
 

@@ -1,5 +1,6 @@
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -42,6 +43,16 @@ def test_every_problem_is_returned_with_its_index():
         (3, "cannot be read (SyntaxError: broken PNG file)"),
     ]
     np.testing.assert_array_equal(out, [0, -1, 2, -1, 4])
+
+
+def test_warnings_of_decoders_are_neither_shown_nor_raised():
+    def function(item: int) -> int:
+        warnings.warn("an unusual tag", UserWarning, stacklevel=1)
+        return item
+
+    assert decode(range(5), function, "items", np.zeros(5)) == []
+    with pytest.warns(UserWarning, match="an unusual tag"):
+        function(0)
 
 
 def test_an_interruption_does_not_wait_for_the_rest():
