@@ -1,4 +1,8 @@
-"""python -m analysis report NAME: what a sweep has taught, as one HTML page."""
+"""What a sweep has taught.
+
+python -m analysis report NAME      one HTML page
+python -m analysis replay NAME      other schedulers over its recorded curves
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from analysis.replay.command import ReplayCommand
+from analysis.replay.command import run as replay
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,12 @@ class Report:
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0, or 2 when there is no such sweep, or it cannot be read or the page not written."""
     command = tyro.extras.subcommand_cli_from_dict(
-        {"report": Report}, prog="python -m analysis", description="What a sweep has taught.", args=arguments
+        {"report": Report, "replay": ReplayCommand},
+        prog="python -m analysis",
+        description="What a sweep has taught.",
+        args=arguments,
     )
-    return _report(command)
+    return replay(command) if isinstance(command, ReplayCommand) else _report(command)
 
 
 def _report(command: Report) -> int:
