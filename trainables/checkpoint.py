@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ def load_model(folder: Path) -> nn.Module:
     state = load(folder)
     if state is None:
         raise FileNotFoundError(f"{folder} has no {FILE}: the trial has not completed an epoch yet")
+    return rebuild(state)
+
+
+def rebuild(state: Mapping[str, Any]) -> nn.Module:
+    """The model of a checkpoint's state, in evaluation mode, on the CPU."""
     statistics = {
         name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
         for name, value in state["statistics"].items()

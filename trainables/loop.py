@@ -126,8 +126,7 @@ class Trainer:
         generator, pairs = self._generator("evaluation"), []
         for batch in self._batches(index):
             with self._autocast():
-                decoded = model.reconstructions(model(batch, generator), generator)["mu"]
-            pairs.append((model.fixed_target(batch.x), model.to_fixed(decoded, batch.x)))
+                pairs.append((model.fixed_target(batch.x), model.reconstruct(batch.x, generator)))
         targets, predictions = zip(*pairs, strict=True)
         return torch.cat(targets), torch.cat(predictions)
 

@@ -63,6 +63,12 @@ class Vae(nn.Module):
         zero = self.decode(torch.zeros_like(outputs.mu[:1]))
         return {"mu": self.decode(outputs.mu), "z": outputs.prediction, "zero": zero.expand_as(outputs.prediction)}
 
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The reconstruction of samples `x` (B, *shape) from their posterior means, in the fixed space."""
+        outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device)), generator)
+        return self.to_fixed(self.reconstructions(outputs, generator)["mu"], x)
+
     def measures(self, outputs: Any, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor]:
         """Domain measures of the decoded means, in the fixed space: means over the batch, by metric name."""
         return {}

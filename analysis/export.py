@@ -1,0 +1,61 @@
+"""The best model of a sweep for others to use: weights, configuration and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis import names, tables
+from analysis.sweep import Sweep, SweepError, Trial, load
+from search_spaces.space import show
+
+FOLDER = "export"
+
+
+def write(folder: Path, out: Path | None = None, number: int | None = None) -> Path:
+    """Export trial `number` (None: the best) of the sweep in `folder` to `out`, or to `export` in the folder.
+
+    Raises:
+        analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
+    """
+    from trainables.checkpoint import folder_of
+    from trainables.export import export
+
+    sweep = load(folder)
+    trial = _chosen(sweep, number)
+    out = out or folder / FOLDER
+    try:
+        export(folder_of(folder, trial.number), out, card(sweep, trial))
+    except FileNotFoundError as error:
+        raise SweepError(str(error)) from error
+    return out
+
+
+def card(sweep: Sweep, trial: Trial) -> str:
+    """The model card: what was trained on what, how well and how healthily, with which versions, how to load it."""
+    environment = Environment(
+        loader=PackageLoader("analysis"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    measured = [name for name in names.order(trial.metrics) if name.startswith(("val/", "health/", "test/"))]
+    return environment.get_template("model_card.md.j2").render(
+        sweep=sweep,
+        trial=trial,
+        score=sweep.objectives[0].metric,
+        hyperparameters={name: show(value) for name, value in trial.record.config.items()},
+        metrics=[(name, names.label(name), f"{trial.metrics[name]:.5g}") for name in measured],
+        data=sweep.record["data"],
+        code=sweep.record["code"],
+        packages=sweep.record["packages"],
+    )
+
+
+def _chosen(sweep: Sweep, number: int | None) -> Trial:
+    if number is None:
+        if (best := tables.best_trial(sweep)) is None:
+            raise SweepError(f"{sweep.name} has no healthy finished trial; name one with --trial")
+        return best
+    for trial in sweep.trials:
+        if trial.number == number:
+            return trial
+    raise SweepError(f"{sweep.name} has no trial {number}; it has 1 to {len(sweep.trials)}")

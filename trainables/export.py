@@ -1,0 +1,45 @@
+"""A trained model as files that other programs read: weights (safetensors), what builds it (JSON), a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from trainables import checkpoint
+from trainables.files import replace_file, write_text
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+CARD = "README.md"
+
+
+def export(trial: Path, out: Path, card: str) -> None:
+    """Write weights and configuration of the checkpoint in folder `trial`, and the text of a model card, to `out`.
+
+    Raises:
+        FileNotFoundError: the folder has no checkpoint.
+    """
+    from safetensors.torch import save
+
+    state = checkpoint.load(trial)
+    if state is None:
+        raise FileNotFoundError(f"{trial} has no {checkpoint.FILE}: the trial has not completed an epoch")
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}
+    del state["optimizer"]
+    with replace_file(out / WEIGHTS) as file:
+        file.write(save(tensors, {"format": "pt", "model": state["model_name"]}))
+    write_text(out / CONFIG, json.dumps(state, indent=1))
+    write_text(out / CARD, card)
+
+
+def load(folder: Path) -> nn.Module:
+    """The model that `export` wrote to `folder`, in evaluation mode, on the CPU."""
+    from safetensors.torch import load_file
+
+    state: Mapping[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    return checkpoint.rebuild({**state, "model": load_file(folder / WEIGHTS)})
