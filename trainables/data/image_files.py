@@ -39,15 +39,20 @@ class Pixels(NamedTuple):
     values: np.ndarray
     channel_axes: tuple[int, ...] = ()
 
-    def channels(self) -> tuple[int, ...]:
-        """How many there are, or may be."""
-        return tuple(self.values.shape[axis] for axis in self.channel_axes) or (1,)
+    def layouts(self) -> list[tuple[int, int]]:
+        """The number of channels and their axis, for each axis that may hold them; one channel has the axis 0."""
+        return [(self.values.shape[axis], axis) for axis in self.channel_axes] or [(1, 0)]
 
-    def channels_first(self, count: int) -> np.ndarray | None:
-        """(count, H, W), a view; None if there are not so many channels."""
+    def channels_first(self, count: int, likely: int = 0) -> np.ndarray | None:
+        """(count, H, W), a view; None if there are not so many channels.
+
+        Args:
+            count: of the channels.
+            likely: the axis that holds them if both have that length.
+        """
         if count == 1 and not self.channel_axes:
             return self.values[None]
-        for axis in self.channel_axes:
+        for axis in sorted(self.channel_axes, key=lambda axis: axis != likely):
             if self.values.shape[axis] == count:
                 return np.moveaxis(self.values, axis, 0)
         return None

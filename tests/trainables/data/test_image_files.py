@@ -105,10 +105,17 @@ def test_channels_of_tiff_stacks(tmp_path: Path, options: dict, axes: tuple[int,
     tifffile.imwrite(tmp_path / "image.tif", STACK, **options)
     pixels = read_pixels(tmp_path / "image.tif")
     assert pixels.channel_axes == axes
-    assert pixels.channels() == tuple(STACK.shape[axis] for axis in axes)
-    count = pixels.channels()[0]
-    np.testing.assert_array_equal(pixels.channels_first(count), np.moveaxis(STACK, axes[0], 0))
+    assert pixels.layouts() == [(STACK.shape[axis], axis) for axis in axes]
+    for count, axis in pixels.layouts():
+        np.testing.assert_array_equal(pixels.channels_first(count), np.moveaxis(STACK, axis, 0))
     assert pixels.channels_first(11) is None
+
+
+def test_the_likely_axis_decides_where_both_fit(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "image.tif", STACK[:, :, :5], photometric="minisblack", metadata=None)
+    pixels = read_pixels(tmp_path / "image.tif")
+    np.testing.assert_array_equal(pixels.channels_first(5), STACK[:, :, :5])
+    np.testing.assert_array_equal(pixels.channels_first(5, likely=2), np.moveaxis(STACK[:, :, :5], 2, 0))
 
 
 def test_axes_of_length_one_do_not_count(tmp_path: Path):

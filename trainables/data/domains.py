@@ -1,0 +1,160 @@
+"""Colour images from several environments, and the reader of the models that generalise over them.
+
+The layout is DomainBed's, root/ENVIRONMENT/CLASS/image; an environment is a hospital or a camera. A sample is
+(3, S, S) uint8, red, green and blue: resized (antialiased) until the shorter side is S, the middle of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.data.blocks import allocate
+from trainables.data.decode import compact, decode, keep_readable, listed
+from trainables.data.embedded_fundus import embedded_fundus
+from trainables.data.errors import DataError
+from trainables.data.folders import Folder, find_files, refuse_identical
+from trainables.data.image_files import SUFFIXES, read_pixels, to_colour
+from trainables.data.samples import Samples, subset
+
+ACCEPTED = (
+    "a folder with a folder for each environment (hospital, camera), in it a folder for each class, in these the "
+    "images: ENVIRONMENT/CLASS/image.png; PNG, JPEG, TIFF or BMP, of at least two environments"
+)
+
+
+def read_domains(source: str, size: int, count: int | None, strict: bool) -> Samples:
+    """The images of a folder in DomainBed's layout.
+
+    Args:
+        source: the folder.
+        size: S, pixels a side.
+        count: how many images of each environment, chosen at random, are read; None for all.
+        strict: refuse damaged files instead of leaving them out.
+
+    Raises:
+        DataError: with everything that is wrong.
+    """
+    folder = find_files(source, lambda path: path.suffix.lower() in SUFFIXES, ACCEPTED)
+    files, misplaced = _placed(source, folder)
+    chosen = subset(len(files), [environment(folder.root, path) for path in files], count)
+    files = [files[index] for index in chosen]
+    x = allocate((len(files), 3, size, size), np.uint8)
+    problems = decode(files, partial(_read, size=size), "reading images", x)
+    kept, left_out = keep_readable(source, folder.names(files), problems, strict)
+    x, files = compact(x, kept), [files[index] for index in kept]
+    refuse_identical(source, x)
+    environments = [environment(folder.root, path) for path in files]
+    labels = [path.relative_to(folder.root).parts[1] for path in files]
+    refuse_one_environment(source, environments)
+    notes = (*folder.notes, *misplaced, *left_out, *_lacking(environments, labels))
+    return Samples(x, source, labels, folder.names(files), notes, environments=environments)
+
+
+def environment(root: Path, path: Path) -> str:
+    """The first folder on the way from the root."""
+    return path.relative_to(root).parts[0]
+
+
+def refuse_one_environment(source: str, environments: Sequence[str]) -> None:
+    """Raises `DataError` for fewer than two environments."""
+    names = sorted(set(environments))
+    if len(names) < 2:
+        problem = (
+            f"one environment ({names[0]}); expected at least two, one to hold out and one to train on: if the "
+            "images come from several hospitals, cameras or days, give each a folder of its own"
+        )
+        raise DataError(source, [problem, f"accepted is {ACCEPTED}"])
+
+
+def cropped(values_CHW: np.ndarray, size: int) -> np.ndarray:
+    """(3, S, S) uint8 from (3, H, W) uint8: the largest centred square."""
+    from PIL import Image
+
+    height, width = values_CHW.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) / 2, (width - side) / 2
+    image = Image.fromarray(np.ascontiguousarray(values_CHW.transpose(1, 2, 0)))
+    box = (left, top, left + side, top + side)
+    resized = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+class DomainReader:
+    """Reads images of several environments; see `trainables.data.cache.Reader`."""
+
+    name = "domains"
+    version = 1
+    named = ()
+
+    @staticmethod
+    def read(source: str, settings: Mapping[str, Any]) -> Samples:
+        """See `read_domains`."""
+        return read_domains(source, settings["image_size"], settings["subset"], settings["strict"])
+
+    @staticmethod
+    def embedded(settings: Mapping[str, Any]) -> Samples:
+        """See `embedded_fundus`."""
+        return embedded_fundus(settings["image_size"])
+
+    @staticmethod
+    def statistics(samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
+        """Statistics of the training samples; environments and classes (of all samples) in sorted order.
+
+        Returns:
+            environment_means: (E, 3, S, S) float32, the mean image of each, of values in [0, 1]; 0 for one without
+                training samples.
+            environment_counts: (E,) int64, training samples of each.
+            class_counts: (K,) int64, training samples of each.
+        """
+        places = np.unique(samples.environments, return_inverse=True)[1]
+        classes = np.unique(samples.labels, return_inverse=True)[1]
+        totals = np.zeros((places.max() + 1, *samples.x.shape[1:]))
+        for index in np.sort(train_index):
+            totals[places[index]] += samples.x[index]
+        counts = np.bincount(places[train_index], minlength=len(totals))
+        means = totals / (255 * np.maximum(counts, 1)[:, None, None, None])
+        return {
+            "environment_means": means.astype(np.float32),
+            "environment_counts": counts,
+            "class_counts": np.bincount(classes[train_index], minlength=classes.max() + 1),
+        }
+
+
+def _placed(source: str, folder: Folder) -> tuple[list[Path], tuple[str, ...]]:
+    """The files that have an environment and a class, and a note on the others."""
+    files = [path for path in folder.files if len(path.relative_to(folder.root).parts) >= 3]
+    if not files:
+        problem = f"images are not in folders of an environment and a class, such as {folder.names(folder.files)[0]}"
+        raise DataError(source, [problem, f"accepted is {ACCEPTED}"])
+    refuse_one_environment(source, [environment(folder.root, path) for path in files])
+    misplaced = sorted(set(folder.files) - set(files))
+    if not misplaced:
+        return files, ()
+    names = listed(folder.names(misplaced))
+    return files, (f"left out are {len(misplaced)} images outside ENVIRONMENT/CLASS folders: {names}",)
+
+
+def _lacking(environments: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    there = set(zip(environments, labels, strict=True))
+    notes = []
+    for name in sorted(set(environments)):
+        absent = [label for label in sorted(set(labels)) if (name, label) not in there]
+        if absent:
+            notes.append(f"environment {name} has no images of class {', '.join(absent)}")
+    return tuple(notes)
+
+
+def _read(path: Path, size: int) -> np.ndarray:
+    pixels = read_pixels(path, size)
+    colour_CHW = to_colour(path, pixels)
+    values = np.broadcast_to(pixels.values, (3, *pixels.values.shape)) if colour_CHW is None else colour_CHW
+    if values.dtype == np.uint16:
+        values = (values >> 8).astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise DataError(str(path), [f"holds values of type {values.dtype}; expected 8 or 16 bit"])
+    return cropped(values, size)
