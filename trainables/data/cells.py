@@ -162,7 +162,7 @@ def _read(
         found.append(f"are larger than {size} × {size}: they are shrunk")
     sample = to_sample(crop_CHW, mask_HW, size)
     if not sample[-1].any():
-        raise DataError(str(crop.path), ["holds no cell: all of it is background"])
+        raise DataError(str(crop.path), [f"holds no cell: all of it is background at {size} × {size}"])
     facts += found
     return sample
 

@@ -3,7 +3,8 @@
 An eye has a disc with a cup, arteries and veins that leave it, arch around the macula and fork, and a mottled
 ground; ten factors (`FACTORS`) describe it. Retinopathy adds microaneurysms and small haemorrhages (dark red dots)
 and hard exudates (bright yellow ones, in clusters). Cameras differ in colour, field, magnification, vignetting,
-sharpness and noise (`CAMERAS`); all see eyes of the same kind, and as many of each class. Lengths are shares of the field's radius; the vessels' course and the lesions' places are random.
+sharpness and noise (`CAMERAS`); all see eyes of the same kind, and as many of each class. Lengths are shares of the
+field's radius; the vessels' course and the lesions' places are random.
 """
 
 from __future__ import annotations

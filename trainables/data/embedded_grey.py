@@ -11,11 +11,12 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from trainables.data.samples import Samples
+
+Place = tuple[float, float] | np.ndarray  # right and down
 
 COUNT = 512
 LEVELS = ("abdomen", "chest")
@@ -182,17 +183,19 @@ class _Slice:
         agent = self.factors["contrast agent"]
         self.paint(self.ellipse((0.10, 0.20), (0.07, 0.08)), agent)
 
-    def organ(self, centre: Any, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0) -> np.ndarray:
+    def organ(self, centre: Place, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0) -> np.ndarray:
         """An ellipse that moves with all organs."""
         moved = (centre[0] + self.factors["organs right"], centre[1] + self.factors["organs down"])
         return self.ellipse(moved, radii, tilt, wobble)
 
-    def ellipse(self, centre: Any, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0) -> np.ndarray:
+    def ellipse(
+        self, centre: Place, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0
+    ) -> np.ndarray:
         """How much of each pixel an ellipse covers, (S, S) in [0, 1]; arguments as of `radius`."""
         inside = 1 - self.radius(centre, radii, tilt, wobble)
         return np.clip(inside * math.sqrt(radii[0] * radii[1]) * self.pixels + 0.5, 0, 1)
 
-    def radius(self, centre: Any, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0) -> np.ndarray:
+    def radius(self, centre: Place, radii: tuple[float, float], tilt: float = 0.0, wobble: float = 0.0) -> np.ndarray:
         """Distance from the centre, 1 at the outline, (S, S); the outline is wavy by the share `wobble`."""
         z = self.z - complex(*centre)
         if tilt:

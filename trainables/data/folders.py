@@ -59,7 +59,7 @@ def find_files(
     if not root.is_dir():
         found = "a file, expected a folder" if root.exists() else "no such folder"
         raise DataError(source, [f"{found}; accepted is {accepted}"])
-    there = sorted(_walk(root))
+    there = sorted(_walk(source))
     companions = [path for path in there if companion(path)]
     files = [path for path in there if wanted(path) and not companion(path)]
     others = [path.relative_to(root).as_posix() for path in sorted({*there} - {*files, *companions})]
@@ -77,10 +77,21 @@ def refuse_identical(source: str, x: np.ndarray) -> None:
         raise DataError(source, [f"all {len(x)} images are identical; expected images that differ"])
 
 
-def _walk(root: Path) -> list[Path]:
+def _walk(source: str) -> list[Path]:
+    """All files that count; links to folders are followed, each folder once."""
     found: list[Path] = []
-    for folder, folders, files in os.walk(root):
+    seen: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise DataError(source, [f"the folder {error.filename} cannot be listed ({error.strerror})"])
+
+    for folder, folders, files in os.walk(source, onerror=refuse, followlinks=True):
         folders[:] = [name for name in folders if _counts(name)]
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         found += [Path(folder, name) for name in files if _counts(name)]
     return found
 

@@ -122,7 +122,10 @@ def stretched(values: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
         low, high = float(counted.min()), float(counted.max())
     if low == high:
         return np.zeros(values.shape, np.float32)
-    return np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    scaled = values.astype(np.float32)
+    scaled -= np.float32(low)
+    scaled *= np.float32(1 / (high - low))
+    return np.clip(scaled, 0, 1, out=scaled)
 
 
 def signature(path: Path) -> bytes:

@@ -113,7 +113,7 @@ def test_a_crop_of_background_alone_is_left_out(tmp_path: Path, crops: dict[str,
     tifffile.imwrite(tmp_path / "03.tif", np.zeros((9, 9), np.uint8))
     samples = read(tmp_path)
     assert "03.tif" not in samples.ids
-    assert samples.notes[0] == "1 of 12 are left out: 03.tif: holds no cell: all of it is background"
+    assert samples.notes[0] == "1 of 12 are left out: 03.tif: holds no cell: all of it is background at 16 × 16"
 
 
 @pytest.mark.parametrize("channels", [2, 3, 5])

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,29 @@ def test_litter_does_not_count_and_others_are_named(tmp_path: Path):
     (note,) = folder.notes
     assert note.startswith("left out are 12 files of another kind: table0.csv; ")
     assert note.endswith("and 2 more")
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path):
+    fill(tmp_path / "elsewhere", *[f"{number}.txt" for number in range(10)])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "data")
+    folder = find_files(str(tmp_path / "data"), is_text, ACCEPTED)
+    assert folder.names(folder.files) == [f"linked/{number}.txt" for number in range(10)]
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(tmp_path, *[f"{number}.txt" for number in range(10)], "secret/10.txt")
+    scandir = os.scandir
+
+    def denied(path: str) -> Iterator[os.DirEntry]:
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DataError, match=r"secret cannot be listed \(Permission denied\)"):
+        find_files(str(tmp_path), is_text, ACCEPTED)
 
 
 def test_companions_are_no_samples(tmp_path: Path):
