@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from analysis.replay.policies import Spec
 
 DEFAULT_SCHEDULERS = ("none", "asha", "median", "hyperband", "health-asha")
+EPOCHS = 100  # of a made-up trial
 FIGURES = (".svg", ".png", ".pdf")
 WIDTH = 110  # columns of a table that does not go to a terminal
 
@@ -40,8 +41,8 @@ class ReplayCommand:
     (default: each of the five)."""
     synthetic: Annotated[int | None, _named("TRIALS")] = None
     """Replay that many made-up trials instead of a log."""
-    epochs: int = 100
-    """Epochs of a made-up trial."""
+    epochs: Annotated[int | None, _named("INT")] = None
+    """Epochs of a made-up trial (default: 100)."""
     workers: int = 4
     """Trials at once."""
     orders: int = 200
@@ -96,7 +97,12 @@ def _problems(command: ReplayCommand) -> list[str]:
         (command.workers >= 1, f"--workers {command.workers}: expected at least 1"),
         (command.orders >= 1, f"--orders {command.orders}: expected at least 1"),
         (command.seed >= 0, f"--seed {command.seed}: expected 0 or more"),
-        (command.epochs >= 2, f"--epochs {command.epochs}: expected at least 2"),
+        (command.epochs is None or command.epochs >= 2, f"--epochs {command.epochs}: expected at least 2"),
+        (command.synthetic is not None or command.epochs is None, "--epochs is of made-up trials: see --synthetic"),
+        (
+            command.synthetic is None or (command.metric is None and command.mode is None),
+            "--metric and --mode are of logs: made-up trials have val/elbo_gain, max",
+        ),
         (
             command.synthetic is None or command.synthetic >= 2,
             f"--synthetic {command.synthetic}: expected at least 2",
@@ -117,7 +123,7 @@ def _curves(command: ReplayCommand) -> Curves:
     from analysis.replay import logs, synthetic
 
     if command.synthetic is not None:
-        return synthetic.generate(command.synthetic, command.epochs, command.seed)
+        return synthetic.generate(command.synthetic, command.epochs or EPOCHS, command.seed)
     return logs.read(command.logs, command.storage, command.metric, command.mode)
 
 
