@@ -11,6 +11,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
+from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
@@ -26,8 +28,11 @@ from analysis import names, palette, tables
 from analysis.formats import plain
 from analysis.palette import HAIRLINE, INK, MUTED, STYLES
 from analysis.sweep import Objective, Outcome, Sweep, Trial
+from search_spaces.space import show
 
 RASTERISED_ABOVE = 200  # trials
+HEAT_MAP_ROWS = 240
+MOST_CURVES = 1500
 _WIDE, _HALF = (11.2, 4.3), (6.4, 4.3)  # inches at 72 points
 _BACKGROUND_FIRST = (Outcome.PENDING, Outcome.RUNNING, Outcome.RUNG, Outcome.INTERRUPTED, Outcome.FINISHED)
 _DASHED = (0, (4, 3))
@@ -67,8 +72,9 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
     figure, axes = _figure(_WIDE)
     trials = [trial for trial in sweep.trials if trial.number in curves]
     low, high = robust_limits(curves, [trial.number for trial in trials if trial.healthy])
+    drawn = set(evenly([trial.number for trial in trials], MOST_CURVES))
     for outcome in _drawing_order(trials):
-        lines = [curves[trial.number] for trial in trials if trial.outcome == outcome]
+        lines = [curves[trial.number] for trial in trials if trial.outcome == outcome and trial.number in drawn]
         style = STYLES[outcome]
         axes.add_collection(
             LineCollection(
@@ -76,7 +82,7 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
             ),
             autolim=False,
         )
-        if outcome not in (Outcome.FINISHED, Outcome.RUNNING):
+        if lines and outcome not in (Outcome.FINISHED, Outcome.RUNNING):
             ends = np.array([_last_finite(line) for line in lines])
             ends[:, 1] = ends[:, 1].clip(low, high)
             _marks(axes, ends, outcome, _many(sweep))
@@ -114,6 +120,121 @@ def units_and_kl(sweep: Sweep) -> str:
     axes.set(xlabel="raw KL, nats per sample", ylabel="active units")
     _legend(axes, trials)
     return _svg(figure, "units")
+
+
+@mpl.rc_context(_RC)
+def rate_and_distortion(sweep: Sweep) -> str:
+    """What the latent costs against what the reconstruction still misses, with the front that no trial beats."""
+    trials = [trial for trial in sweep.trials if _finite(trial, "health/rate", "val/mse")]
+    figure, axes = _figure(_HALF)
+    for outcome in _drawing_order(trials):
+        _marks(axes, _rates([trial for trial in trials if trial.outcome == outcome]), outcome, _many(sweep))
+    steps = _rates(tables.rate_distortion_front(trials))
+    axes.step(*steps.T, where="post", color=MUTED[0], linewidth=0.9, linestyle=_DASHED, zorder=1)
+    _logarithmic(axes.xaxis, 0.1, [trial.metric("health/rate") for trial in trials])
+    errors = [trial.metric("val/mse") for trial in trials]
+    low, high = min(errors), float(np.quantile(errors, 0.95))
+    margin = 0.08 * (high - low) or 0.1 * high
+    axes.set(ylim=(low - margin, high + margin), xlabel="rate, nats per sample", ylabel="distortion: held-out MSE")
+    _legend(axes, trials)
+    return _svg(figure, "rate")
+
+
+def _rates(trials: Sequence[Trial]) -> np.ndarray:
+    return np.array([(trial.metric("health/rate"), trial.metric("val/mse")) for trial in trials])
+
+
+@mpl.rc_context(_RC)
+def heat_map(sweep: Sweep, metric: str) -> str:
+    """A metric over training: a row per trial, a column per epoch; empty where a trial had ended."""
+    curves = sweep.curve(metric)
+    shown = heat_map_rows(sweep, metric)
+    grid = np.full((len(shown), sweep.epochs), np.nan)
+    for row, trial in enumerate(shown):
+        curve = curves[trial.number]
+        grid[row, curve[:, 0].astype(int) - 1] = curve[:, 1]
+    figure, axes = _figure((_HALF[0], min(8.0, 1.2 + 0.09 * len(shown) + 1.2)))
+    top = float(np.nanquantile(grid, 0.98)) or 1.0
+    image = axes.imshow(
+        grid,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="cividis",
+        norm=SymLogNorm(max(top / 1000, 1e-3), vmin=0.0, vmax=top),
+        extent=(0.5, sweep.epochs + 0.5, len(shown) + 0.5, 0.5),
+    )
+    axes.grid(False)
+    axes.set(xlabel="epoch", ylabel="trials, by their last value")
+    axes.set_yticks([])
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    bar = figure.colorbar(image, ax=axes, pad=0.01, format=FuncFormatter(lambda value, _: _short(value, 2)))
+    bar.outline.set_visible(False)
+    bar.minorticks_off()
+    axes.set_title(names.label(metric), loc="left", fontsize=9)
+    return _svg(figure, "heat-" + re.sub(r"\W+", "-", metric))
+
+
+def heat_map_rows(sweep: Sweep, metric: str) -> list[Trial]:
+    """The trials of the heat map, the highest last value on top: every k-th of them where they are too many."""
+    curves = sweep.curve(metric)
+    trials = [trial for trial in sweep.trials if trial.number in curves]
+    trials.sort(key=lambda trial: -_last_finite(curves[trial.number])[1])
+    return evenly(trials, HEAT_MAP_ROWS)
+
+
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """Every k-th item, so that there are at most `most`."""
+    return list(items[:: max(1, math.ceil(len(items) / most))])
+
+
+@mpl.rc_context(_RC)
+def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective: Objective) -> str:
+    """Hyperparameters and score of every trial as one line each, coloured by outcome."""
+    trials = [trial for trial in sweep.trials if _finite(trial, objective.metric)]
+    trials = evenly(trials, RASTERISED_ABOVE)
+    axes_of = [_scale(sweep, trials, name) for name in hyperparameters]
+    scores = np.array([trial.metric(objective.metric) for trial in trials])
+    low, high = float(np.quantile(scores, 0.05)), float(scores.max())
+    axes_of.append((((scores - low) / (high - low or 1.0)).clip(0, 1), _short(low), _short(high)))
+    heights = np.column_stack([values for values, _, _ in axes_of])
+    figure, axes = _figure(_WIDE)
+    for outcome in _drawing_order(trials):
+        rows = [row for row, trial in enumerate(trials) if trial.outcome == outcome]
+        lines = [np.column_stack([np.arange(heights.shape[1]), heights[row]]) for row in rows]
+        colour = STYLES[outcome].light
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.1, alpha=_alpha(len(lines))))
+    for place, (_, bottom, top) in enumerate(axes_of):
+        axes.axvline(place, color=MUTED[0], linewidth=0.6, zorder=1)
+        axes.text(place, -0.03, bottom, ha="center", va="top", fontsize=7.5)
+        axes.text(place, 1.02, top, ha="center", va="bottom", fontsize=7.5)
+    labels = [*(name.replace("_", "\n", 1) for name in hyperparameters), names.label(objective.metric)]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.tick_params(axis="x", pad=14)
+    axes.set_yticks([])
+    axes.grid(False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set(xlim=(-0.3, len(labels) - 0.7), ylim=(-0.02, 1.02))
+    _legend(axes, trials, columns=8)
+    axes.get_legend().set_bbox_to_anchor((-0.01, 1.07))
+    return _svg(figure, "parallel")
+
+
+def _short(value: float, digits: int = 3) -> str:
+    return plain(float(f"{value:.{digits}g}"))
+
+
+def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray, str, str]:
+    """Each trial's height in [0, 1] on the axis of a hyperparameter, and the texts at its two ends."""
+    values = [trial.record.config.get(name) for trial in trials]
+    if any(isinstance(value, bool | str) or value is None for value in values):
+        levels = sorted({show(value) for value in values})
+        heights = np.array([levels.index(show(value)) for value in values]) / max(1, len(levels) - 1)
+        return heights, levels[0], levels[-1]
+    numbers = np.array(values, dtype=float)
+    ends = _short(numbers.min()), _short(numbers.max())
+    if sweep.parameters.get(name, {}).get("kind") == "log" and numbers.min() > 0:
+        numbers = np.log(numbers)
+    return (numbers - numbers.min()) / (np.ptp(numbers) or 1.0), *ends
 
 
 @mpl.rc_context(_RC)
@@ -208,7 +329,7 @@ def _marks(axes: Axes, points: np.ndarray, outcome: Outcome, rasterized: bool) -
 
 def _alpha(lines: int) -> float:
     """Fainter the more lines there are, so that a bundle shows where it is dense."""
-    return max(0.08, min(0.6, 60 / lines))
+    return max(0.08, min(0.6, 60 / max(1, lines)))
 
 
 def _logarithmic(axis: Axis, threshold: float, values: Iterable[float]) -> None:

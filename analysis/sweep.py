@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sweeps import journal
 from sweeps.journal import Status, SweepState, TrialRecord
@@ -21,7 +22,7 @@ from trainables.health import HealthConfig, Verdict
 
 RECORD = "sweep.json"
 SWEEP_ENDED = frozenset({"finished", "interrupted", "failed"})
-_METRIC_PREFIXES = ("train/", "val/", "health/", "schedule/", "time/", "memory/")
+_METRIC_PREFIXES = ("train/", "val/", "test/", "health/", "schedule/", "time/", "memory/")
 
 
 class SweepError(ValueError):
@@ -224,12 +225,10 @@ def _last_rows(log: pa.Table) -> dict[int, dict[str, Any]]:
 
 
 def _first_condemned(log: pa.Table) -> dict[int, int]:
-    verdicts = log.select(["trial", "epoch", "verdict"]).to_pydict()
-    first: dict[int, int] = {}
-    for trial, epoch, verdict in zip(*verdicts.values(), strict=True):
-        if verdict is not None and Verdict(verdict).condemned:
-            first.setdefault(trial, epoch)
-    return first
+    condemning = pa.array([verdict.value for verdict in Verdict if verdict.condemned])
+    condemned = log.select(["trial", "epoch"]).filter(pc.is_in(log["verdict"], condemning))
+    first = condemned.group_by("trial").aggregate([("epoch", "min")]).to_pydict()
+    return dict(zip(first["trial"], first["epoch_min"], strict=True))
 
 
 def _trial(record: TrialRecord, row: Mapping[str, Any] | None, condemned_at: int | None, sweep_ended: bool) -> Trial:

@@ -59,6 +59,15 @@ def pareto_front(objectives: Sequence[Objective], trials: Iterable[Trial]) -> se
     return {number for number, _ in front}
 
 
+def rate_distortion_front(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that no other reconstructs better at no higher rate, by rate."""
+    front: list[Trial] = []
+    for trial in sorted(trials, key=lambda trial: (trial.metric("health/rate"), trial.metric("val/mse"))):
+        if not front or trial.metric("val/mse") < front[-1].metric("val/mse"):
+            front.append(trial)
+    return front
+
+
 @dataclass(frozen=True)
 class Group:
     """Trials of the leaderboard that may be compared with each other, best first."""
@@ -103,7 +112,7 @@ def leaderboard(sweep: Sweep) -> Leaderboard:
     members = [(title, note, [trial for trial in sweep.trials if belongs(trial)]) for title, note, belongs in groups]
     return Leaderboard(
         _metric_columns(sweep),
-        _varying_hyperparameters(sweep),
+        varying_hyperparameters(sweep),
         [
             Group(title, note, ranked(sweep.objectives, trials), ranked=position == 0)
             for position, (title, note, trials) in enumerate(members)
@@ -121,7 +130,8 @@ def _metric_columns(sweep: Sweep) -> list[str]:
     return list(dict.fromkeys([*own, *known, *(metric for metric in names.HEALTH if metric in present)]))
 
 
-def _varying_hyperparameters(sweep: Sweep) -> list[str]:
+def varying_hyperparameters(sweep: Sweep) -> list[str]:
+    """The hyperparameters that are not the same in every trial."""
     configs = [trial.record.config for trial in sweep.trials]
     found = dict.fromkeys([*sweep.parameters, *(name for config in configs for name in sorted(config))])
     return [name for name in found if len({repr(config[name]) for config in configs if name in config}) > 1]

@@ -68,9 +68,9 @@ class SweepWriter:
     def save_record(self) -> None:
         (self.path / "sweep.json").write_text(json.dumps(self.record))
 
-    def suggest(self, config=None, origin="search", control=False, forecast=None) -> int:
+    def suggest(self, config=None, origin="search", control=False, forecast=None, seed=7) -> int:
         self.trials += 1
-        fields = {"config": {**CONFIG, **(config or {})}, "origin": origin, "control": control}
+        fields = {"config": {**CONFIG, **(config or {})}, "origin": origin, "control": control, "seed": seed}
         self.journal.append("suggested", trial=self.trials, forecast=forecast or {}, **fields)
         return self.trials
 
@@ -107,10 +107,11 @@ class SweepWriter:
         origin="search",
         control=False,
         forecast=None,
+        seed=7,
         **metrics,
     ) -> int:
         """A trial with one epoch per score, `metrics` (au=3.0) the same in each, verdicts by epoch."""
-        number = self.suggest(config, origin, control, forecast)
+        number = self.suggest(config, origin, control, forecast, seed)
         self.start(number)
         verdicts = verdicts or {}
         constant = {f"health/{name}": value for name, value in metrics.items()}
@@ -141,6 +142,28 @@ def make_writer(tmp_path):
         return SweepWriter(tmp_path, **arguments)
 
     return make
+
+
+@pytest.fixture
+def ablated(tmp_path) -> SweepWriter:
+    """Two variants over four seeds: the second is better in `val/elbo_gain` by 0.1 to 0.4, and in nothing else."""
+    told = {"before": 0, "after": 1}
+    claim = {"study": "claims", "source": "notes", "metric": "val/elbo_gain", "direction": "up", **told}
+    comparisons = [
+        {"study": "fixes", "name": "+ KL", **told},
+        {**claim, "name": "Two is better"},
+        {**claim, "name": "Two is worse", "direction": "down"},
+        {**claim, "name": "Two has sharper vessels", "metric": "val/vessels"},
+    ]
+    variants = [{"name": "documented", "config": CONFIG}, {"name": "two", "config": CONFIG | {"latent_dim": 512}}]
+    writer = SweepWriter(tmp_path, "ablated", ablation={"seeds": 4, "variants": variants, "comparisons": comparisons})
+    for seed in range(4):
+        for place, variant in enumerate(variants):
+            score = seed + place * 0.1 * (seed + 1)
+            scores = [score] * writer.epochs
+            writer.trial(scores, config=variant["config"], origin=variant["name"], seed=seed, au=3.0, kl_raw=2.0)
+    writer.finish()
+    return writer
 
 
 @pytest.fixture(scope="session")
@@ -261,6 +284,7 @@ class _Synthetic:
             "health/au_frac": units / self.config["latent_dim"],
             "health/dims": float(self.config["latent_dim"]),
             "health/kl_raw": kl,
+            "health/rate": kl,
             "health/mi": 0.011 if not units else min(4.6, 0.03 * kl),
             "health/z_gain": 0.7 * quality * progress,
             "schedule/kl_weight": self.config["kld_loss_scale"],

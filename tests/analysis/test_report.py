@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis import report
-from analysis.sweep import load
+from analysis import figures, report
+from analysis.sweep import SweepError, load
 
 VOID = {"meta", "wbr", "img", "br", "link", "input"}
 
@@ -57,7 +57,9 @@ def whole(realistic) -> tuple[str, Page]:
 
 
 def test_the_page_has_every_section(whole):
-    assert whole[1].sections == [section.id for section in report.SECTIONS]
+    assert whole[1].sections == [
+        section.id for section in report.SECTIONS if section.id not in ("ablation", "claims")
+    ]
 
 
 def test_nothing_comes_from_outside(whole):
@@ -221,7 +223,7 @@ def test_a_record_with_the_bare_minimum(writer):
     }
     writer.save_record()
     writer.trial([0.5], au=1.0, kl_raw=1.0, forecast={"au": 1.0, "collapsed": False})
-    assert page(writer).sections == ["summary", "leaderboard", "curves", "units", "forecast", "reproduce"]
+    assert page(writer).sections == ["summary", "leaderboard", "curves", "units", "training", "forecast", "reproduce"]
 
 
 def test_long_tables_scroll(writer):
@@ -234,3 +236,47 @@ def test_long_tables_scroll(writer):
 
 def test_the_same_sweep_gives_the_same_page(realistic):
     assert report.render(load(realistic)) == report.render(load(realistic))
+
+
+def test_an_ablation_shows_effects_and_claims(ablated):
+    words = page(ablated).words
+    assert "ablation" in page(ablated).sections
+    assert "importance" not in page(ablated).sections
+    assert re.search(r"fixes\+ KL \+0.250 \[0.1\d*, 0.3\d*\]", words("ablation"))
+    claims = words("claims")
+    assert re.search(r"supportedTwo is better \(notes\)", claims)
+    assert re.search(r"contradictedTwo is worse \(notes\)", claims)
+    assert re.search(r"cannot be tested on this dataTwo has sharper vessels.*no trial has val/vessels", claims)
+    assert "Bonferroni: each at 1 − 0.05 / 2" in claims
+
+
+def test_two_sweeps_side_by_side(ablated, make_writer):
+    other = make_writer(name="other", epochs=5, scheduler="asha")
+    other.trial([0.5] * 5, config=ablated.record["config"]["ablation"]["variants"][0]["config"], seed=2)
+    html = report.render(load(ablated.path), load(other.path))
+    words = Page(html).words("compare")
+    assert "ablatedother" in words
+    assert "Best ELBO gain3.40 (trial 8)0.500 (trial 1)" in words
+    assert "1 trial finished in both with the same configuration and seed: mean difference 1.50" in words
+    assert "epochs105" in words
+    assert "schedulerhealth-ashaasha" in words
+    assert "different data" not in words
+    other.record["data"]["fingerprint"] = "another"
+    other.save_record()
+    assert "different data" in Page(report.render(load(ablated.path), load(other.path))).words("compare")
+
+
+def test_sweeps_of_two_models_are_not_compared(writer, make_writer):
+    other = make_writer(name="other")
+    other.record["model"] = "vq_vae"
+    other.save_record()
+    with pytest.raises(SweepError, match="nothing to compare"):
+        report.render(load(writer.path), load(other.path))
+
+
+def test_too_many_trials_are_thinned_and_the_page_says_so(realistic, monkeypatch):
+    monkeypatch.setattr(figures, "HEAT_MAP_ROWS", 10)
+    monkeypatch.setattr(figures, "MOST_CURVES", 9)
+    shown = Page(report.render(load(realistic)))
+    assert "Shown are 8 of 24 trials" in shown.words("training")
+    assert "at most 9, every k-th of the 24" in shown.words("curves")
