@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,5 +95,17 @@ def _identity(reader: Reader, source: str | None) -> list[Any]:
     if source is None or source in reader.named:
         return [source]
     root = Path(source).resolve()
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    files = sorted(_files_below(root)) if root.is_dir() else [root]
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()]
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """All files, in linked folders too, each folder once."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield from (Path(folder, name) for name in names)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.data.cache import prepare
+from trainables.data.cache import cache_path, prepare
 from trainables.data.errors import DataError
 from trainables.data.grids import GridReader
 from trainables.data.samples import Samples
@@ -156,3 +156,16 @@ def test_a_subset_is_a_fixed_choice(x_NRCD: np.ndarray, source: str, root: Path)
     assert few.fingerprint == prepare(GridReader, source, root / "other", {"subset": 10}).fingerprint
     with pytest.raises(DataError, match="4 samples"):
         prepare(GridReader, source, root, {"subset": 4})
+
+
+def test_a_change_in_a_linked_folder_is_seen_and_a_loop_of_links_ends(x_NRCD: np.ndarray, root: Path, tmp_path: Path):
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    np.save(elsewhere / "0.npy", x_NRCD[0])
+    (folder / "link").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(folder)
+    before = cache_path(Reader(), str(folder), root, {})
+    assert before == cache_path(Reader(), str(folder), root, {})
+    np.save(elsewhere / "1.npy", x_NRCD[1])
+    assert cache_path(Reader(), str(folder), root, {}) != before
