@@ -1,0 +1,73 @@
+"""Record the study that ships with the repository (`analysis/recorded/`): every trial to its end, nothing stopped.
+
+    python benchmarks/study.py                 all of it, about an hour on two cores
+    python benchmarks/study.py --models imc_vae --seeds 0
+
+For each model and seed a random sweep on the embedded data; then its record, its journal and its epoch log, packed
+into one Parquet file, are copied to `analysis/recorded/MODEL-SEED`, where `python -m analysis report` and `replay`
+read them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import tyro
+
+from sweeps import journal, record
+from trainables import epoch_log
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED = ROOT / "analysis" / "recorded"
+TRIALS, EPOCHS, SEEDS = 36, 18, (0, 1, 2)
+SMALL = {
+    "imc_vae": ["--subset", "240", "--set", "latent_dim=64", "--set", "hidden_dim=64", "--set", "layers=1",
+                "--space", "kld_free_bits=0..2", "--space", "kld_loss_scale=1e-4..1"],
+    "conv_vae": ["--subset", "200"],
+}  # fmt: skip
+
+
+def run(model: str, seed: int, storage: Path) -> Path:
+    """The folder of a recorded sweep."""
+    name = f"{model}-{seed}"
+    budget = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seed", str(seed)]
+    free = ["--scheduler", "none", "--search", "random", "--name", name, "--storage", str(storage)]
+    command = [sys.executable, str(ROOT / "sweeps" / "run.py"), model, *budget, *free, *SMALL[model]]
+    done = subprocess.run(command, check=False)
+    if done.returncode not in (0, 3):
+        sys.exit(f"{name} ended with status {done.returncode}")
+    return storage / name
+
+
+def pack(sweep: Path, out: Path) -> None:
+    """Copy what the analysis reads; paths of this machine stay behind."""
+    shutil.rmtree(out, ignore_errors=True)
+    (out / epoch_log.FOLDER).mkdir(parents=True)
+    shutil.copy(sweep / journal.FILE, out / journal.FILE)
+    told = record.read(sweep)
+    told["config"] |= {"storage": "results", "tracking_uri": ""}
+    told["data"]["path"] = ""
+    told["command"] = ["sweeps/run.py", *told["command"][1:]]
+    place = told["command"].index("--storage")
+    del told["command"][place : place + 2]
+    (out / record.FILE).write_text(json.dumps(told, indent=1))
+    log = epoch_log.dataset(sweep).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    pq.write_table(log, out / epoch_log.FOLDER / "epochs.parquet", compression="zstd", compression_level=12)
+
+
+def main(models: tuple[str, ...] = tuple(SMALL), seeds: tuple[int, ...] = SEEDS) -> None:
+    """Record a random sweep for each model and seed."""
+    with tempfile.TemporaryDirectory() as storage:
+        for model in models:
+            for seed in seeds:
+                pack(run(model, seed, Path(storage)), RECORDED / f"{model}-{seed}")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
