@@ -17,7 +17,10 @@ address="$(srun --nodes=1 --ntasks=1 -w "$head" hostname --ip-address | awk '{pr
 resources=(--num-cpus "$SLURM_CPUS_PER_TASK" --num-gpus "${SLURM_GPUS_PER_TASK:-0}" --block)
 
 srun --nodes=1 --ntasks=1 -w "$head" .venv/bin/ray start --head --port "$port" "${resources[@]}" &
-sleep 10
+for _ in {1..180}; do
+    (exec 3<>"/dev/tcp/${address%:*}/$port") 2>/dev/null && break
+    sleep 1
+done
 if ((SLURM_JOB_NUM_NODES > 1)); then
     srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) --exclude "$head" \
         .venv/bin/ray start --address "$address" "${resources[@]}" &

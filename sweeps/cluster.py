@@ -6,9 +6,11 @@ import json
 import logging
 import os
 import shutil
+import socket
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.record import ROOT
@@ -16,6 +18,8 @@ from sweeps.record import ROOT
 FORWARDED = ("MLFLOW_", "AWS_", "OMP_NUM_THREADS")  # environment variables that workers need
 PACKAGE_EXCLUDES = ["results", "mlruns", ".git", ".venv", "build", "*.egg-info"]
 PROBE_TIMEOUT = 120  # seconds for a worker to start and answer
+KNOCK_TIMEOUT = 5  # seconds for a head node to take a connection
+CLIENT_PORT = 10001  # of Ray Client, where ray:// names none
 
 
 def connect() -> None:
@@ -25,7 +29,7 @@ def connect() -> None:
     the job was submitted with a working directory already.
 
     Raises:
-        ConfigError: no cluster answers at RAY_ADDRESS.
+        ConfigError: no cluster answers at RAY_ADDRESS; said at once.
     """
     import ray
 
@@ -36,13 +40,35 @@ def connect() -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address := os.environ.get("RAY_ADDRESS"):
         try:
+            _reach(address)
             ray.init(runtime_env=_job_environment(), **options)
-        except ConnectionError as error:
+        except OSError as error:
             hint = "start it, or unset RAY_ADDRESS to run on this machine alone"
             raise ConfigError([f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {hint}"]) from None
     else:
         environment = {"env_vars": {"PYTHONPATH": _python_path()}}
         ray.init(include_dashboard=False, runtime_env=environment, **options)
+
+
+def _reach(address: str) -> None:
+    """Knock at the head node, for Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nobody opens.
+        ConfigError: it is not the address of a head node.
+    """
+    scheme, _, place = address.rpartition("://")
+    if place in ("auto", "local") or scheme not in ("", "ray", "http", "https"):
+        return  # Ray finds it
+    try:
+        parts = urlsplit(f"//{place}")
+        host, port = parts.hostname, parts.port or (CLIENT_PORT if scheme == "ray" else None)
+    except ValueError:
+        host, port = None, None
+    if scheme.startswith("http") or not host or not port:
+        expected = f"HOST:6379 of the head node, ray://HOST:{CLIENT_PORT} from outside the cluster, or auto"
+        raise ConfigError([f"RAY_ADDRESS {address}: expected {expected}; http:// is for `ray job submit` alone"])
+    socket.create_connection((host, port), KNOCK_TIMEOUT).close()
 
 
 def slots(config: SweepConfig) -> int:

@@ -1,10 +1,11 @@
-"""`ray job submit` against a running cluster of two nodes on this machine, on which no other Ray may run."""
+"""Finding the cluster; and, slow, `ray job submit` against two nodes on this machine, where no other Ray may run."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import cluster as ray_cluster
+from sweeps.config import ConfigError
+from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 from tests.sweeps.conftest import ROOT, RUN, TINY, Sweeps
-
-pytestmark = pytest.mark.slow
 
 RAY = Path(sys.executable).with_name("ray")
 PORT, DASHBOARD = 6411, 8411
@@ -86,6 +88,59 @@ def submit(sweeps: Sweeps, name: str, *arguments: str, working_dir: bool) -> sub
         time.sleep(2)  # a young cluster has nodes before it takes jobs
 
 
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """A port at which somebody takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_an_absent_cluster_is_refused_at_once(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    code, output = sweeps.run("--trials", "1", "--name", "absent")
+    assert code == ExitCode.REFUSED
+    assert f"error: RAY_ADDRESS {address}: no Ray cluster answers there" in output
+    assert "unset RAY_ADDRESS to run on this machine alone" in output
+    assert "Traceback" not in output
+    assert time.monotonic() - started < 60  # Ray alone would take minutes
+    assert not sweeps.folder("absent").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "localhost:{}"])
+def test_whoever_listens_is_left_to_ray(address: str, listener: int) -> None:
+    ray_cluster._reach(address.format(listener))
+    with pytest.raises(ConnectionRefusedError):
+        ray_cluster._reach(address.format(closed_port()))
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "elsewhere://cluster"])
+def test_what_only_ray_can_find_is_left_to_ray(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("nobody to knock at"))
+    ray_cluster._reach(address)
+
+
+def test_ray_client_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    knocked = []
+    monkeypatch.setattr(socket, "create_connection", lambda *where: knocked.append(where) or socket.socket())
+    ray_cluster._reach("ray://head.example")
+    ray_cluster._reach("[::1]:6379")
+    assert [place for place, _ in knocked] == [("head.example", 10001), ("::1", 6379)]
+
+
+@pytest.mark.parametrize("address", ["http://head:8265", "https://head", "head", "head:port", ":6379"])
+def test_the_address_of_something_else_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="expected HOST:6379 of the head node"):
+        ray_cluster._reach(address)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("working_dir", [True, False])
 def test_a_job_runs_on_both_nodes_with_shared_gpus(cluster: None, sweeps: Sweeps, working_dir: bool) -> None:
     done = submit(
@@ -97,6 +152,7 @@ def test_a_job_runs_on_both_nodes_with_shared_gpus(cluster: None, sweeps: Sweeps
     assert [record.status for record in sweeps.state("job").trials.values()] == [Status.FINISHED] * 3
 
 
+@pytest.mark.slow
 def test_the_exit_status_tells_of_a_refusal(cluster: None, sweeps: Sweeps) -> None:
     done = submit(sweeps, "toobig", "--trials", "1", "--gpus-per-trial", "3", working_dir=True)
     assert done.returncode != 0
