@@ -2,6 +2,8 @@ import json
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.sweep import Outcome, SweepError, counts, find, load
@@ -105,11 +107,40 @@ def test_a_folder_that_is_no_sweep(tmp_path):
         load(tmp_path)
 
 
-def test_a_broken_epoch_log_names_the_folder(writer):
+def test_a_broken_epoch_log_names_the_file(writer):
     writer.trial([0.1])
-    (writer.path / "epochs" / "trial-00001.parquet").write_bytes(b"not parquet at all")
-    with pytest.raises(SweepError, match="epochs"):
+    writer.trial([0.1])
+    (writer.path / "epochs" / "trial-00002.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(SweepError, match=r"trial-00002\.parquet: "):
         writer.load()
+
+
+def test_logs_that_do_not_fit_together_name_the_folder(writer):
+    writer.trial([0.1])
+    pq.write_table(pa.table({"trial": [2], "epoch": ["one"]}), writer.path / "epochs" / "trial-00002.parquet")
+    with pytest.raises(SweepError, match=r"epochs: .*epoch"):
+        writer.load()
+
+
+def test_the_log_is_sorted_whatever_the_files_are_called(writer):
+    writer.trial([0.1, 0.2])
+    writer.trial([0.3, 0.4])
+    (writer.path / "epochs" / "trial-00001.parquet").rename(writer.path / "epochs" / "trial-99999.parquet")
+    log = writer.load().log
+    assert log["trial"].to_pylist() == [1, 1, 2, 2]
+    assert log["val/elbo_gain"].to_pylist() == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_times_come_from_the_journal_and_metrics_from_the_log(writer):
+    trial = writer.suggest()
+    writer.log(trial, [{"val/elbo_gain": math.nan, "time/epoch_seconds": 2.5}])
+    writer.end(trial, "FINISHED")
+    sweep = writer.load()
+    assert "time/epoch_seconds" not in sweep.log.column_names
+    assert not any(name.startswith("config/") for name in sweep.log.column_names)
+    metrics = sweep.trials[0].metrics
+    assert metrics["time/epoch_seconds"] == 2.5
+    assert math.isnan(metrics["val/elbo_gain"])
 
 
 def test_find_by_name_and_by_path(writer, tmp_path):
