@@ -381,3 +381,13 @@ def test_training_of_round_1_starts_with_an_exploded_kl(trained):
     exploded, fixed = (trained(name, 1, width=8)[1][0]["train/kl"] for name in ("round 1", "round 2"))
     assert not exploded < 1e4  # NaN too
     assert fixed < 1.0
+
+
+def test_a_resumed_trial_goes_on_to_the_same_numbers(trained, discs):
+    _, rows = trained("round 6", 2)
+    first, second = (Trainer("conv_vae", small(learning_rate=2e-3), discs, 2, 0, "cpu") for _ in range(2))
+    first.run_epoch()
+    second.load_state_dict(first.state_dict())
+    resumed = second.run_epoch()
+    untimed = [name for name in rows[1] if not name.startswith("time/")]
+    assert {name: resumed[name] for name in untimed} == {name: rows[1][name] for name in untimed}

@@ -123,10 +123,8 @@ class Model(Vae):
         self.to(memory_format=torch.channels_last)  # a step takes two thirds of the time
 
     def _initialise(self) -> None:
-        """Kaiming for every convolution but the image's, whose sigmoid it would saturate, and attention's output."""
-        kept = {layer.projection for layer in self.modules() if isinstance(layer, SelfAttention)} | {
-            self.decoder.image
-        }
+        """Kaiming for every convolution but attention's output and the image's, whose sigmoid it would saturate."""
+        kept = {self.decoder.image, *(x.projection for x in self.modules() if isinstance(x, SelfAttention))}
         if self.config["init"] == "kaiming":
             for layer in self.modules():
                 if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer not in kept:
