@@ -128,8 +128,9 @@ def _not_finite(row: Row, config: HealthConfig) -> str:
         return ", ".join(f"{name} is {row[name]}" for name in bad[:3]) + (
             f" and {len(bad) - 3} more" if bad[3:] else ""
         )
-    if row.get("health/kl_raw", 0.0) > config.kl_ceiling:
-        return f"raw KL {row['health/kl_raw']:.3g} nats, beyond {config.kl_ceiling:.0e},"
+    for name in ("health/kl_raw", "train/kl_peak"):
+        if row.get(name, 0.0) > config.kl_ceiling:
+            return f"{name} {row[name]:.3g} nats, beyond {config.kl_ceiling:.0e},"
     return ""
 
 

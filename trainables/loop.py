@@ -20,6 +20,7 @@ from torch import Tensor
 from trainables import models
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
+from trainables.kl import kl_per_dim
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
 
@@ -168,30 +169,36 @@ class Trainer:
         order = order[: steps * self.config["batch_size"]] if steps else order
         generator = self._generator("noise")
         totals: dict[str, Tensor] = {}
-        seen = 0
+        seen, peak = 0, torch.zeros((), device=self.device)
         with self._seeded(f"libraries{self.epoch}"):
             for step, batch in enumerate(self._batches(self.train_index[order])):
                 done = self.epoch * self.batches + step + 1
-                for name, value in self._step(batch, generator, Progress(done / self.steps, self.steps)).items():
+                terms, kl = self._step(batch, generator, Progress(done / self.steps, self.steps))
+                for name, value in terms.items():
                     totals[name] = totals.get(name, 0.0) + value * len(batch.x)
+                peak = torch.maximum(peak, kl)
                 seen += len(batch.x)
                 if step % FINITE_CHECK_STEPS == 0 and not math.isfinite(float(totals["loss"])):
                     break
-        return {f"train/{name}": float(total) / seen for name, total in totals.items()}
+        averages = {f"train/{name}": float(total) / seen for name, total in totals.items()}
+        return averages | ({"train/kl_peak": float(peak)} if "kl" in totals else {})
 
-    def _step(self, batch: Batch, generator: torch.Generator, at: Progress) -> dict[str, Tensor]:
+    def _step(self, batch: Batch, generator: torch.Generator, at: Progress) -> tuple[dict[str, Tensor], Tensor]:
+        """One step; the loss and its terms, and the raw KL of the batch before it, nats per sample."""
         weights = self.definition.term_weights(self.config, at)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(at)
         with self._autocast():
-            terms = self.model.loss_terms(batch, generator)
+            outputs = self.model(batch, generator)
+            terms = self.model.terms(outputs)
         loss = sum(weights[name] * term for name, term in terms.items())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config["grad_clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config["grad_clip_norm"])
         self.optimizer.step()
-        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+        kl = _raw_kl(outputs) if "kl" in terms else loss.new_zeros(())
+        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}, kl
 
     def _rate(self, at: Progress) -> float:
         factor = self.plateau.factor if self.config.get("lr_schedule") == "plateau" else 1.0
@@ -235,6 +242,11 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+@torch.no_grad()
+def _raw_kl(outputs: Any) -> Tensor:
+    return kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean()
 
 
 def _parts(dataset: Dataset, test_environment: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -137,7 +137,13 @@ def test_kl_beyond_any_sense_condemns_at_once():
     assert judge(rows({"health/kl_raw": 9.9e5}), 100).verdict is Verdict.HEALTHY
     health = judge(rows({"health/kl_raw": 4_146_366.0}), 100)
     assert health.verdict is Verdict.NUMERIC
-    assert health.detail == "raw KL 4.15e+06 nats, beyond 1e+06, at epoch 1"
+    assert health.detail == "health/kl_raw 4.15e+06 nats, beyond 1e+06, at epoch 1"
+
+
+def test_an_explosion_in_training_is_numeric_though_the_validation_recovered():
+    health = judge([{"epoch": 1, "health/kl_raw": 5.0, "train/kl_peak": 3e14}], 10)
+    assert health.verdict is Verdict.NUMERIC
+    assert health.detail == "train/kl_peak 3e+14 nats, beyond 1e+06, at epoch 1"
 
 
 def test_only_the_last_epoch_is_judged_for_finiteness():

@@ -14,7 +14,7 @@ from trainables.data.store import open_dataset, split, write_dataset
 
 NAMES = {
     "epoch",
-    *(f"train/{name}" for name in ("loss", "node", "cosine", "gradient", "permutation", "kl")),
+    *(f"train/{name}" for name in ("loss", "node", "cosine", "gradient", "permutation", "kl", "kl_peak")),
     *(f"val/{name}" for name in ("node", "cosine", "gradient", "permutation", "kl")),
     *(f"val/{name}" for name in ("elbo_gain", "r2", "cosine_similarity", "permutation_accuracy", "mse", "mse_mean")),
     *(f"health/{name}" for name in ("au", "au_frac", "dims", "kl_raw", "kl_constrained", "mi", "marginal_kl")),
@@ -244,6 +244,9 @@ def test_no_checkpoint(tmp_path):
     assert checkpoint.folder_of(tmp_path, 3) == tmp_path / "trials" / "00003"
 
 
+LOSS = ({"loss": torch.zeros(())}, torch.zeros(()))
+
+
 @pytest.fixture
 def places(few, tmp_path):
     """The few digits from three places."""
@@ -295,7 +298,7 @@ def test_a_plateau_lowers_the_rate_of_the_next_epoch(trainer):
 def test_the_global_random_state_of_an_epoch_is_its_own(trainer, monkeypatch):
     def draws(one):
         seen = []
-        monkeypatch.setattr(one, "_step", lambda *_: seen.append(torch.rand(1).item()) or {"loss": torch.zeros(())})
+        monkeypatch.setattr(one, "_step", lambda *_: seen.append(torch.rand(1).item()) or LOSS)
         one._train()
         one.epoch += 1
         one._train()
