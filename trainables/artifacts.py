@@ -1,4 +1,4 @@
-"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions; latent PCA and KL per dimension; code use."""
+"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions, samples; latent PCA, KL per dim; code use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from trainables.diagnostics import LatentStatistics, active_units
@@ -13,6 +14,7 @@ from trainables.files import replace_file, write_text
 from trainables.loop import Trainer
 
 PANEL_SAMPLES = 8
+SAMPLES = 16
 DPI = 110
 
 
@@ -21,6 +23,8 @@ def write(trainer: Trainer, folder: Path) -> None:
     folder = folder / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     _save(_reconstructions(trainer), folder / "reconstructions.png")
+    if hasattr(trainer.model, "generate"):
+        _save(_samples(trainer), folder / "samples.png")
     _, latent = trainer.evaluate()
     if trainer.model.posterior == "gaussian":
         _latents(trainer, latent, folder)
@@ -50,6 +54,19 @@ def _reconstructions(trainer: Trainer) -> Figure:
             axis.imshow(image, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
+    return figure
+
+
+@torch.no_grad()
+def _samples(trainer: Trainer) -> Figure:
+    """Decoded draws from the prior, the same draws at every call."""
+    generator = torch.Generator(device=trainer.device).manual_seed(trainer.seed)
+    drawn = trainer.model.eval().generate(SAMPLES, generator)
+    images = trainer.model.panel(drawn, drawn)[0].float().cpu().numpy()
+    figure = Figure(figsize=(8.0, 2.2), layout="constrained")
+    for axis, image in zip(figure.subplots(2, SAMPLES // 2).flat, images, strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set_axis_off()
     return figure
 
 
