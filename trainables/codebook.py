@@ -1,0 +1,171 @@
+"""The codebook of a VQ-VAE, and what its codes tell about it.
+
+Shapes: B samples, D dimensions of a code, H × W positions, P = H·W, K codes. Information is in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NO_CODE = -1
+DEAD_SHARE = math.exp(-1)  # of the average count: what an average code has after 1 / (1 − decay) steps out of use
+READY_STEPS = 2.0  # times 1 / (1 − decay): as long again for the codes that were reset
+
+
+class Quantised(NamedTuple):
+    """Encodings and their codes."""
+
+    codes_BP: Tensor  # int64, row-major positions; −1 where there is no code
+    encoded_BDHW: Tensor  # float32
+    embedded_BDHW: Tensor  # the codes' vectors, 0 where there is none; differentiable where learnt by gradient
+    straight_through_BDHW: Tensor  # their values, with the gradient of `encoded`
+
+    def commitment(self) -> Tensor:
+        """Squared distance of the encodings to their codes, mean over coded positions and dimensions."""
+        return self._distance(self.encoded_BDHW, self.embedded_BDHW.detach())
+
+    def codebook(self) -> Tensor:
+        """The same with the gradient of the codes."""
+        return self._distance(self.embedded_BDHW, self.encoded_BDHW.detach())
+
+    def _distance(self, first_BDHW: Tensor, second_BDHW: Tensor) -> Tensor:
+        coded_BP = self.codes_BP != NO_CODE
+        square_BP = (first_BDHW - second_BDHW).square().mean(dim=1).flatten(1)
+        return (square_BP * coded_BP).sum() / coded_BP.sum()
+
+
+class Codebook(nn.Module):
+    """Nearest-code quantisation (van den Oord, Vinyals, Kavukcuoglu 2017) by vector-quantize-pytorch.
+
+    With `ema` a code is the moving average of the encodings nearest to it (their appendix A.1: counts N and sums m
+    decay by `decay`, e = m / N, N smoothed by Laplace); the update happens in the forward pass of training and takes
+    effect in the next. Without, the codes are parameters that a codebook loss moves.
+
+    With `reset` a code whose count falls below 1 / e of the average is put onto a random encoding of the batch and
+    gets the average count. The library's own threshold is a number of encodings, at which fresh codes start too and
+    die in the next step.
+
+    Args:
+        size: K.
+        dim: D.
+        init: `normal`, N(0, 1), or `uniform`, within ± 1 / K.
+    """
+
+    def __init__(
+        self, size: int, dim: int, *, ema: bool, decay: float, reset: bool, init: Literal["normal", "uniform"]
+    ) -> None:
+        from vector_quantize_pytorch import VectorQuantize
+
+        super().__init__()
+        self.size, self.decay, self.reset = size, decay, reset
+        self.quantiser = VectorQuantize(
+            dim,
+            size,
+            decay=decay,
+            ema_update=ema,
+            learnable_codebook=not ema,
+            threshold_ema_dead_code=DEAD_SHARE if reset else 0,
+            commitment_weight=0.0,
+            rotation_trick=False,
+        )
+        with torch.no_grad():
+            self.quantiser.codebook = INITIAL[init](size, dim)
+            self._state.embed_avg.copy_(self._state.embed)  # m = e: the counts start at 1
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def vectors_KD(self) -> Tensor:
+        """The codes' vectors."""
+        return self.quantiser.codebook
+
+    @property
+    def ready(self) -> bool:
+        """True once dead codes had time to be reset and to be used again."""
+        return int(self.updates) >= READY_STEPS / (1.0 - self.decay)
+
+    def forward(self, encoded_BDHW: Tensor, coded_BP: Tensor) -> Quantised:
+        """Quantise the positions where `coded` is true; in training also update averages and reset dead codes."""
+        encoded_BDHW = encoded_BDHW.float()
+        vectors_KD = self.vectors_KD.clone()  # the update works in place
+        codes_BP = self.nearest(encoded_BDHW, coded_BP, update=self.training)
+        embedded_BDHW = _look_up(vectors_KD, codes_BP, encoded_BDHW.shape[2:])
+        coded_B1HW = coded_BP.view(len(coded_BP), 1, *encoded_BDHW.shape[2:])
+        straight_BDHW = (encoded_BDHW + (embedded_BDHW - encoded_BDHW).detach()) * coded_B1HW
+        return Quantised(codes_BP, encoded_BDHW, embedded_BDHW, straight_BDHW)
+
+    def nearest(self, encoded_BDHW: Tensor, coded_BP: Tensor, update: bool = False) -> Tensor:
+        """The code of every position, (B, P), −1 where `coded` is false."""
+        if update:
+            self.updates += 1
+            if self.reset:
+                average = self._state.cluster_size.mean()
+                self._state.threshold_ema_dead_code = DEAD_SHARE * average
+                self._state.reset_cluster_size = average
+        vectors_BPD = encoded_BDHW.float().flatten(2).transpose(1, 2)
+        return self.quantiser(vectors_BPD, mask=coded_BP, freeze_codebook=not update)[1]
+
+    def embed(self, codes_BP: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The vectors of `codes` at their positions, (B, D, H, W), 0 where there is no code."""
+        return _look_up(self.vectors_KD, codes_BP, grid)
+
+    @property
+    def _state(self) -> nn.Module:
+        """The library's buffers."""
+        return self.quantiser._codebook
+
+
+def _look_up(vectors_KD: Tensor, codes_BP: Tensor, grid: tuple[int, int]) -> Tensor:
+    vectors_BPD = F.embedding(codes_BP.clamp(min=0), vectors_KD) * (codes_BP != NO_CODE)[..., None]
+    return vectors_BPD.transpose(1, 2).unflatten(2, tuple(grid))
+
+
+def _normal(size: int, dim: int) -> Tensor:
+    return torch.randn(size, dim)
+
+
+def _uniform(size: int, dim: int) -> Tensor:
+    return torch.empty(size, dim).uniform_(-1.0 / size, 1.0 / size)
+
+
+INITIAL = {"normal": _normal, "uniform": _uniform}
+
+
+class CodebookStatistics:
+    """How often each code is used over the evaluation set."""
+
+    def __init__(self, size: int) -> None:
+        self._counts_K = torch.zeros(size, dtype=torch.int64)
+        self._samples = 0
+
+    def add(self, outputs: Any) -> None:
+        """Add a batch's `codes`, (B, P), −1 where there is none."""
+        codes = outputs.codes[outputs.codes != NO_CODE]
+        self._counts_K += torch.bincount(codes, minlength=len(self._counts_K)).cpu()
+        self._samples += len(outputs.codes)
+
+    def counts(self) -> Tensor:
+        """How often each code was used, (K,)."""
+        return self._counts_K
+
+    def entropy(self) -> float:
+        """Of the use of the codes, nats per coded position; between 0 and ln K."""
+        share_K = self._counts_K.double() / self._counts_K.sum()
+        return float(torch.special.entr(share_K).sum())
+
+    def rate(self) -> float:
+        """What the codes of a sample cost under a prior that knows their frequencies: coded positions × entropy."""
+        return float(self._counts_K.sum()) / self._samples * self.entropy()
+
+    def metrics(self) -> dict[str, float]:
+        """Share of the codes in use, exp(entropy) and the number of codes out of use."""
+        used = int((self._counts_K > 0).sum())
+        return {
+            "health/codebook_usage": used / len(self._counts_K),
+            "health/perplexity": math.exp(self.entropy()),
+            "health/dead_codes": float(len(self._counts_K) - used),
+        }
