@@ -2,16 +2,20 @@
 
 Statuses: a trial that trained for its whole budget is FINISHED; a stopped or interrupted one KILLED with the tags
 `stop.reason`, `stop.detail`, `stop.epoch` (and `resumable` if a resume continues it); one that threw FAILED with
-`error`. Timestamps come from the journal and the epoch log alone, so that a point sent twice is the same point.
+`error`. The reason stands in the description and in the name as well, for MLflow's table shows names alone until
+columns are chosen. Timestamps come from the journal and the epoch log alone, so that a point sent twice is the same
+point.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeps.journal import Status, SweepState, TrialRecord
@@ -20,9 +24,11 @@ from trainables.health import Verdict
 TRANSIENT_TAGS = frozenset(
     {
         *("stop.reason", "stop.detail", "stop.epoch", "error", "resumable", "nonfinite", "sweep.detail"),
-        *("best.trial", "best.run_id", "best.model_uri"),
+        *("best.trial", "best.run_id", "best.model_uri", "verdict.detail"),
     }
 )
+NOTE = "mlflow.note.content"  # the description of a run
+NOTE_END = "*Written by the sweep. What you write below stays.*"
 SWEEP_ENDED = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 DRIVER_LOST = "DRIVER_LOST"
 _RUN_STATUS = {
@@ -32,6 +38,12 @@ _RUN_STATUS = {
     Status.STOPPED: "KILLED",
     Status.INTERRUPTED: "KILLED",
     Status.FAILED: "FAILED",
+}
+_WORDS = {
+    Status.FINISHED: "Trained for its whole budget",
+    Status.STOPPED: "Stopped",
+    Status.INTERRUPTED: "Cut off",
+    Status.FAILED: "Failed",
 }
 _NOT_METRICS = {"trial", "epoch", "seed", "seconds", "verdict", "verdict_detail", "control"}
 _LONGEST_VALUE = 5000  # characters; every MLflow server takes tags and params of that length
@@ -122,8 +134,9 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         "control": record.control,
         "epochs": log.epochs,
         "verdict": log.verdict,
-        "verdict.detail": log.verdict_detail,
+        "verdict.detail": "" if log.verdict_detail == record.detail else log.verdict_detail,
         "nonfinite": log.nonfinite,
+        NOTE: _trial_note(sweep, record, log),
     }
     if "collapsed" in record.forecast:
         tags["forecast.collapsed"] = record.forecast["collapsed"]
@@ -138,7 +151,7 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )
     return RunView(
-        name=f"{sweep['model']}-{record.trial:05d}",
+        name=_trial_name(record),
         status=_RUN_STATUS[record.status],
         start_time=_start(record),
         end_time=_milliseconds(record.ended_at),
@@ -161,14 +174,14 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         "seed": config["seed"],
         "data.source": data["source"],
         "data.fingerprint": data["fingerprint"],
-        "git.commit": code["commit"] or "",
         "git.dirty": code["dirty"],
-        "mlflow.source.name": " ".join(sweep["command"]),
+        "command": shlex.join(sweep["command"]),
+        "mlflow.source.name": Path(sweep["command"][0]).name,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code["commit"] or "",
         "best.trial": best or "",
+        NOTE: _sweep_note(sweep, state, best),
     }
-    tags |= {f"package.{name}": version for name, version in sweep["packages"].items()}
     start = _milliseconds(sweep["created"]) or 0
     end = _milliseconds(max((trial.ended_at for trial in state.trials.values() if trial.ended_at), default=None))
     progress = _progress(config, state, logs, best)
@@ -183,6 +196,45 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         tags=_tags(tags),
         metrics=tuple(Point(name, value, end or start, step) for name, value in progress.items()),
     )
+
+
+def _trial_name(record: TrialRecord) -> str:
+    """As in "trial 2 baseline COLLAPSED"."""
+    origin = "" if record.origin == "search" else record.origin
+    return " ".join(filter(None, [f"trial {record.trial}", origin, _reason(record)]))
+
+
+def _reason(record: TrialRecord) -> str:
+    return record.reason if record.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED) else ""
+
+
+def _trial_note(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -> str:
+    """What became of a trial; '' while it runs."""
+    if record.status not in _WORDS:
+        return ""
+    reason = f"**{_reason(record)}**" if _reason(record) else ""
+    epochs = f"after epoch {record.epoch or log.epochs} of {sweep['config']['epochs']}"
+    again = f"`python sweeps/run.py --trial {sweep['name']}:{record.trial}` trains it once more, alone."
+    return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", again)
+
+
+def _sweep_note(sweep: Mapping[str, Any], state: SweepState, best: int | None) -> str:
+    """What became of a sweep; '' while it runs."""
+    if state.status not in SWEEP_ENDED:
+        return ""
+    config, metric = sweep["config"], sweep["config"]["metric"][0]
+    what = f"{len(state.trials)} trials of {config['epochs']} epochs of {sweep['model']} on {sweep['data']['source']}"
+    winner = ""
+    if best is not None:
+        record = state.trials[best]
+        score = f", {metric} {record.metrics[metric]:.4g}" if metric in record.metrics else ""
+        winner = f"Best: {_trial_name(record)}{score}."
+    where = f"`report.html` is among the artifacts. Good columns: `{metric}`, `health/au`, `health/kl_raw`, `origin`."
+    return _note(f"{what}, {state.status}. {state.detail}", winner, where)
+
+
+def _note(*paragraphs: str) -> str:
+    return "\n\n".join([*(" ".join(text.split()) for text in paragraphs if text), NOTE_END])
 
 
 def best_trial(config: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary]) -> int | None:

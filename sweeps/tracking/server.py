@@ -12,12 +12,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from sweeps.tracking.projection import TRANSIENT_TAGS, Point, RunView
+from sweeps.tracking.projection import NOTE, NOTE_END, TRANSIENT_TAGS, Point, RunView
 
 SWEEP = 0  # the key of the parent run; trials count from 1
 _METRICS_PER_CALL = 800  # MLflow's limits: 1000 entries a call, of which 100 params and 100 tags
 _TEXTS_PER_CALL = 100
 _RUNS_PER_PAGE = 500
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # opens at the runs, not at traces
 _IDENTITY = ("sweep.id", "sweep.name", "sweep.trial")
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class SentRun:
     """What the server has of a run. `artifacts` maps file names to a stamp of what was uploaded."""
 
     run: Run
+    name: str
     status: str
     tags: dict[str, str]
     params: set[str]
@@ -78,6 +80,8 @@ class SweepRuns:
         changed = [point for point in view.metrics if sent.metrics.get(point.key) != point.value]
         params = {name: value for name, value in view.params.items() if name not in sent.params}
         tags = {name: value for name, value in view.tags.items() if sent.tags.get(name) != value}
+        if not sent.tags.get(NOTE, NOTE_END).endswith(NOTE_END):
+            tags.pop(NOTE, None)  # somebody has written there
         self._log(sent.run_id, [*points, *changed], params, tags)
         for name in (sent.tags.keys() & TRANSIENT_TAGS) - view.tags.keys():
             self.client.delete_tag(sent.run_id, name)
@@ -85,6 +89,9 @@ class SweepRuns:
         sent.metrics |= {point.key: point.value for point in changed}
         sent.params |= params.keys()
         sent.tags |= tags
+        if sent.name != view.name:
+            self.client.update_run(sent.run_id, name=view.name)
+            sent.name = view.name
         self._set_status(sent, view)
 
     def tag(self, key: int, tags: dict[str, str]) -> None:
@@ -119,6 +126,7 @@ class SweepRuns:
         key = int(run.data.tags.get("sweep.trial", SWEEP))
         found = SentRun(
             run,
+            run.info.run_name,
             run.info.status,
             dict(run.data.tags),
             set(run.data.params),
@@ -135,7 +143,7 @@ class SweepRuns:
         if key != SWEEP:
             tags["mlflow.parentRunId"] = self.sent[SWEEP].run_id
         run = self.client.create_run(self.experiment_id, view.start_time, tags, view.name)
-        self.sent[key] = SentRun(run, run.info.status, tags, set(), {})
+        self.sent[key] = SentRun(run, view.name, run.info.status, tags, set(), {})
         return self.sent[key]
 
     def _log(self, run_id: str, points: Sequence[Point], params: dict[str, str], tags: dict[str, str]) -> None:
@@ -174,7 +182,7 @@ class SweepRuns:
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     experiment: Experiment | None = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifacts.as_uri() if artifacts else None)
+        return client.create_experiment(name, artifacts.as_uri() if artifacts else None, _EXPERIMENT_TAGS)
     if experiment.lifecycle_stage != "active":
         raise MlflowException.invalid_parameter_value(
             f"the experiment '{name}' was deleted; bring it back with "

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
+from sweeps.tracking.projection import NOTE
 
 METRICS = ("health/au", "train/term_0", "val/elbo_gain")
 
@@ -78,7 +79,9 @@ def test_a_sweep_becomes_a_parent_with_one_child_a_trial(make_sweep, server, cli
     assert parent.info.status == "RUNNING"
     assert parent.info.run_name == "demo"
     assert parent.data.tags["data.fingerprint"] == "f00d"
-    assert parent.data.tags["package.torch"] == "2.13.0"
+    assert parent.data.tags["command"] == "sweeps/run.py imc_vae"
+    assert parent.data.tags["mlflow.source.name"] == "run.py"
+    assert client.get_experiment_by_name("imc_vae").tags["mlflow.experimentKind"] == "custom_model_development"
     assert parent.data.tags["mlflow.source.git.commit"] == "c0ffee"
     assert parent.data.params["seed"] == "7"
     assert parent.data.params["space.learning_rate"] == "log [5e-05, 0.001], documented 0.0005, before 0.001"
@@ -95,7 +98,11 @@ def test_a_sweep_becomes_a_parent_with_one_child_a_trial(make_sweep, server, cli
         3: "FAILED",
     }
     assert all(found[trial].data.tags["mlflow.parentRunId"] == parent.info.run_id for trial in (1, 2, 3))
-    assert found[1].info.run_name == "imc_vae-00001"
+    assert [found[trial].info.run_name for trial in (1, 2, 3)] == [
+        "trial 1 documented",
+        "trial 2 baseline COLLAPSED",
+        "trial 3 ERROR",
+    ]
     assert found[1].data.params["normalize"] == "channel_wise"
     assert found[1].data.metrics["forecast/sigma2"] == 0.5
     assert found[1].data.tags["origin"] == "documented"
@@ -127,6 +134,26 @@ def test_sending_again_adds_nothing_even_without_the_state_file(make_sweep, serv
     Mirror(sweep.path, server.uri).sync()
 
     assert everything(client, runs("again")) == before
+
+
+def test_what_somebody_wrote_into_the_description_stays(make_sweep, server, client, runs):
+    sweep = make_sweep(sweep_id="noted")
+    for trial in (1, 2):
+        sweep.start(trial)
+        sweep.train(trial, 2)
+        sweep.end(trial, "INTERRUPTED", "SIGNAL", "cut off")
+    Mirror(sweep.path, server.uri).sync()
+    written = runs("noted")[1].data.tags[NOTE]
+    client.set_tag(runs("noted")[1].info.run_id, NOTE, f"{written}\n\nLook at the latents!")
+
+    for trial in (1, 2):
+        sweep.end(trial, "FINISHED")
+    Mirror(sweep.path, server.uri).sync()
+
+    notes = {trial: run.data.tags[NOTE] for trial, run in runs("noted").items() if trial}
+    assert notes[1] == f"{written}\n\nLook at the latents!"
+    assert notes[2].startswith("Trained for its whole budget")
+    assert runs("noted")[2].info.run_name == "trial 2"
 
 
 def test_a_killed_server_loses_nothing_and_gets_nothing_twice(make_sweep, server, runs, history):
@@ -234,7 +261,7 @@ def test_a_request_carried_out_after_it_was_given_up_on_makes_no_second_run(
             server.thaw()
     mirror.sync()
     tags = {"sweep.id": "frozen", "sweep.trial": "1"}
-    client.create_run(runs("frozen")[0].info.experiment_id, tags=tags, run_name="imc_vae-00001")
+    client.create_run(runs("frozen")[0].info.experiment_id, tags=tags, run_name="trial 1")
 
     sweep.end(1, "FINISHED")
     sweep.finish()
@@ -359,9 +386,7 @@ def test_of_two_runs_of_one_trial_the_fuller_stays(make_sweep, server, client, r
     sweep.train(1, 2)
     Mirror(sweep.path, server.uri).sync()
     real = runs("ghost")[1]
-    client.create_run(
-        real.info.experiment_id, tags={"sweep.id": "ghost", "sweep.trial": "1"}, run_name="imc_vae-00001"
-    )
+    client.create_run(real.info.experiment_id, tags={"sweep.id": "ghost", "sweep.trial": "1"}, run_name="trial 1")
 
     Mirror(sweep.path, server.uri).sync()
 

@@ -50,7 +50,7 @@ def test_follows_a_growing_folder_and_ends_when_all_is_sent(make_sweep, server, 
     sweep.start(1)
     sweep.train(1, 2)
     wait_until(lambda: state.read(sweep.path).epochs == 2)
-    assert statuses("growing") == {"demo": "RUNNING", "imc_vae-00001": "RUNNING"}
+    assert statuses("growing") == {"demo": "RUNNING", "trial 1": "RUNNING"}
     assert tracking.poll() is None
 
     sweep.train(1, 4)
@@ -59,7 +59,7 @@ def test_follows_a_growing_folder_and_ends_when_all_is_sent(make_sweep, server, 
     (sweep.path / "report.html").write_text("<html></html>")
 
     assert tracking.finish(timeout_s=40)
-    assert statuses("growing") == {"demo": "FINISHED", "imc_vae-00001": "FINISHED"}
+    assert statuses("growing") == {"demo": "FINISHED", "trial 1": "FINISHED"}
     assert tracking.status_line() == "MLflow: 2 runs, 6 epochs sent"
     assert "report.html" in state.read(sweep.path).runs["sweep"]["artifacts"]
     first, last = (sweep.path / "mlflow.log").read_text().splitlines()
@@ -80,7 +80,7 @@ def test_a_killed_mirror_is_started_again_but_not_for_ever(make_sweep, server, s
     assert "exit code -9" in tracking.poll()
     sweep.train(1, 4)
     wait_until(lambda: state.read(sweep.path).epochs == 6)
-    assert statuses("mirror_killed") == {"demo": "RUNNING", "imc_vae-00001": "RUNNING"}
+    assert statuses("mirror_killed") == {"demo": "RUNNING", "trial 1": "RUNNING"}
 
     tracking._process.kill()
     tracking._process.wait()
@@ -108,7 +108,7 @@ def test_a_dead_server_is_waited_for(make_sweep, server, statuses):
     finally:
         server.start()
     assert tracking.finish(timeout_s=40)
-    assert statuses("server_dead") == {"demo": "FINISHED", "imc_vae-00001": "KILLED"}
+    assert statuses("server_dead") == {"demo": "FINISHED", "trial 1 RUNG": "KILLED"}
     lines = (sweep.path / "mlflow.log").read_text().splitlines()
     assert len(lines) == 2
     assert "Max retries exceeded" in lines[0]
@@ -129,7 +129,7 @@ def test_outlives_its_driver_to_send_the_rest_and_says_that_the_driver_was_lost(
     wait_until(lambda: state.read(sweep.path).driver_lost_at)
     wait_until(lambda: state.read(sweep.path).epochs == 3)
     wait_until(lambda: not os.path.exists(f"/proc/{mirror}") or _is_zombie(mirror))
-    assert statuses("driver_dead") == {"demo": "KILLED", "imc_vae-00001": "KILLED"}
+    assert statuses("driver_dead") == {"demo": "KILLED", "trial 1 DRIVER_LOST": "KILLED"}
 
 
 def _is_zombie(pid: int) -> bool:

@@ -141,3 +141,52 @@ def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
         "the time budget is spent",
         "INTERRUPTED",
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, "trial 3"),
+        ({"origin": "documented"}, "trial 3 documented"),
+        ({"status": Status.STOPPED, "reason": "RUNG"}, "trial 3 RUNG"),
+        (
+            {"status": Status.FAILED, "reason": "OUT_OF_MEMORY", "origin": "baseline"},
+            "trial 3 baseline OUT_OF_MEMORY",
+        ),
+        ({"status": Status.RUNNING, "reason": "WORKER_LOST"}, "trial 3"),
+    ],
+)
+def test_the_name_tells_where_a_trial_came_from_and_why_it_ended(fields, name):
+    record = TrialRecord(3, {}, **{"origin": "search", "status": Status.FINISHED} | fields)
+
+    assert projection.trial_view(SWEEP, record, LogSummary()).name == name
+
+
+def test_the_description_of_a_trial_says_what_became_of_it_and_how_to_repeat_it():
+    stopped = trial(3, Status.STOPPED, reason="COLLAPSED", detail="0 of 8 units active", epoch=4)
+
+    note = projection.trial_view(SWEEP, stopped, LogSummary(4)).tags[projection.NOTE]
+
+    assert note.splitlines()[0] == "Stopped after epoch 4 of 10. **COLLAPSED** 0 of 8 units active"
+    assert "`python sweeps/run.py --trial demo:3`" in note
+    assert projection.NOTE not in projection.trial_view(SWEEP, trial(status=Status.RUNNING), LogSummary(4)).tags
+
+
+def test_the_description_of_a_sweep_names_the_best_trial_once_it_has_ended():
+    state = SweepState({1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, "started")
+    assert projection.NOTE not in projection.sweep_view(SWEEP, state, {}).tags
+
+    state.status, state.detail = "finished", "1 × RUNG"
+    note = projection.sweep_view(SWEEP, state, {}).tags[projection.NOTE]
+
+    assert note.splitlines()[0] == "2 trials of 10 epochs of imc_vae on embedded, finished. 1 × RUNG"
+    assert "Best: trial 1, val/elbo_gain 0.5." in note
+
+
+def test_what_the_verdict_said_is_not_told_twice():
+    stopped = trial(3, Status.STOPPED, reason="COLLAPSED", detail="0 of 8 units active", epoch=4)
+
+    tags = projection.trial_view(SWEEP, stopped, LogSummary(4, "COLLAPSED", "0 of 8 units active")).tags
+    assert (tags["stop.detail"], "verdict.detail" in tags) == ("0 of 8 units active", False)
+    tags = projection.trial_view(SWEEP, stopped, LogSummary(4, "GRACE", "too early to say")).tags
+    assert tags["verdict.detail"] == "too early to say"
