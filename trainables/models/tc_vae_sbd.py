@@ -1,0 +1,80 @@
+"""tc_vae_sbd: β-TC-VAE with a spatial broadcast decoder on multi-modal volumes; the audit's variant of "Exp2".
+
+Chen et al. 2018, "Isolating Sources of Disentanglement in VAEs", weigh mutual information (MI), total correlation
+(TC) and dimension-wise KL as 1, β, 1. As KL = MI + TC + dimension-wise KL, that is KL + (β − 1) · TC: here the KL is
+the closed form with free bits, and only TC is estimated from the batch. Encoder, decoders and pre-training are those
+of dip_vae_sbd.
+
+Shapes: B samples, M modalities, S × S × S voxels, K latent dimensions, N samples of the training set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.data.volumes import VolumeReader as READER
+from trainables.diagnostics import LatentStatistics
+from trainables.forms import QuadraticForm
+from trainables.models import vae3d
+from trainables.models.vae3d import Outputs, mean_squared_form
+from trainables.schedules import Progress, linear_warmup
+from trainables.total_correlation import exact_decomposition, total_correlation
+from trainables.volumes import PretrainedDecoder
+
+__all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
+
+
+class Model(vae3d.Model):
+    """The VAE. `statistics` as those of vae3d, and `train_count`, N."""
+
+    def __init__(
+        self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
+    ) -> None:
+        super().__init__(config, shape, statistics)
+        self.train_count = int(statistics["train_count"])
+
+    def make_decoder(self) -> PretrainedDecoder:
+        """The decoder of the configuration, after one with a linear grid for the pre-training."""
+        config = self.config
+        return PretrainedDecoder(config["decoder"], config["pretrain"], self.shape, self.latent_dim, config["width"])
+
+    def start_epoch(self, share: float) -> None:
+        """Which decoder is trained depends on the share of the budget that is done."""
+        self.decoder.share = share
+
+    def terms(self, outputs: Outputs) -> dict[str, Tensor]:
+        """The terms of vae3d, and tc: the total correlation in nats, estimated from the batch in float32."""
+        return super().terms(outputs) | {
+            "tc": total_correlation(
+                outputs.mu, outputs.logvar, outputs.z, self.train_count, self.config["tc_estimator"]
+            )
+        }
+
+    def set_measures(
+        self, targets_NMDHW: Tensor, latent: LatentStatistics, generator: torch.Generator | None
+    ) -> dict[str, float]:
+        """Those of vae3d, and total correlation and dimension-wise KL with the mixture of all posteriors."""
+        parts = exact_decomposition(latent.mu(), latent.logvar(), latent.z())
+        return super().set_measures(targets_NMDHW, latent, generator) | {
+            "health/tc": float(parts.total_correlation),
+            "health/dw_kl": float(parts.dimension_kl),
+        }
+
+
+def term_weights(config: Mapping[str, Any], at: Progress) -> dict[str, float]:
+    """The weight of every term of the loss: that of TC rises linearly from the end of the pre-training."""
+    start = config["pretrain"]
+    ramp = linear_warmup(at.share - start, config["tc_warmup"]) if at.share > start else 0.0
+    return {"reconstruction": 1.0, "kl": 1.0, "tc": (config["tc_beta"] - 1.0) * ramp}
+
+
+def quadratic_form(
+    config: Mapping[str, Any], x_NMDHW: np.ndarray, statistics: Mapping[str, np.ndarray]
+) -> QuadraticForm:
+    """The loss for the forecast: a nat of KL weighs 1; the total correlation's extra weight is left out."""
+    return mean_squared_form(x_NMDHW, 1.0, config["free_bits"], config["z_dim"])
