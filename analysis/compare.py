@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis import tables
-from analysis.ablation import LEVEL, bootstrap_interval
+from analysis.ablation import FEWEST_PAIRS, LEVEL, bootstrap_interval
 from analysis.sweep import Sweep, SweepError, Trial
 from search_spaces.space import show
 
@@ -33,7 +33,7 @@ class Side:
 @dataclass(frozen=True)
 class Comparison:
     """Two sweeps. `same_data`: their scores can be compared. `shared`: trials of the same configuration and seed
-    that finished in both, with their mean difference (first − second) and its bootstrap interval.
+    that finished in both, with their mean difference (first − second) and its bootstrap interval, NaN of too few.
     """
 
     sides: tuple[Side, Side]
@@ -50,20 +50,29 @@ def compare(sweep: Sweep, other: Sweep) -> Comparison:
     Raises:
         SweepError: they are of different models.
     """
-    if sweep.model != other.model:
-        raise SweepError(f"{sweep.name} is of {sweep.model}, {other.name} of {other.model}: nothing to compare")
+    require_same_model(sweep, other)
     metric = sweep.objectives[0].metric
     here, there = _by_configuration(sweep), _by_configuration(other)
     pairs = [(here[key].metric(metric), there[key].metric(metric)) for key in sorted(here.keys() & there)]
     differences = np.array([a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b)])
     return Comparison(
         (_side(sweep, metric), _side(other, metric)),
-        sweep.record["data"].get("fingerprint") == other.record["data"].get("fingerprint"),
+        sweep.record.get("data", {}).get("fingerprint") == other.record.get("data", {}).get("fingerprint"),
         _differing(sweep, other),
         len(differences),
         float(differences.mean()) if len(differences) else math.nan,
-        bootstrap_interval(differences, LEVEL) if len(differences) else (math.nan, math.nan),
+        bootstrap_interval(differences, LEVEL) if len(differences) >= FEWEST_PAIRS else (math.nan, math.nan),
     )
+
+
+def require_same_model(sweep: Sweep, other: Sweep) -> None:
+    """Refuse two sweeps that share no hyperparameters.
+
+    Raises:
+        SweepError: they are of different models.
+    """
+    if sweep.model != other.model:
+        raise SweepError(f"{sweep.name} is of {sweep.model}, {other.name} of {other.model}: nothing to compare")
 
 
 def _side(sweep: Sweep, metric: str) -> Side:

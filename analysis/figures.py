@@ -19,13 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from analysis import names, palette, tables
-from analysis.formats import plain
+from analysis.ablation import Effect
+from analysis.formats import plain, short
 from analysis.palette import HAIRLINE, INK, MUTED, STYLES
 from analysis.sweep import Objective, Outcome, Sweep, Trial
 from search_spaces.space import show
@@ -63,6 +64,10 @@ _RC = {
 }
 _THEME = {light: f"var(--{name}, {light})" for name, light in palette.variables(dark=False).items()}
 _LABEL_HEIGHT = 0.05  # of the axes
+_HEAT = LinearSegmentedColormap.from_list("heat", mpl.colormaps["cividis"](np.linspace(0.15, 1.0, 256)))
+_SICK = ListedColormap([STYLES[Outcome.COLLAPSED].light])
+_AXIS_MARK = {"ha": "center", "fontsize": 7.5}
+_STRIP = {"linewidth": 5, "solid_capstyle": "butt", "clip_on": False}
 
 
 @mpl.rc_context(_RC)
@@ -100,86 +105,148 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
 @mpl.rc_context(_RC)
 def units_and_kl(sweep: Sweep) -> str:
     """Active units against raw KL at the last epoch, with the thresholds of the health verdict."""
-    trials = [trial for trial in sweep.trials if _finite(trial, "health/au", "health/kl_raw")]
-    health = sweep.health
-    dims = max((trial.metrics.get("health/dims", 1.0) for trial in trials), default=1.0)
-    kl_floor = health.kl_floor * (dims if health.kl_floor_per_dim else 1.0)
+    trials = [trial for trial in sweep.trials if trial.measured("health/au", "health/kl_raw")]
+    kl_floor = _kl_floor(sweep)
     figure, axes = _figure(_HALF)
     _logarithmic(axes.xaxis, 0.01, [*(trial.metric("health/kl_raw") for trial in trials), 10 * kl_floor])
     _logarithmic(axes.yaxis, 1.0, [*(trial.metric("health/au") for trial in trials), 10.0])
     axes.axvline(kl_floor, **_THRESHOLD)
-    axes.axhline(max(0.5, health.au_frac_floor * dims), **_THRESHOLD)
+    axes.axhline(max(0.5, sweep.health.au_frac_floor * _dims(sweep)), **_THRESHOLD)
     axes.text(
-        kl_floor, 1.0, f" KL floor {plain(kl_floor)}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
+        kl_floor, 0.97, f" KL floor {plain(kl_floor)}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
     )
     for outcome in _drawing_order(trials):
-        points = [
-            (trial.metric("health/kl_raw"), trial.metric("health/au")) for trial in trials if trial.outcome == outcome
-        ]
-        _marks(axes, np.array(points), outcome, _many(sweep))
+        _marks(axes, _points(trials, outcome, "health/kl_raw", "health/au"), outcome, _many(sweep))
     axes.set(xlabel="raw KL, nats per sample", ylabel="active units")
     _legend(axes, trials)
     return _svg(figure, "units")
 
 
+def _kl_floor(sweep: Sweep) -> float:
+    return sweep.health.kl_floor * (_dims(sweep) if sweep.health.kl_floor_per_dim else 1.0)
+
+
+def _dims(sweep: Sweep) -> float:
+    return max((trial.metrics.get("health/dims", 1.0) for trial in sweep.trials), default=1.0)
+
+
+@mpl.rc_context(_RC)
+def codes(sweep: Sweep) -> str:
+    """The share of the codes in use against what they are good for, with the threshold of the health verdict."""
+    trials = [trial for trial in sweep.trials if trial.measured("health/codebook_usage", "health/z_gain")]
+    figure, axes = _figure(_HALF)
+    low, high = _clipped_axis(axes, [trial.metric("health/z_gain") for trial in trials], 0.05, 1.0)
+    axes.axvline(sweep.health.codebook_usage_floor, **_THRESHOLD)
+    for outcome in _drawing_order(trials):
+        points = _points(trials, outcome, "health/codebook_usage", "health/z_gain")
+        _marks(axes, np.column_stack([points[:, 0], points[:, 1].clip(low, high)]), outcome, _many(sweep))
+    axes.set(xlim=(-0.02, 1.02), xlabel="share of the codes in use", ylabel=names.label("health/z_gain"))
+    _legend(axes, trials)
+    return _svg(figure, "codes")
+
+
 @mpl.rc_context(_RC)
 def rate_and_distortion(sweep: Sweep) -> str:
     """What the latent costs against what the reconstruction still misses, with the front that no trial beats."""
-    trials = [trial for trial in sweep.trials if _finite(trial, "health/rate", "val/mse")]
+    trials = [trial for trial in sweep.trials if trial.measured("health/rate", "val/mse")]
     figure, axes = _figure(_HALF)
+    low, high = _clipped_axis(axes, [trial.metric("val/mse") for trial in trials], 0.0, 0.95)
+    rates = [trial.metric("health/rate") for trial in trials]
+    least = min((rate for rate in rates if rate > 0), default=1.0)
+    _logarithmic(axes.xaxis, max(0.1, 10.0 ** math.floor(math.log10(least))), rates)
     for outcome in _drawing_order(trials):
-        _marks(axes, _rates([trial for trial in trials if trial.outcome == outcome]), outcome, _many(sweep))
-    steps = _rates(tables.rate_distortion_front(trials))
-    axes.step(*steps.T, where="post", color=MUTED[0], linewidth=0.9, linestyle=_DASHED, zorder=1)
-    _logarithmic(axes.xaxis, 0.1, [trial.metric("health/rate") for trial in trials])
-    errors = [trial.metric("val/mse") for trial in trials]
-    low, high = min(errors), float(np.quantile(errors, 0.95))
-    margin = 0.08 * (high - low) or 0.1 * high
-    axes.set(ylim=(low - margin, high + margin), xlabel="rate, nats per sample", ylabel="distortion: held-out MSE")
+        points = _points(trials, outcome, "health/rate", "val/mse")
+        _marks(axes, np.column_stack([points[:, 0], points[:, 1].clip(low, high)]), outcome, _many(sweep))
+    front = [(trial.metric("health/rate"), trial.metric("val/mse")) for trial in tables.rate_distortion_front(trials)]
+    axes.step(*np.array(front).T, where="post", color=MUTED[0], linewidth=0.9, linestyle=_DASHED, zorder=1)
+    axes.set(xlabel="rate, nats per sample", ylabel="distortion: held-out MSE")
     _legend(axes, trials)
     return _svg(figure, "rate")
 
 
-def _rates(trials: Sequence[Trial]) -> np.ndarray:
-    return np.array([(trial.metric("health/rate"), trial.metric("val/mse")) for trial in trials])
+def _points(trials: Sequence[Trial], outcome: Outcome, *metrics: str) -> np.ndarray:
+    return np.array([[trial.metric(metric) for metric in metrics] for trial in trials if trial.outcome == outcome])
+
+
+def _clipped_axis(axes: Axes, values: Sequence[float], lowest: float, highest: float) -> tuple[float, float]:
+    """Limit the y axis to two quantiles of `values`, with a margin; marks beyond belong at its edge."""
+    low, high = (float(np.quantile(values, share)) for share in (lowest, highest))
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 0.1
+    axes.set_ylim(low - margin, high + margin)
+    return low - margin, high + margin
 
 
 @mpl.rc_context(_RC)
-def heat_map(sweep: Sweep, metric: str) -> str:
-    """A metric over training: a row per trial, a column per epoch; empty where a trial had ended."""
+def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> str:
+    """A metric over training: a row per trial behind its outcome's colour, a column per epoch.
+
+    Empty where a trial had ended, in the colour of collapse where the health verdict condemned it.
+    """
     curves = sweep.curve(metric)
-    shown = heat_map_rows(sweep, metric)
-    grid = np.full((len(shown), sweep.epochs), np.nan)
-    for row, trial in enumerate(shown):
-        curve = curves[trial.number]
+    grid = np.full((len(trials), sweep.epochs), np.nan)
+    for row, trial in enumerate(trials):
+        curve = curves.get(trial.number, np.empty((0, 2)))
         grid[row, curve[:, 0].astype(int) - 1] = curve[:, 1]
-    figure, axes = _figure((_HALF[0], min(8.0, 1.2 + 0.09 * len(shown) + 1.2)))
-    top = float(np.nanquantile(grid, 0.98)) or 1.0
-    image = axes.imshow(
-        grid,
-        aspect="auto",
-        interpolation="nearest",
-        cmap="cividis",
-        norm=SymLogNorm(max(top / 1000, 1e-3), vmin=0.0, vmax=top),
-        extent=(0.5, sweep.epochs + 0.5, len(shown) + 0.5, 0.5),
-    )
+    sick = _condemned(sweep, trials)
+    figure, axes = _figure((_HALF[0], min(8.0, 1.2 + 0.09 * len(trials) + 1.2)))
+    pixels = {
+        "aspect": "auto",
+        "interpolation": "nearest",
+        "extent": (0.5, sweep.epochs + 0.5, len(trials) + 0.5, 0.5),
+    }
+    image = axes.imshow(grid, cmap=_HEAT, norm=_heat_norm(sweep, metric, grid), **pixels)
+    axes.imshow(np.where(sick, 1.0, np.nan), cmap=_SICK, **pixels)
+    left = 0.5 - 0.02 * sweep.epochs
+    for row, trial in enumerate(trials, start=1):
+        axes.plot([left] * 2, [row - 0.5, row + 0.5], color=STYLES[trial.outcome].light, **_STRIP)
     axes.grid(False)
-    axes.set(xlabel="epoch", ylabel="trials, by their last value")
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set(xlim=(0.5 - 0.04 * sweep.epochs, sweep.epochs + 0.5), xlabel="epoch", ylabel="trials")
     axes.set_yticks([])
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    bar = figure.colorbar(image, ax=axes, pad=0.01, format=FuncFormatter(lambda value, _: _short(value, 2)))
+    axes.set_xticks([tick for tick in MaxNLocator(8, integer=True).tick_values(1, sweep.epochs) if tick >= 1])
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.02, 0, 0.025, 1)))
+    if isinstance(image.norm, LogNorm):
+        decades = math.log10(image.norm.vmax / image.norm.vmin)
+        bar.locator = LogLocator(subs=(1.0,) if decades > 1.5 else (1.0, 2.0, 5.0))
+    bar.formatter = FuncFormatter(lambda at, _: short(at, 2))
     bar.outline.set_visible(False)
     bar.minorticks_off()
-    axes.set_title(names.label(metric), loc="left", fontsize=9)
+    bar.set_label(names.label(metric))
+    _legend(axes, trials)
     return _svg(figure, "heat-" + re.sub(r"\W+", "-", metric))
 
 
-def heat_map_rows(sweep: Sweep, metric: str) -> list[Trial]:
-    """The trials of the heat map, the highest last value on top: every k-th of them where they are too many."""
-    curves = sweep.curve(metric)
-    trials = [trial for trial in sweep.trials if trial.number in curves]
-    trials.sort(key=lambda trial: -_last_finite(curves[trial.number])[1])
-    return evenly(trials, HEAT_MAP_ROWS)
+def heat_map_rows(sweep: Sweep, metrics: Sequence[str]) -> list[Trial]:
+    """The trials of the heat maps, the highest last values on top: every k-th of them where they are too many."""
+    curves = [sweep.curve(metric) for metric in metrics]
+    trials = [trial for trial in sweep.trials if trial.number in curves[0]]
+
+    def last(trial: Trial) -> list[float]:
+        return [_last_finite(of[trial.number])[1] if trial.number in of else -math.inf for of in curves]
+
+    return evenly(sorted(trials, key=last, reverse=True), HEAT_MAP_ROWS)
+
+
+def _condemned(sweep: Sweep, trials: Sequence[Trial]) -> np.ndarray:
+    """Where the verdict condemned, (trials, epochs)."""
+    rows = {trial.number: row for row, trial in enumerate(trials)}
+    found = np.zeros((len(trials), sweep.epochs), dtype=bool)
+    for trial, epoch in sweep.condemned_epochs:
+        if trial in rows:
+            found[rows[trial], epoch - 1] = True
+    return found
+
+
+def _heat_norm(sweep: Sweep, metric: str, values: np.ndarray) -> Normalize:
+    """KL by order of magnitude, from the floor of the verdict at the lowest; the others in proportion. A few wild
+    values do not stretch it."""
+    finite = values[np.isfinite(values)]
+    if metric == "health/kl_raw":
+        positive = finite[finite > 0]
+        low, high = np.quantile(positive, [0.02, 0.98]) if len(positive) else (1.0, 1.0)
+        low = max(low, _kl_floor(sweep))
+        return LogNorm(low, max(high, 1.1 * low), clip=True)
+    return Normalize(0.0, np.quantile(finite, 0.98) or 1.0, clip=True)
 
 
 def evenly(items: Sequence[Any], most: int) -> list[Any]:
@@ -188,25 +255,60 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 
 @mpl.rc_context(_RC)
+def effects(rows: Sequence[tuple[dict[str, Any], Effect]], objective: Objective) -> str:
+    """The effect of every step of an ablation with its interval, by study."""
+    labels: list[tuple[str, Effect | None]] = []
+    for place, (comparison, effect) in enumerate(rows):
+        if place == 0 or rows[place - 1][0]["study"] != comparison["study"]:
+            labels.append((comparison["study"], None))
+        labels.append((comparison["name"], effect))
+    figure, axes = _figure((_WIDE[0], 0.8 + 0.27 * len(labels)))
+    axes.axvline(0, color=MUTED[0], linewidth=0.9, zorder=1)
+    for place, (_, effect) in enumerate(labels):
+        if effect:
+            colour = _effect_colour(effect, objective)
+            axes.plot([effect.low, effect.high], [place] * 2, color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot([effect.mean], [place], "o", color=colour, markersize=5, markeredgewidth=0)
+    axes.set_yticks(range(len(labels)), [label for label, _ in labels])
+    for tick, (_, effect) in zip(axes.get_yticklabels(), labels, strict=True):
+        tick.set_color(MUTED[0] if effect else INK[0])
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"change of {names.label(objective.metric)}")
+    return _svg(figure, "effects")
+
+
+def _effect_colour(effect: Effect, objective: Objective) -> str:
+    """Blue for better, orange for worse, grey where the interval includes 0."""
+    if effect.low <= 0 <= effect.high:
+        return STYLES[Outcome.RUNG].light
+    return STYLES[Outcome.FINISHED if objective.sign * effect.mean > 0 else Outcome.COLLAPSED].light
+
+
+@mpl.rc_context(_RC)
 def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective: Objective) -> str:
     """Hyperparameters and score of every trial as one line each, coloured by outcome."""
-    trials = [trial for trial in sweep.trials if _finite(trial, objective.metric)]
+    trials = [trial for trial in sweep.trials if trial.measured(objective.metric)]
     trials = evenly(trials, RASTERISED_ABOVE)
     axes_of = [_scale(sweep, trials, name) for name in hyperparameters]
     scores = np.array([trial.metric(objective.metric) for trial in trials])
     low, high = float(np.quantile(scores, 0.05)), float(scores.max())
-    axes_of.append((((scores - low) / (high - low or 1.0)).clip(0, 1), _short(low), _short(high)))
-    heights = np.column_stack([values for values, _, _ in axes_of])
+    axes_of.append((((scores - low) / (high - low or 1.0)).clip(0, 1), {0.0: short(low), 1.0: short(high)}))
+    heights = np.column_stack([values for values, _ in axes_of])
     figure, axes = _figure(_WIDE)
     for outcome in _drawing_order(trials):
         rows = [row for row, trial in enumerate(trials) if trial.outcome == outcome]
         lines = [np.column_stack([np.arange(heights.shape[1]), heights[row]]) for row in rows]
         colour = STYLES[outcome].light
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.1, alpha=_alpha(len(lines))))
-    for place, (_, bottom, top) in enumerate(axes_of):
+    for place, (_, marks) in enumerate(axes_of):
         axes.axvline(place, color=MUTED[0], linewidth=0.6, zorder=1)
-        axes.text(place, -0.03, bottom, ha="center", va="top", fontsize=7.5)
-        axes.text(place, 1.02, top, ha="center", va="bottom", fontsize=7.5)
+        for height, text in marks.items():
+            if height in (0.0, 1.0):
+                below = height == 0.0
+                axes.text(place, -0.03 if below else 1.02, text, va="top" if below else "bottom", **_AXIS_MARK)
+            else:
+                axes.text(place, height, text, va="center", **_AXIS_MARK)
     labels = [*(name.replace("_", "\n", 1) for name in hyperparameters), names.label(objective.metric)]
     axes.set_xticks(range(len(labels)), labels)
     axes.tick_params(axis="x", pad=14)
@@ -219,22 +321,19 @@ def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective
     return _svg(figure, "parallel")
 
 
-def _short(value: float, digits: int = 3) -> str:
-    return plain(float(f"{value:.{digits}g}"))
-
-
-def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray, str, str]:
-    """Each trial's height in [0, 1] on the axis of a hyperparameter, and the texts at its two ends."""
+def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray, dict[float, str]]:
+    """Each trial's height in [0, 1] on the axis of a hyperparameter, and the texts along it."""
     values = [trial.record.config.get(name) for trial in trials]
-    if any(isinstance(value, bool | str) or value is None for value in values):
-        levels = sorted({show(value) for value in values})
-        heights = np.array([levels.index(show(value)) for value in values]) / max(1, len(levels) - 1)
-        return heights, levels[0], levels[-1]
+    kind = sweep.parameters.get(name, {}).get("kind")
+    if kind == "choice" or any(isinstance(value, bool | str) or value is None for value in values):
+        levels = sorted(set(values), key=lambda value: (isinstance(value, str), value is not None, value or 0))
+        heights = np.array([levels.index(value) for value in values]) / max(1, len(levels) - 1)
+        return heights, {place / max(1, len(levels) - 1): show(level) for place, level in enumerate(levels)}
     numbers = np.array(values, dtype=float)
-    ends = _short(numbers.min()), _short(numbers.max())
-    if sweep.parameters.get(name, {}).get("kind") == "log" and numbers.min() > 0:
+    texts = {0.0: short(numbers.min()), 1.0: short(numbers.max())}
+    if kind == "log" and numbers.min() > 0:
         numbers = np.log(numbers)
-    return (numbers - numbers.min()) / (np.ptp(numbers) or 1.0), *ends
+    return (numbers - numbers.min()) / (np.ptp(numbers) or 1.0), texts
 
 
 @mpl.rc_context(_RC)
@@ -243,7 +342,7 @@ def forecast_and_outcome(sweep: Sweep) -> str:
     rows = [
         row
         for row in tables.forecast_outcome(sweep)
-        if row.forecast_au is not None and _finite(row.trial, "health/au")
+        if row.forecast_au is not None and row.trial.measured("health/au")
     ]
     figure, axes = _figure(_HALF)
     forecast, measured = [row.forecast_au for row in rows], [row.au for row in rows]
@@ -393,10 +492,6 @@ def _legend(axes: Axes, trials: Sequence[Trial], columns: int = 4) -> None:
 
 def _last_finite(curve: np.ndarray) -> np.ndarray:
     return curve[np.flatnonzero(np.isfinite(curve[:, 1]))[-1]]
-
-
-def _finite(trial: Trial, *metrics: str) -> bool:
-    return all(math.isfinite(trial.metric(metric)) for metric in metrics)
 
 
 def _many(sweep: Sweep) -> bool:

@@ -24,6 +24,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return _minus(_fixed(value, digits) if 1e-4 <= abs(value) < 1e6 else f"{value:.{digits - 1}e}")
 
 
+def short(value: float, digits: int = 3) -> str:
+    """A number with at most `digits` significant digits, no zeros behind; whole numbers in full."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
+        return _minus(f"{value:.0f}")
+    return plain(float(f"{value:.{digits}g}"))
+
+
 def plain(value: float) -> str:
     """A number as it was set: 0.05, 100."""
     return _minus(f"{value:g}")

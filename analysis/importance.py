@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 from analysis.sweep import Sweep
 
 FEWEST_TRIALS = 16
+MOST_TRIALS = 2000  # more tell nothing new and take seconds
+BEST_SHARE = 0.2  # of the trials: the ones that are compared with all
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,22 @@ class Importance:
     """Shares of the importance of each hyperparameter for `metric`, the largest first; they sum to 1.
 
     `epoch` is the last one that `trials` trials reached: all are compared at the same budget, whatever stopped
-    some of them later. Empty `shares`: the metric tells the trials there not apart.
+    some of them later; of more than `MOST_TRIALS`, every k-th is taken. Empty `shares`: the metric does not tell the
+    best fifth from the rest.
     """
 
     metric: str
     epoch: int
     trials: int
     shares: dict[str, float]
+
+
+def importances(sweep: Sweep) -> list[Importance]:
+    """The importances for the first metric of a search and for what tells collapse from use; [] for an ablation."""
+    if sweep.record["config"].get("ablation"):
+        return []
+    metrics = dict.fromkeys((sweep.objectives[0].metric, "health/au", "health/codebook_usage"))
+    return [found for metric in metrics if (found := importance(sweep, metric)) is not None]
 
 
 def importance(sweep: Sweep, metric: str) -> Importance | None:
@@ -54,16 +66,16 @@ def _at_common_epoch(sweep: Sweep, metric: str) -> tuple[int, dict[int, float]] 
     if not len(enough):
         return None
     values = grid[:, enough[-1]]
-    return int(enough[-1]) + 1, {
-        trial: float(value) for trial, value in zip(curves, values, strict=True) if np.isfinite(value)
-    }
+    found = [(trial, float(value)) for trial, value in zip(curves, values, strict=True) if np.isfinite(value)]
+    return int(enough[-1]) + 1, dict(found[:: math.ceil(len(found) / MOST_TRIALS)])
 
 
 def _ped_anova(sweep: Sweep, scores: Mapping[int, float]) -> dict[str, float]:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    if len(set(scores.values())) == 1:
+    ordered = sorted(scores.values(), reverse=True)
+    if ordered[math.ceil(BEST_SHARE * len(ordered)) - 1] == ordered[-1]:
         return {}
     configs = {trial.number: trial.record.config for trial in sweep.trials}
     distributions = _distributions(sweep, [configs[trial] for trial in scores])
@@ -83,7 +95,7 @@ def _ped_anova(sweep: Sweep, scores: Mapping[int, float]) -> dict[str, float]:
                 for trial, score in scores.items()
             ]
         )
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=0.2)
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 

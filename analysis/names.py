@@ -12,50 +12,136 @@ HEALTH = (
     "health/codebook_usage",
     "health/perplexity",
     "health/dead_codes",
+    "health/recon_shuffled",
+    "health/tc",
+    "health/dw_kl",
+    "health/cov_mu_offdiag",
+    "health/latent_correlation",
+    "health/shift_sensitivity",
+    "health/checkerboard",
 )
 
-_LABELS = {
-    "val/elbo_gain": "ELBO gain",
-    "val/r2": "R²",
-    "val/cosine_similarity": "cosine similarity",
-    "val/permutation_accuracy": "permutation accuracy",
-    "val/psnr": "PSNR",
-    "val/ssim": "SSIM",
-    "val/mse": "MSE",
-    "health/au": "AU",
-    "health/kl_raw": "raw KL",
-    "health/mi": "MI",
-    "health/z_gain": "z gain",
-    "health/codebook_usage": "codebook usage",
+_NAMES = {  # in reading order: label and meaning
+    "val/elbo_gain": (
+        "ELBO gain",
+        "the evidence bound with the decoder variance calibrated, minus that of a model that ignores z and predicts "
+        "the training mean, in nats per data dimension: no loss weight rescales it, a collapsed model scores at "
+        "most 0, and KL that buys no accuracy costs",
+    ),
+    "val/r2": ("R²", "the share of the held-out variance that the reconstruction explains"),
+    "val/accuracy": ("accuracy", "the share of held-out labels that the classifier on the latent finds"),
+    "val/ssim": (
+        "SSIM",
+        "structural similarity of the reconstruction and the held-out sample, 1 where they are the same",
+    ),
+    "val/psnr": ("PSNR", "peak signal-to-noise ratio of the held-out reconstruction, in dB"),
+    "val/pearson": ("Pearson", "the mean correlation of a held-out sample and its reconstruction"),
+    "val/l1": ("L1", "the mean absolute error of the held-out reconstruction"),
+    "val/cosine_similarity": (
+        "cosine similarity",
+        "the mean cosine between a held-out embedding and its reconstruction",
+    ),
+    "val/permutation_accuracy": (
+        "permutation accuracy",
+        "the share of held-out nodes put back at their true position",
+    ),
+    "val/generation_gap": (
+        "generation gap",
+        "kernel distance between samples drawn from the prior and held-out images, on fixed features; 0 where they "
+        "cannot be told apart",
+    ),
+    "val/ssim_sampled": ("SSIM, sampled", "structural similarity of the reconstruction from a sampled latent"),
+    "val/psnr_sampled": ("PSNR, sampled", "PSNR of the reconstruction from a sampled latent, in dB"),
+    "val/mse": ("MSE", "the mean squared error of the held-out reconstruction, in the fixed space of the model"),
+    "val/mse_mean": ("MSE of the mean", "the error of the model that predicts the training mean"),
+    "health/au": (
+        "AU",
+        "active units: latent dimensions whose posterior mean varies over the data (variance above 0.01)",
+    ),
+    "health/au_frac": ("AU share", "the share of the latent dimensions that are active"),
+    "health/kl_raw": ("raw KL", "KL to the prior without free bits, nats per sample, summed over dimensions"),
+    "health/kl_constrained": ("constrained KL", "KL as the loss sees it: with free bits, nats per sample"),
+    "health/rate": (
+        "rate",
+        "what the latent costs: raw KL, or positions × entropy of the used codes, nats per sample",
+    ),
+    "health/mi": ("MI", "mutual information of data and latent, nats"),
+    "health/marginal_kl": ("marginal KL", "KL of the latents of all samples together to the prior, nats"),
+    "health/z_gain": ("z gain", "1 − error with the latent / error without it; near 0 the decoder ignores it"),
+    "health/codebook_usage": ("codebook usage", "the share of the codes in use over the whole evaluation set"),
+    "health/perplexity": ("perplexity", "how many codes there would be, were all used equally often: exp(entropy)"),
+    "health/dead_codes": ("dead codes", "codes that no position of the evaluation set uses"),
+    "health/recon_shuffled": (
+        "MSE, codes shuffled",
+        "the error with the codes of another sample; no worse than with its own, the decoder ignores them",
+    ),
+    "health/recon_mu": ("MSE of decoded mu", "the error of the reconstruction from the posterior mean"),
+    "health/recon_z0": ("MSE at z = 0", "the error of the reconstruction without the latent"),
+    "health/recon_delta": ("decoder's response", "root mean square change of the decoded image from z = 0 to z = mu"),
+    "health/recon_std": ("diversity", "standard deviation of the reconstructions over samples"),
+    "health/mu_var_mean": ("variance of mu", "mean variance of a posterior mean over the data"),
+    "health/logvar_mean": ("mean logvar", "mean logarithm of the posterior variance"),
+    "health/z_std": ("std of z", "standard deviation of sampled latents over the data"),
+    "health/tc": (
+        "TC",
+        "total correlation of the latent dimensions over the data, nats; 0 where they are independent",
+    ),
+    "health/dw_kl": (
+        "dimension-wise KL",
+        "KL of each dimension's own distribution over the data to the prior, summed, nats",
+    ),
+    "health/cov_mu_offdiag": (
+        "off-diagonal Cov(mu)",
+        "squared covariances of the posterior means of different units, summed",
+    ),
+    "health/cov_mu_diag_mean": ("diagonal of Cov(mu)", "mean variance of a unit's posterior means"),
+    "health/mean_posterior_var": ("posterior variance", "mean variance of a posterior"),
+    "health/latent_correlation": (
+        "latent correlation",
+        "mean absolute correlation of the posterior means of two units",
+    ),
+    "health/shift_sensitivity": (
+        "shift sensitivity",
+        "root mean square change of a posterior mean when the volume moves by one voxel",
+    ),
+    "health/checkerboard": (
+        "checkerboard",
+        "energy of generated images at the frequencies of upsampling grids beyond that around them, in units of real "
+        "images'; about 0 without a grid",
+    ),
+    "outcome/collapsed": ("collapsed", "1 for a trial that ended collapsed, 0 for any other"),
+    "outcome/numeric": ("numeric", "1 for a trial that ended with broken numbers, 0 for any other"),
 }
-
-_MEANINGS = {
-    "val/elbo_gain": "the evidence bound with the decoder variance calibrated, minus that of a model that ignores z "
-    "and predicts the training mean, in nats per data dimension: no loss weight rescales it, a collapsed model "
-    "scores at most 0, and KL that buys no accuracy costs",
-    "val/r2": "the share of the held-out variance that the reconstruction explains",
-    "val/cosine_similarity": "the mean cosine between a held-out embedding and its reconstruction",
-    "val/permutation_accuracy": "the share of held-out nodes put back at their true position",
-    "val/mse": "the mean squared error of the held-out reconstruction, in the fixed space of the model",
-    "health/au": "active units: latent dimensions whose posterior mean varies over the data (variance above 0.01)",
-    "health/kl_raw": "KL to the prior without free bits, nats per sample, summed over dimensions",
-    "health/mi": "mutual information of data and latent, nats",
-    "health/z_gain": "1 − error with the code / error with z = 0; near 0 the decoder ignores z",
-    "health/codebook_usage": "share of the codes in use over the whole validation set",
-}
+_PLACES = {metric: place for place, metric in enumerate(_NAMES)}
+_TEST, _VALIDATION = "test/", "val/"
 
 
 def order(metrics: Iterable[str]) -> list[str]:
-    """Metrics in reading order: those described here first, the others by name."""
-    known = list(_LABELS)
-    return sorted(metrics, key=lambda metric: (known.index(metric) if metric in known else len(known), metric))
+    """Metrics in reading order: those described here first, each with its parts behind it, the others by name."""
+    return sorted(metrics, key=lambda metric: (_PLACES.get(_family(metric)[0], len(_PLACES)), metric))
 
 
 def label(metric: str) -> str:
     """A metric's short name: a column header, an axis."""
-    return _LABELS.get(metric) or metric.partition("/")[2].replace("_", " ").replace("/", " ") or metric
+    family, part = _family(metric)
+    known = _NAMES[family][0] if family in _NAMES else family.partition("/")[2].replace("_", " ").replace("/", " ")
+    held_out = "test " if metric.startswith(_TEST) else ""
+    return " ".join(text for text in (f"{held_out}{known or metric}", part) if text)
 
 
 def meaning(metric: str) -> str:
     """What a metric says, as half a sentence; '' for one not described here."""
-    return _MEANINGS.get(metric, "")
+    family, part = _family(metric)
+    if family not in _NAMES:
+        return ""
+    held_out = ", in the environment that was held out" if metric.startswith(_TEST) else ""
+    return f"{_NAMES[family][1]}{f', for {part} alone' if part else ''}{held_out}"
+
+
+def _family(metric: str) -> tuple[str, str]:
+    """The metric that is described for `metric`, and the part of it: val/ssim and t1 of test/ssim/t1."""
+    name = _VALIDATION + metric.removeprefix(_TEST) if metric.startswith(_TEST) else metric
+    if name in _NAMES:
+        return name, ""
+    family, _, part = name.rpartition("/")
+    return (family, part) if family in _NAMES else (name, "")

@@ -11,8 +11,10 @@ from analysis.sweep import Outcome, Sweep, Trial
 
 KINDS = {
     "reconstructions.png": "Reconstructions",
+    "samples.png": "Samples from the prior",
     "latent_pca.png": "Latent space, first two principal components",
     "kl_per_dim.png": "KL per latent dimension",
+    "code_usage.png": "Use of the codes",
 }
 
 

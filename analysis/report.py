@@ -73,6 +73,7 @@ def _environment() -> Environment:
         "slug": palette.slug,
         "breakable": _breakable,
         "plural": _plural,
+        "variant": _variant,
     }
     environment.globals |= {"LONG_TABLE": LONG_TABLE, "ORIGINS": {"documented": "documented", "baseline": "before"}}
     return environment
@@ -91,6 +92,11 @@ def _date(seconds: float | None) -> str:
 def _breakable(name: str) -> Markup:
     """A name that may wrap after its underscores."""
     return Markup("_<wbr>").join(name.split("_"))
+
+
+def _variant(name: str) -> str:
+    """The name of a variant of an ablation in running text."""
+    return {"documented": "the documented configuration", "baseline": "the documented “before”"}.get(name, name)
 
 
 def _plural(number: int, noun: str) -> str:

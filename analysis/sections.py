@@ -8,19 +8,20 @@ line in `SECTIONS`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-import search_spaces
-from analysis import ablation, compare, figures, formats, names, pictures, tables
-from analysis.importance import FEWEST_TRIALS, importance
-from analysis.sweep import Outcome, Sweep, Trial, counts
+from analysis import ablation, compare, figures, formats, names, pictures, settings, summary, tables
+from analysis.importance import FEWEST_TRIALS, importances
+from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 
 PACKAGES_SHOWN = ("python", "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow")
+MOST_ROWS = 500  # of a table, or of a group of the leaderboard
+EFFECT_COLUMNS = 6
 PARALLEL_AXES = 9  # hyperparameters, the most important ones
 HEAT_MAPS = ("health/au", "health/codebook_usage", "health/kl_raw")
 
@@ -45,37 +46,20 @@ class Column:
     values: dict[int, Any]
 
 
-def _summary(sweep: Sweep) -> dict[str, Any]:
-    best = tables.best_trial(sweep)
-    objective = sweep.objectives[0]
-    references = [(name, sweep.origin(origin)) for name, origin in _REFERENCES]
-    return {
-        "best": best,
-        "objectives": sweep.objectives,
-        "counts": counts(sweep.trials),
-        "gaps": [
-            (name, trial, _gap(objective, best, trial)) for name, trial in references if trial and trial is not best
-        ],
-        "best_is": [name for name, trial in references if trial and trial is best],
-        "effort": tables.effort(sweep),
-        "controls": tables.controls(sweep),
-        "unhealthy": sum(
-            trial.outcome in (Outcome.FINISHED, Outcome.CONTROL) and not trial.healthy for trial in sweep.trials
-        ),
-    }
-
-
 def _leaderboard(sweep: Sweep) -> dict[str, Any] | None:
     if not sweep.trials:
         return None
     board = tables.leaderboard(sweep)
-    hyperparameters = [_hyperparameter_column(sweep, name) for name in board.hyperparameters]
+    groups = [(group, group.trials[:MOST_ROWS]) for group in board.groups]
+    shown = [trial for _, trials in groups for trial in trials]
+    hyperparameters = [_hyperparameter_column(sweep, shown, name) for name in board.hyperparameters]
     objectives = {objective.metric for objective in sweep.objectives}
-    metrics = [_metric_column(sweep, name, "score" if name in objectives else "measure") for name in board.metrics]
+    metrics = [_metric_column(shown, name, "score" if name in objectives else "measure") for name in board.metrics]
     ranked = [trial for group in board.groups if group.ranked for trial in group.trials]
     front = tables.pareto_front(sweep.objectives, ranked) if len(objectives) > 1 else set()
     return {
-        "groups": board.groups,
+        "groups": groups,
+        "shown": len(shown),
         "columns": metrics + hyperparameters,
         "metrics": len(metrics),
         "hyperparameters": len(hyperparameters),
@@ -93,13 +77,19 @@ def _curves(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _units(sweep: Sweep) -> dict[str, Any] | None:
-    if not any("health/au" in trial.metrics and "health/kl_raw" in trial.metrics for trial in sweep.trials):
+    if not _measured(sweep, "health/au", "health/kl_raw"):
         return None
     return {"figure": Markup(figures.units_and_kl(sweep)), "health": sweep.health}
 
 
+def _codes(sweep: Sweep) -> dict[str, Any] | None:
+    if not _measured(sweep, "health/codebook_usage", "health/z_gain"):
+        return None
+    return {"figure": Markup(figures.codes(sweep)), "health": sweep.health}
+
+
 def _rate(sweep: Sweep) -> dict[str, Any] | None:
-    if not any("health/rate" in trial.metrics and "val/mse" in trial.metrics for trial in sweep.trials):
+    if not _measured(sweep, "health/rate", "val/mse"):
         return None
     return {"figure": Markup(figures.rate_and_distortion(sweep))}
 
@@ -108,10 +98,10 @@ def _training(sweep: Sweep) -> dict[str, Any] | None:
     drawn = [metric for metric in HEAT_MAPS if sweep.curve(metric)]
     if not drawn or sweep.epochs < 2:
         return None
-    rows = len(figures.heat_map_rows(sweep, drawn[0]))
+    rows = figures.heat_map_rows(sweep, drawn)
     return {
-        "figures": [(metric, Markup(figures.heat_map(sweep, metric))) for metric in drawn],
-        "rows": rows,
+        "figures": [(metric, Markup(figures.heat_map(sweep, metric, rows))) for metric in drawn],
+        "rows": len(rows),
         "all": len(sweep.curve(drawn[0])),
     }
 
@@ -119,9 +109,7 @@ def _training(sweep: Sweep) -> dict[str, Any] | None:
 def _importance(sweep: Sweep) -> dict[str, Any] | None:
     if sweep.record["config"].get("ablation"):
         return None
-    objective = sweep.objectives[0]
-    metrics = dict.fromkeys([objective.metric, *HEAT_MAPS[:2]])
-    found = [found for metric in metrics if (found := importance(sweep, metric)) is not None]
+    objective, found = sweep.objectives[0], importances(sweep)
     names_of = list(found[0].shares) if found and found[0].shares else tables.varying_hyperparameters(sweep)
     scored = [trial for trial in sweep.trials if trial.metric(objective.metric) == trial.metric(objective.metric)]
     if not names_of or len(scored) < 2:
@@ -131,27 +119,33 @@ def _importance(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _ablation(sweep: Sweep) -> dict[str, Any] | None:
-    told = [comparison for comparison in ablation.comparisons(sweep) if comparison["study"] != ablation.CLAIMS]
-    if not told:
+    ranking = settings.settings(sweep)
+    if not ranking:
         return None
-    metrics = list(dict.fromkeys([objective.metric for objective in sweep.objectives] + _measures(sweep)))
+    told = [comparison for comparison in ablation.comparisons(sweep) if comparison["study"] != ablation.CLAIMS]
+    metrics = tables.measures(sweep)
     rows = [
         (comparison, {effect.metric: effect for effect in ablation.effects(sweep, comparison, metrics)})
         for comparison in told
     ]
     shown = [metric for metric in metrics if any(metric in effects for _, effects in rows)]
-    return {"rows": rows, "metrics": shown[:6], "seeds": sweep.record["config"]["ablation"]["seeds"]}
+    objective = sweep.objectives[0]
+    drawn = [(comparison, effects[objective.metric]) for comparison, effects in rows if objective.metric in effects]
+    return {
+        "rows": rows,
+        "metrics": shown[:EFFECT_COLUMNS],
+        "seeds": sweep.record["config"]["ablation"]["seeds"],
+        "settings": ranking,
+        "objective": objective,
+        "figure": Markup(figures.effects(drawn, objective)) if drawn else None,
+    }
 
 
 def _claims(sweep: Sweep) -> dict[str, Any] | None:
     found = ablation.claims(sweep)
-    tested = sum(claim.effect is not None for claim in found)
-    return {"claims": found, "tested": tested} if found else None
-
-
-def _measures(sweep: Sweep) -> list[str]:
-    """The metrics that trials of this model may be ranked by."""
-    return list(search_spaces.load(sweep.model).metrics)
+    pairs = [claim.effect.pairs for claim in found if claim.effect]
+    fewest = min(pairs, default=0)
+    return {"claims": found, "tested": len(pairs), "pairs": fewest, "luck": settings.luck(fewest)} if found else None
 
 
 def comparison(sweep: Sweep, other: Sweep) -> tuple[Section, dict[str, Any]]:
@@ -165,7 +159,13 @@ def _stops(sweep: Sweep) -> dict[str, Any] | None:
     controls = tables.controls(sweep)
     if not ends and not controls.measured:
         return None
-    return {"ends": ends, "reasons": tables.reason_counts(ends), "controls": controls}
+    return {
+        "ends": ends[:MOST_ROWS],
+        "all": len(ends),
+        "reasons": tables.reason_counts(ends),
+        "controls": controls,
+        "measured": controls.measured[:MOST_ROWS],
+    }
 
 
 def _forecast(sweep: Sweep) -> dict[str, Any] | None:
@@ -174,9 +174,11 @@ def _forecast(sweep: Sweep) -> dict[str, Any] | None:
         return None
     known = [row for row in rows if row.collapsed is not None]
     fields = ("sigma2", "forecast_au", "au", "forecast_kl", "kl")
+    shown = rows[:MOST_ROWS]
     return {
-        "rows": rows,
-        "cells": {name: formats.column([getattr(row, name) for row in rows], digits=3) for name in fields},
+        "rows": shown,
+        "all": len(rows),
+        "cells": {name: formats.column([getattr(row, name) for row in shown], digits=3) for name in fields},
         "known": len(known),
         "confusion": tables.confusion(rows),
         "correlation": tables.au_correlation(rows),
@@ -192,6 +194,8 @@ def _pictures(sweep: Sweep) -> dict[str, Any] | None:
 def _reproduce(sweep: Sweep) -> dict[str, Any]:
     record, config, best = sweep.record, sweep.record["config"], tables.best_trial(sweep)
     code, packages = record.get("code", {}), record.get("packages", {})
+    command = [str(argument) for argument in record.get("command", [])]
+    command = ["python", *command] if command and command[0].endswith(".py") else command
     commit = code.get("commit") or "not recorded"
     facts = {
         "Seed": config.get("seed"),
@@ -203,7 +207,8 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
         "Sweep id": record.get("id"),
     }
     return {
-        "command": shlex.join(str(argument) for argument in record.get("command", [])),
+        "command": shlex.join(command),
+        "storage": shlex.join(_option(command, "--storage")),
         "facts": {key: value for key, value in facts.items() if value not in (None, "")},
         "best": best,
         "flags": [f"--set {name}={formats.exact(value)}" for name, value in best.record.config.items()]
@@ -213,13 +218,14 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
 
 
 SECTIONS = (
-    Section("summary", "Summary", _summary),
-    Section("leaderboard", "Leaderboard", _leaderboard),
+    Section("summary", "Summary", summary.content),
     Section("ablation", "Ablation", _ablation),
     Section("claims", "Claims", _claims),
+    Section("leaderboard", "Leaderboard", _leaderboard),
     Section("rate", "Rate and distortion", _rate),
     Section("curves", "Learning curves", _curves),
     Section("units", "Units and KL", _units),
+    Section("codes", "Codes", _codes),
     Section("training", "Over training", _training),
     Section("stops", "Stops", _stops),
     Section("importance", "Importance", _importance),
@@ -227,18 +233,22 @@ SECTIONS = (
     Section("pictures", "Pictures", _pictures),
     Section("reproduce", "Reproduce", _reproduce),
 )
-_REFERENCES = (("documented configuration", "documented"), ("documented “before”", "baseline"))
 
 
-def _metric_column(sweep: Sweep, metric: str, kind: str) -> Column:
-    values = {trial.number: trial.metrics[metric] for trial in sweep.trials if metric in trial.metrics}
+def _measured(sweep: Sweep, *metrics: str) -> bool:
+    """True if a trial ended with all of `metrics` finite."""
+    return any(trial.measured(*metrics) for trial in sweep.trials)
+
+
+def _metric_column(trials: Sequence[Trial], metric: str, kind: str) -> Column:
+    values = {trial.number: trial.metrics[metric] for trial in trials if metric in trial.metrics}
     title = ": ".join(part for part in (metric, names.meaning(metric)) if part)
     return Column(names.label(metric), title, kind, _cells(values, 4 if kind == "score" else 3), values)
 
 
-def _hyperparameter_column(sweep: Sweep, name: str) -> Column:
+def _hyperparameter_column(sweep: Sweep, trials: Sequence[Trial], name: str) -> Column:
     parameter = sweep.parameters.get(name, {})
-    values = {trial.number: trial.record.config[name] for trial in sweep.trials if name in trial.record.config}
+    values = {trial.number: trial.record.config[name] for trial in trials if name in trial.record.config}
     title = ", ".join(part for part in (parameter.get("doc", ""), parameter.get("unit", "")) if part)
     kind = "word" if any(isinstance(value, str) for value in values.values()) else "setting"
     cells = _cells(values, 3, parameter.get("kind") == "log")
@@ -250,18 +260,19 @@ def _cells(values: dict[int, Any], digits: int = 4, scientific: bool = False) ->
     return dict(zip(values, formats.column(list(values.values()), digits, scientific), strict=True))
 
 
-def _gap(objective: Any, best: Trial | None, reference: Trial) -> float | None:
-    """How much better the best is; NaN if the reference has no score."""
-    if best is None:
-        return None
-    return objective.sign * (best.metric(objective.metric) - reference.metric(objective.metric))
-
-
 def _data_source(sweep: Sweep) -> str:
     data = sweep.record.get("data", {})
     if data.get("embedded"):
         return "the model's embedded data"
     return str(data.get("source") or data.get("path") or "")
+
+
+def _option(command: Sequence[str], name: str) -> list[str]:
+    """An option as it was given, [] if it was not."""
+    for place, argument in enumerate(command):
+        if argument == name or argument.startswith(f"{name}="):
+            return list(command[place : place + (2 if argument == name else 1)])
+    return []
 
 
 def _package_order(name: str) -> tuple[int, str]:

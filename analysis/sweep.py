@@ -102,6 +102,10 @@ class Trial:
         """A metric of the last epoch; NaN if the trial has none."""
         return self.metrics.get(name, math.nan)
 
+    def measured(self, *names: str) -> bool:
+        """True if every one of these metrics ended finite."""
+        return all(math.isfinite(self.metric(name)) for name in names)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -164,6 +168,11 @@ class Sweep:
         return {
             int(trial): curve for trial, curve in zip(trials, curves, strict=True) if np.isfinite(curve[:, 1]).any()
         }
+
+    @cached_property
+    def condemned_epochs(self) -> np.ndarray:
+        """Trial and epoch (n, 2) of every verdict that condemns, sorted."""
+        return _condemned(self.log)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -252,11 +261,16 @@ def _last_rows(log: pa.Table) -> dict[int, dict[str, Any]]:
     return {row["trial"]: row for row in log.take(pa.array(last)).to_pylist()}
 
 
-def _first_condemned(log: pa.Table) -> dict[int, int]:
+def _condemned(log: pa.Table) -> np.ndarray:
     condemning = pa.array([verdict.value for verdict in Verdict if verdict.condemned])
-    condemned = log.select(["trial", "epoch"]).filter(pc.is_in(log["verdict"], condemning))
-    first = condemned.group_by("trial").aggregate([("epoch", "min")]).to_pydict()
-    return dict(zip(first["trial"], first["epoch_min"], strict=True))
+    found = pc.is_in(log["verdict"], condemning).to_numpy(zero_copy_only=False)
+    return np.column_stack([log[name].to_numpy()[found] for name in ("trial", "epoch")])
+
+
+def _first_condemned(log: pa.Table) -> dict[int, int]:
+    trials, epochs = _condemned(log).T
+    trials, first = np.unique(trials, return_index=True)
+    return dict(zip(trials.tolist(), epochs[first].tolist(), strict=True))
 
 
 def _trial(record: TrialRecord, row: Mapping[str, Any] | None, condemned_at: int | None, sweep_ended: bool) -> Trial:

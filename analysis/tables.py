@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import search_spaces
 from analysis import names
 from analysis.sweep import Objective, Outcome, Sweep, Trial
 from sweeps.journal import Status
 from trainables.health import Verdict
 
 _COLLAPSE = (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED)
-_PARTS_OF_THE_SCORE = ("val/mse", "val/mse_mean")
+_PARTS_OF_THE_SCORE = ("mse", "mse_mean")
 _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
 NORMAL_95 = 1.959963984540054
 
@@ -124,10 +125,26 @@ def leaderboard(sweep: Sweep) -> Leaderboard:
 def _metric_columns(sweep: Sweep) -> list[str]:
     present = {metric for trial in sweep.trials for metric in trial.metrics}
     own = [objective.metric for objective in sweep.objectives]
-    terms = {"val/" + metric.removeprefix("train/") for metric in present if metric.startswith("train/")}
-    validation = [metric for metric in present if metric.startswith("val/")]
-    known = [metric for metric in names.order(validation) if metric not in {*terms, *_PARTS_OF_THE_SCORE}]
-    return list(dict.fromkeys([*own, *known, *(metric for metric in names.HEALTH if metric in present)]))
+    hidden = {metric.removeprefix("train/") for metric in present if metric.startswith("train/")}
+    hidden |= set(_PARTS_OF_THE_SCORE)
+    held_out = [
+        [
+            metric
+            for metric in names.order(present)
+            if metric.startswith(prefix) and metric[len(prefix) :] not in hidden
+        ]
+        for prefix in ("val/", "test/")
+    ]
+    health = [metric for metric in names.HEALTH if metric in present]
+    return list(dict.fromkeys([*own, *held_out[0], *held_out[1], *health]))
+
+
+def measures(sweep: Sweep) -> list[str]:
+    """The metrics an ablation is read by: the sweep's own, the same in the held-out environment, and all others that
+    trials of the model may be ranked by."""
+    own = [objective.metric for objective in sweep.objectives]
+    held_out = [metric.replace("val/", "test/", 1) for metric in own]
+    return list(dict.fromkeys([*own, *held_out, *search_spaces.load(sweep.model).metrics]))
 
 
 def varying_hyperparameters(sweep: Sweep) -> list[str]:
@@ -163,12 +180,14 @@ class ReasonCount:
 
 @dataclass(frozen=True)
 class Effort:
-    """Epochs of the whole sweep. `full`: had every trial so far used its budget."""
+    """Epochs of the whole sweep. `full`: had every trial so far used its budget; `unused`: left by finished trials
+    that no longer improved (`early_stopping_patience`)."""
 
     full: int
     spent: int
     saved_by_health: int
     saved_at_rungs: int
+    unused: int
 
     @property
     def saved(self) -> int:
@@ -211,6 +230,7 @@ def effort(sweep: Sweep) -> Effort:
         spent=sum(trial.epochs for trial in sweep.trials),
         saved_by_health=sum(end.saved for end in ends if end.trial.outcome != Outcome.RUNG),
         saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
+        unused=sum(sweep.epochs - trial.epochs for trial in sweep.trials if trial.record.status == Status.FINISHED),
     )
 
 
@@ -232,6 +252,11 @@ class Controls:
 
     condemned: int
     measured: list[Control]
+
+    @property
+    def stopped(self) -> int:
+        """The condemned that were not left to train on."""
+        return self.condemned - len(self.measured)
 
     @property
     def false_stops(self) -> int:

@@ -25,6 +25,7 @@ from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict, is_control
 
 ERROR_LOG = "errors.log"
+WORKER_DEATHS = 3  # of a trial, with no new epoch in between; then it is given up
 
 
 class SweepRun:
@@ -64,7 +65,9 @@ class SweepRun:
         self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
         self.errors = 0  # of our own code, survived
         self._decisions: dict[int, Decision] = {}
+        self._deaths: dict[int, tuple[int, int]] = {}  # the epoch that a trial had reached, its deaths there
         self._restore(config.folder)
+        self._to_run_alone: list[int] = []
         self._to_resume = [trial for trial, record in self.records.items() if not record.status.ended]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,20 +82,30 @@ class SweepRun:
         """Trials still to run, the interrupted ones included."""
         return self.config.trials - sum(record.status.ended for record in self.records.values())
 
+    @property
+    def waiting(self) -> bool:
+        """True while a trial has not ended: it may have to start again."""
+        return any(not record.status.ended for record in self.records.values())
+
     def next_trial(self) -> TrialRecord | None:
-        """The next trial to start: first those that were cut off, then new ones; None when there is none."""
+        """The next trial to start: those that were cut off, new ones, at last those to run alone; None when there is
+        none, or none yet (see `waiting`).
+        """
         with self.lock:
             if self._to_resume:
                 return self.records[self._to_resume.pop(0)]
             record = self._new_trial()
             while record is not None and self._reused(record):
                 record = self._new_trial()
+            if record is None and self._to_run_alone and not self._running():
+                record = self.records[self._to_run_alone.pop(0)]
             return record
 
     def started(self, trial: int) -> None:
         """A worker has begun, or begun again, to train `trial`."""
         with self.lock:
-            self.records[trial].status = Status.RUNNING
+            record = self.records[trial]
+            record.status, record.reason, record.detail = Status.RUNNING, "", ""
             self.journal.append("started", trial=trial)
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
@@ -107,15 +120,35 @@ class SweepRun:
                 self._decisions[trial] = decision
             return decision
 
-    def ended(self, trial: int, row: Mapping[str, Any], error: str = "") -> None:
+    def lost(self, trial: int, reason: str, detail: str) -> None:
+        """The worker of a trial died: the trial goes on from its checkpoint, unless it gets nowhere.
+
+        After the second death without a new epoch in between it waits until nothing else runs: whoever dies of a
+        neighbour's hunger for memory is not to blame, whoever dies alone is.
+        """
+        with self.lock:
+            record = self.records[trial]
+            if record.status.ended:
+                return
+            reached, deaths = self._deaths.get(trial, (-1, 0))
+            deaths = deaths + 1 if record.epoch <= reached else 1
+            self._deaths[trial] = (max(reached, record.epoch), deaths)
+            if deaths >= WORKER_DEATHS:
+                self.policy.on_failure(trial)
+                self._end(trial, Status.FAILED, reason, f"its worker died {deaths} times in a row; at last {detail}")
+                return
+            record.status, record.reason, record.detail = Status.PENDING, reason, f"starts again: {detail}"
+            self.journal.append("lost", trial=trial, reason=reason, detail=detail)
+            (self._to_resume if deaths == 1 else self._to_run_alone).append(trial)
+
+    def ended(self, trial: int, row: Mapping[str, Any]) -> None:
         """A trial is over: by a decision, at the end of its budget, or by a failure. Idempotent."""
         with self.lock:
             if self.records[trial].status.ended:
                 return
-            if error or "failure" in row:
-                reason = row.get("failure") or _reason_of(error)
+            if "failure" in row:
                 self.policy.on_failure(trial)
-                self._end(trial, Status.FAILED, reason, row.get("failure_detail") or error)
+                self._end(trial, Status.FAILED, row["failure"], row["failure_detail"])
             elif trial in self._decisions:
                 decision = self._decisions.pop(trial)
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
@@ -138,6 +171,10 @@ class SweepRun:
         self.errors += 1
         with open(self.config.folder / ERROR_LOG, "a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
+
+    def _running(self) -> bool:
+        waiting = {*self._to_resume, *self._to_run_alone}
+        return any(not record.status.ended and trial not in waiting for trial, record in self.records.items())
 
     def _finish(self, trial: int, row: Mapping[str, Any]) -> None:
         """The end of the budget; a trial condemned in its very last epoch is stopped in name."""
@@ -226,7 +263,3 @@ class SweepRun:
             if record.status is not Status.FAILED:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.
                 self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
-
-
-def _reason_of(error: str) -> str:
-    return "OUT_OF_MEMORY" if "OutOfMemory" in error or "out of memory" in error.lower() else "WORKER_LOST"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -26,7 +27,6 @@ from trainables.health import HealthConfig
 DATA_FOLDER = "data"  # of the storage: the Arrow files
 LOCK = "sweep.lock"
 MIRROR_TIMEOUT = 120  # seconds to wait for the tracking server at the end
-WORKER_DEATHS = 3  # of one trial, before it is given up
 
 
 def run(options: Options) -> int:
@@ -35,7 +35,7 @@ def run(options: Options) -> int:
     Raises:
         ConfigError: settings, data or cluster do not allow it; nothing was started.
     """
-    console = Console()
+    console = Console(markup=False)  # error messages have brackets of their own
     resuming = options.resume is not None
     config = _config(options)
     if not resuming and not options.plan and config.folder.exists():
@@ -112,6 +112,7 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
 
     from sweeps.progress import Progress
     from sweeps.tune_shell import TuneCallback, TuneScheduler, TuneSearcher
+    from sweeps.worker_loss import survive_memory_monitor
     from trainables.trainable import TrialSettings, VaeTrainable
 
     if state.remaining <= 0:
@@ -131,19 +132,21 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
         tune_config=TuneConfig(
             search_alg=TuneSearcher(state, asdict(settings)),
             scheduler=TuneScheduler(state),
-            num_samples=state.remaining,
+            num_samples=-1,  # as many as the searcher hands out
             max_concurrent_trials=slots,
             reuse_actors=True,
         ),
         run_config=RunConfig(
             name=f"attempt-{time.strftime('%Y%m%d-%H%M%S')}",
             storage_path=str(config.folder / "ray"),
-            failure_config=FailureConfig(max_failures=WORKER_DEATHS),
+            failure_config=FailureConfig(max_failures=0),  # a trial that lost its worker is handed out again
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             callbacks=[TuneCallback(state)],
             verbose=0,
         ),
     )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of trials is told here
+    survive_memory_monitor()
     with _signals(state, config.time_budget), Progress(state, tracking, console):
         try:
             tuner.fit()
@@ -157,6 +160,7 @@ def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, cra
     """Record the end, write the report, wait for the mirror, say how it went."""
     from analysis import report, sweep, tables
     from sweeps import summary
+    from sweeps.run_state import ERROR_LOG
 
     unfinished = state.remaining > 0 and any(not r.status.ended for r in state.records.values())
     if unfinished or crashed:
@@ -166,8 +170,12 @@ def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, cra
     ended = {ExitCode.INTERRUPTED: "interrupted", ExitCode.FAILED: "failed"}.get(code, "finished")
     ended = "interrupted" if state.stopping == "TIME_BUDGET" else ended
     state.journal.append("sweep", status=ended, detail=detail, best=best and best.number)
-    report.write(config.folder)
-    summary.show(console, config, sweep.load(config.folder), code, detail)
+    try:
+        page: Path | str = report.write(config.folder)
+    except Exception as error:  # costs the page, not the sweep
+        state.note_error("report", error)
+        page = f"failed ({type(error).__name__}: {error}; {config.folder / ERROR_LOG} has the traceback)"
+    summary.show(console, config, sweep.load(config.folder), code, detail, page)
     if not tracking.finish(MIRROR_TIMEOUT):
         console.print(f"{tracking.status_line()} Send it later: python -m sweeps.tracking {config.folder} --once")
     return code

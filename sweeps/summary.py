@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -32,8 +33,8 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
     return ExitCode.FINISHED, counts
 
 
-def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str) -> None:
-    """Print what was compared or forecast, the best trial and where to look."""
+def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str, page: Path | str) -> None:
+    """Print what was compared or forecast, the best trial, and the path of the report or why there is none."""
     from analysis import ablation, tables
 
     if ablation.comparisons(sweep):
@@ -56,7 +57,7 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
             "Lower the KL weight or raise the free bits (--plan shows the forecast), or give the trials more epochs.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
-    console.print(f"Report: {config.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
     if any(not trial.record.status.ended for trial in sweep.trials):
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -15,6 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.run_state import SweepRun
+from sweeps.worker_loss import explain
 
 
 def survives(default: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -51,7 +53,7 @@ class TuneSearcher(Searcher):
         """The configuration of the next trial."""
         record = self.run.next_trial()
         if record is None:
-            return Searcher.FINISHED
+            return None if self.run.waiting else Searcher.FINISHED
         return {
             "trial": record.trial,
             "control": record.control,
@@ -102,7 +104,7 @@ class TuneCallback(Callback):
 
     @survives(default=None)
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The trial lost its worker more often than it may."""
+        """The trial lost its worker."""
         if not self.run.stopping:
-            error = trial.get_error() or "the worker died"
-            self.run.ended(trial_number(trial), {}, error=str(error))
+            error = Path(trial.error_file).read_text() if trial.error_file else ""
+            self.run.lost(trial_number(trial), *explain(error))

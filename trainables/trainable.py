@@ -23,6 +23,10 @@ from trainables.loop import Trainer
 
 CHECKPOINT_SHARE = 0.05  # of the training time may go into checkpoints
 ERROR_FILE = "error.txt"
+NO_MEMORY = (  # what allocators say in errors that are plain RuntimeErrors
+    *("can't allocate memory", "Cannot allocate memory", "not enough memory"),
+    *("out of memory", "std::bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,6 @@ class VaeTrainable(tune.Trainable):
     def _failure(self, error: Exception) -> dict[str, Any]:
         """The last result of a trial that threw; the traceback goes into its folder."""
         note = self._note(error)
-        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
         self._trainer = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -152,7 +155,7 @@ class VaeTrainable(tune.Trainable):
         return {
             "trial": self._trial,
             "epoch": len(self._rows),
-            "failure": "OUT_OF_MEMORY" if out_of_memory else "ERROR",
+            "failure": "OUT_OF_MEMORY" if _for_want_of_memory(error) else "ERROR",
             "failure_detail": f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}; "
             f"traceback in {note})",
             "done": True,
@@ -165,6 +168,10 @@ def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name != "trial" and not name.startswith("config/") and value is not None
     }
+
+
+def _for_want_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def _resident_mib() -> float:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis import importance as module
 from analysis.importance import FEWEST_TRIALS, importance
 
 METRIC = "val/elbo_gain"
@@ -49,3 +50,13 @@ def test_too_few_trials_and_a_metric_that_never_varies(writer):
     assert importance(sweep, METRIC).trials == FEWEST_TRIALS
     assert importance(sweep, "health/au").shares == {}
     assert importance(sweep, "health/absent") is None
+
+
+def test_a_best_fifth_that_ties_with_the_rest_tells_nothing(writer):
+    found = importance(fill(writer, 20, lambda config: float(config["learning_rate"] > 8e-4)), METRIC)
+    assert found.shares == {}
+
+
+def test_of_very_many_trials_every_kth_is_taken(writer, monkeypatch):
+    monkeypatch.setattr(module, "MOST_TRIALS", 16)
+    assert importance(fill(writer, 40, lambda config: config["learning_rate"]), METRIC).trials == 14

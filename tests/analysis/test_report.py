@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis import figures, report
+from analysis import figures, report, sections
 from analysis.sweep import SweepError, load
 
 VOID = {"meta", "wbr", "img", "br", "link", "input"}
@@ -58,7 +58,7 @@ def whole(realistic) -> tuple[str, Page]:
 
 def test_the_page_has_every_section(whole):
     assert whole[1].sections == [
-        section.id for section in report.SECTIONS if section.id not in ("ablation", "claims")
+        section.id for section in report.SECTIONS if section.id not in ("ablation", "claims", "codes")
     ]
 
 
@@ -101,7 +101,12 @@ def test_the_summary_in_words(writer):
     )
     assert "5 trials of 10 epochs: 2 finished, 1 kept as control, 1 stopped at a rung and 1 collapsed." in words
     assert "35 epochs of 50 were trained; stops saved 15 (30 %): 7 by the health verdict, 8 at rungs." in words
-    assert "1 of 1 control recovered, a rate of 100 % (95 % Wilson interval 21 % to 100 %)" in words
+    assert (
+        "1 of 1 control recovered, a rate of 100 % (95 % Wilson interval 21 % to 100 %): of the 1 trial that the "
+        "verdict stopped, 0 to 1 would have recovered too." in words
+    )
+    assert "Trial 5 is next, 0.200 behind. From epoch to epoch the score of the best still moves by 0.0" not in words
+    assert "The 13 documented claims about imc_vae are not tested by a search" in words
     assert "val/elbo_gain, higher is better: the evidence bound" in words
     assert "embedded demonstration data" in words
 
@@ -112,6 +117,39 @@ def test_a_best_documented_trial_is_not_compared_with_itself(writer):
     words = page(writer).words("summary")
     assert "The best configuration is trial 1, the documented configuration, with ELBO gain 0.500" in words
     assert "while the documented “before” (trial 2, numeric) has no score." in words
+
+
+def test_the_setting_of_the_best_beside_the_documented_one(writer):
+    writer.trial([0.1], origin="documented", config={"learning_rate": 3e-4, "normalize": "channel_wise"})
+    writer.trial([0.2], config={"learning_rate": 0.000512345, "normalize": "channel_wise"})
+    writer.trial([0.0], config={"learning_rate": 3e-4, "normalize": "learned"})
+    words = page(writer).words("summary")
+    assert "normalize channel_wise" in words
+    assert "learning_rate 0.000512 documented 0.0003" in words
+    assert "latent_dim" not in words
+
+
+def test_how_sure_the_best_is(make_writer):
+    writer = make_writer(epochs=20)
+    writer.trial([0.1] * 15 + [0.50, 0.52, 0.50, 0.52, 0.50])
+    assert "Nothing to compare with" in page(writer).words("summary")
+    writer.trial([0.49] * 20)
+    words = page(writer).words("summary")
+    assert "Trial 2 is next, 0.0100 behind. From epoch to epoch the score of the best still moves by 0.020" in words
+    assert "more than that: the two cannot be told apart" in words
+    assert "trained with one seed" in words
+
+
+def test_a_best_below_the_mean_predictor_is_said_to_be_useless(writer):
+    writer.trial([-0.1])
+    assert "no better than predicting the training mean" in page(writer).words("summary")
+    writer.trial([0.1])
+    assert "no better" not in page(writer).words("summary")
+
+
+def test_trials_that_no_longer_improved_left_epochs(writer):
+    writer.trial([0.1] * 6)
+    assert "trials that no longer improved left 4." in page(writer).words("summary")
 
 
 def test_without_a_healthy_trial_there_is_no_best(writer):
@@ -209,6 +247,12 @@ def test_how_to_reproduce(writer):
     writer.trial([0.5], config={"learning_rate": 0.00031234567891, "clip": None, "two_stage": True})
     words = page(writer).words("reproduce")
     assert "python sweeps/run.py imc_vae --data 'my grids.parquet'" in words
+    assert "python sweeps/run.py --trial demo:1 Seed" in words
+    writer.record["command"] = ["sweeps/run.py", "imc_vae", "--storage=my results"]
+    writer.save_record()
+    again = page(writer).words("reproduce")
+    assert "python sweeps/run.py imc_vae '--storage=my results'" in again
+    assert "python sweeps/run.py --trial demo:1 '--storage=my results'" in again
     for part in ("--set learning_rate=0.00031234567891", "--set clip=none", "--set two_stage=on"):
         assert part in words
     for part in ("Seed 7", "4fb070d2, with changes not committed", "torch 2.13.0", "sha256:9f2c41d07b5e", "cpus 16"):
@@ -250,20 +294,87 @@ def test_an_ablation_shows_effects_and_claims(ablated):
     assert "Bonferroni: each at 1 − 0.05 / 2" in claims
 
 
+def test_the_summary_of_an_ablation(ablated):
+    words = page(ablated).words("summary")
+    assert "The best setting is two with a mean ELBO gain of 1.75 [" in words
+    assert "over 4 seeds, 0.250 better than the documented configuration." in words
+    assert "Next is the documented configuration, 0.250 behind in 4 pairs of the same seed (95 % bootstrap" in words
+    assert "behind with every seed, perhaps by chance, which alone does that in 12 % of cases." in words
+    assert "Of 2 documented claims tested on this data, 1 supported, 1 contradicted, 0 inconclusive." in words
+    assert "Supported: Two is better. Contradicted: Two is worse. These rest on 4 pairs of runs each" in words
+
+
+def test_claims_in_the_summary_lead_to_their_rows(ablated):
+    attributes = page(ablated).attributes
+    ids = {value for tag, name, value in attributes if name == "id" and tag == "tr"}
+    links = {value[1:] for tag, name, value in attributes if (tag, name) == ("a", "href") and "claim-" in value}
+    assert links == {"claim-1", "claim-2"}
+    assert links <= ids
+
+
+def test_settings_of_an_ablation_stand_in_order(ablated):
+    words = page(ablated).words("ablation")
+    assert re.search(r"two1.75 \[.*\]4 of 42, 4, 6, 8 the documented configuration1.50 \[", words)
+
+
+def test_a_codebook_has_codes_in_place_of_units(make_writer):
+    writer = make_writer(epochs=3)
+    for usage in (0.01, 0.5, 0.9):
+        trial = writer.suggest()
+        measured = {"health/codebook_usage": usage, "health/perplexity": 200 * usage, "health/z_gain": usage}
+        writer.log(trial, [{"val/elbo_gain": usage, "val/mse": 1 - usage, "health/rate": 9.0, **measured}] * 3)
+        writer.end(trial, "FINISHED")
+    parsed = page(writer)
+    assert {"rate", "codes", "training"} <= set(parsed.sections)
+    assert not {"units", "forecast", "stops"} & set(parsed.sections)
+    assert "codebook usageperplexity" in parsed.words("leaderboard").replace(" codebook", "codebook").replace(
+        " p", "p"
+    )
+    assert "below a usage of 2 %" in parsed.words("codes")
+
+
+def test_the_held_out_environment_is_shown_and_never_ranked_by(writer):
+    for score, held_out in ((0.1, 0.9), (0.2, 0.3)):
+        trial = writer.suggest()
+        writer.log(trial, [{"val/elbo_gain": score, "test/accuracy": held_out, "test/mse": 1.0}])
+        writer.end(trial, "FINISHED")
+    words = page(writer).words("leaderboard")
+    assert "testaccuracy" in words.replace(" ", "")
+    assert "test MSE" not in words
+    assert "1 2 finished 1 0.2000 0.300 2 1 finished 1 0.1000 0.900" in words
+
+
+def test_tables_of_very_many_trials_are_cut_and_say_so(writer, monkeypatch):
+    monkeypatch.setattr(sections, "MOST_ROWS", 2)
+    for _ in range(3):
+        writer.trial([0.1], status="STOPPED", reason="RUNG", au=1.0, forecast={"au": 1.0, "collapsed": False})
+        writer.trial([0.1], au=1.0, forecast={"au": 1.0, "collapsed": False})
+    words = page(writer).words
+    assert "Shown are 4 of 6 trials, the first of every group. --format parquet writes every trial." in words(
+        "leaderboard"
+    )
+    assert "Shown are 2 of 3 early ends, the first." in words("stops")
+    assert "Shown are 2 of 6 trials, the first." in words("forecast")
+    assert "RUNG327" in words("stops")
+
+
 def test_two_sweeps_side_by_side(ablated, make_writer):
     other = make_writer(name="other", epochs=5, scheduler="asha")
     other.trial([0.5] * 5, config=ablated.record["config"]["ablation"]["variants"][0]["config"], seed=2)
     html = report.render(load(ablated.path), load(other.path))
     words = Page(html).words("compare")
     assert "ablatedother" in words
-    assert "Best ELBO gain3.40 (trial 8)0.500 (trial 1)" in words
+    assert "Best ELBO gain3.40 trial 80.500 trial 1" in words
     assert "1 trial finished in both with the same configuration and seed: mean difference 1.50" in words
+    assert "from too few for an interval" in words
     assert "epochs105" in words
     assert "schedulerhealth-ashaasha" in words
     assert "different data" not in words
     other.record["data"]["fingerprint"] = "another"
     other.save_record()
-    assert "different data" in Page(report.render(load(ablated.path), load(other.path))).words("compare")
+    words = Page(report.render(load(ablated.path), load(other.path))).words("compare")
+    assert "different data" in words
+    assert "mean difference" not in words
 
 
 def test_sweeps_of_two_models_are_not_compared(writer, make_writer):

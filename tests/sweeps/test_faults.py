@@ -6,12 +6,16 @@ import os
 import re
 import signal
 import subprocess
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 from tests.sweeps.conftest import Sweeps
+from tests.sweeps.tracking.conftest import Server
 from trainables import epoch_log
 
 
@@ -112,3 +116,91 @@ def test_a_resume_may_not_change_what_is_compared(sweeps: Sweeps) -> None:
     code, output = sweeps.resume("nothing")
     assert code == ExitCode.REFUSED
     assert "sweeps there: done" in output
+
+
+IMPOSSIBLE = 10**13  # latent dimensions: the first layer alone would need more than any address space
+HOG = 40_000  # latent dimensions: a layer of 6 GiB
+SMALL = ["imc_vae", "--data", "digits", "--set", "hidden_dim=32", "--set", "layers=1", "--scheduler", "none"]
+FOURTH_IS_LARGE = ["--search", "random", "--seed", "0", "--trials", "4"]  # of two sizes, by the draws of this seed
+
+
+def assert_only_the_fourth_failed(sweeps: Sweeps, name: str) -> None:
+    records = sweeps.state(name).trials
+    found = {trial: (record.status, record.reason) for trial, record in records.items()}
+    finished = (Status.FINISHED, "")
+    assert found == {1: finished, 2: finished, 3: finished, 4: (Status.FAILED, "OUT_OF_MEMORY")}
+    failed = next(run for run in sweeps.mlflow_runs() if run.data.tags.get("sweep.trial") == "4")
+    assert (failed.info.status, failed.data.tags["stop.reason"]) == ("FAILED", "OUT_OF_MEMORY")
+
+
+def test_a_trial_that_finds_no_memory_fails_alone(sweeps: Sweeps) -> None:
+    sizes = ["--space", f"latent_dim=16,{IMPOSSIBLE}"]
+    code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "1", "--name", "memory", tiny=False)
+    assert code == ExitCode.FINISHED, output
+    assert_only_the_fourth_failed(sweeps, "memory")
+    detail = sweeps.state("memory").trials[4].detail
+    assert re.search(r"DefaultCPUAllocator: can't allocate memory: you tried to allocate \d+ bytes", detail)
+    assert detail in output  # with the brackets that it has
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_who_is_ended_by_the_memory_monitor_fails_alone(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = {line.split()[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
+    limit = (
+        1 - (memory["MemAvailable:"] - 3 * 2**20) / memory["MemTotal:"]
+    )  # 3 GiB from here; the large one wants more
+    assert limit < 0.9, "this machine has too little free memory for the test"
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.3f}")
+    sizes = ["--space", f"latent_dim=16,{HOG}", "--max-concurrent", "2"]
+    code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
+    assert code == ExitCode.FINISHED, output
+    assert_only_the_fourth_failed(sweeps, "hog")
+    assert "its worker died 3 times in a row; at last Ray ended it because its node ran out of memory" in output
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own."""
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_killed_tracking_server_costs_nothing(sweeps: Sweeps, mlflow_server: Server) -> None:
+    trials, epochs, name = 2, 20, "served"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's dependencies
+        from mlflow import MlflowClient
+    client = MlflowClient(mlflow_server.uri)
+
+    def runs() -> dict[str, object]:
+        found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        by_trial = {run.data.tags.get("sweep.trial", "sweep"): run for run in found}
+        assert len(by_trial) == len(found)
+        return by_trial
+
+    def trained() -> int:
+        return len(epochs_of(sweeps, name, 1))
+
+    arguments = ["--trials", str(trials), "--epochs", str(epochs), "--scheduler", "none", "--name", name]
+    process = sweeps.start(*arguments, "--tracking-uri", mlflow_server.uri)
+    sweeps.wait(process, lambda: "1" in (found := runs()) and int(found["1"].data.tags.get("epochs", 0)) > 0)
+    mlflow_server.kill()
+    before = trained()
+    sweeps.wait(process, lambda: trained() >= before + 3)
+    mlflow_server.start()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.FINISHED, output
+    assert "trying again" in (sweeps.folder(name) / "mlflow.log").read_text()
+
+    found = runs()
+    assert sorted(found) == ["1", "2", "sweep"]
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    for trial in range(1, trials + 1):
+        rows = epoch_log.read_trial(sweeps.folder(name), trial)
+        assert len(rows) == epochs
+        for metric in ("val/elbo_gain", "health/kl_raw"):
+            sent = client.get_metric_history(found[str(trial)].info.run_id, metric)
+            assert [(point.step, point.value) for point in sent] == [(row["epoch"], row[metric]) for row in rows]

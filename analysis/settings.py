@@ -1,0 +1,124 @@
+"""Which setting is best, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analysis import tables
+from analysis.ablation import FEWEST_PAIRS, LEVEL, bootstrap_interval
+from analysis.sweep import Sweep, Trial
+
+LAST_SHARE = 0.2  # of the budget: where the course of the best is watched
+FEWEST_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far the best trial is ahead of the next.
+
+    `wobble` is the median change of its own score from one epoch to the next in the last fifth of the budget, None
+    for a course too short to say: a gap of that size means nothing. What another seed would change is not in it.
+    """
+
+    next: Trial
+    gap: float
+    wobble: float | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A variant of an ablation. `scores`: by seed, of its trials that finished healthy; the mean of them is bounded
+    at 95 % by the bootstrap over seeds, NaN with too few.
+    """
+
+    name: str
+    trials: list[Trial]
+    scores: dict[int, float] = field(default_factory=dict)
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much better one setting is than `other`, in pairs of the same seed; bounds are NaN with too few pairs."""
+
+    other: Setting
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+    @property
+    def luck(self) -> float:
+        """See `luck`."""
+        return luck(self.pairs)
+
+
+def margin(sweep: Sweep) -> Margin | None:
+    """The best trial against the next by the first metric; None with fewer than two that finished healthy."""
+    objective = sweep.objectives[0]
+    healthy = tables.ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    scored = [trial for trial in healthy if math.isfinite(trial.metric(objective.metric))]
+    if len(scored) < 2:
+        return None
+    gap = objective.sign * (scored[0].metric(objective.metric) - scored[1].metric(objective.metric))
+    return Margin(scored[1], gap, _wobble(sweep, scored[0]))
+
+
+def settings(sweep: Sweep) -> list[Setting]:
+    """The variants of an ablation, the best first: those healthy with the most seeds, then by the mean score; []
+    where there are none to compare."""
+    variants = (sweep.record["config"].get("ablation") or {}).get("variants", [])
+    if len(variants) < 2:
+        return []
+    objective = sweep.objectives[0]
+    trials: list[list[Trial]] = [[] for _ in variants]
+    for trial in sweep.trials:
+        trials[(trial.number - 1) % len(variants)].append(trial)
+    found = [_setting(variant["name"], own, objective.metric) for variant, own in zip(variants, trials, strict=True)]
+    ranked = [setting for setting in found if setting.scores]
+    ranked.sort(key=lambda setting: (-len(setting.scores), -objective.sign * setting.mean))
+    return ranked + [setting for setting in found if not setting.scores]
+
+
+def gap(sweep: Sweep, first: Setting, second: Setting) -> Gap | None:
+    """By how much `first` is better than `second`; None without a seed that both have."""
+    sign = sweep.objectives[0].sign
+    seeds = sorted(first.scores.keys() & second.scores)
+    differences = np.array([sign * (first.scores[seed] - second.scores[seed]) for seed in seeds])
+    if not seeds:
+        return None
+    return Gap(second, float(differences.mean()), *_bounds(differences), len(seeds))
+
+
+def luck(pairs: int) -> float:
+    """How often all of `pairs` differences have the same sign without any effect; 0 without pairs."""
+    return 2.0 ** (1 - pairs) if pairs else 0.0
+
+
+def _setting(name: str, trials: Sequence[Trial], metric: str) -> Setting:
+    scores = {
+        trial.record.seed: trial.metric(metric)
+        for trial in trials
+        if trial.healthy and math.isfinite(trial.metric(metric))
+    }
+    if not scores:
+        return Setting(name, list(trials))
+    values = np.array(list(scores.values()))
+    return Setting(name, list(trials), scores, float(values.mean()), *_bounds(values))
+
+
+def _bounds(values: np.ndarray) -> tuple[float, float]:
+    return bootstrap_interval(values, LEVEL) if len(values) >= FEWEST_PAIRS else (math.nan, math.nan)
+
+
+def _wobble(sweep: Sweep, trial: Trial) -> float | None:
+    curve = sweep.curve(sweep.objectives[0].metric).get(trial.number, np.empty((0, 2)))
+    steps = np.abs(np.diff(curve[-max(FEWEST_STEPS, math.ceil(LAST_SHARE * sweep.epochs)) - 1 :, 1]))
+    steps = steps[np.isfinite(steps)]
+    return float(np.median(steps)) if len(steps) >= FEWEST_STEPS else None
