@@ -20,7 +20,10 @@ from trainables.health import HealthConfig
 
 FILE = "sweep.json"
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("ray", "torch", "optuna", "mlflow", "pyarrow", "numpy", "torchmetrics", "scikit-learn")
+PACKAGES = (
+    *("ray", "torch", "optuna", "mlflow", "pyarrow", "numpy", "torchmetrics", "vector-quantize-pytorch"),
+    *("scikit-learn", "scipy", "pillow", "nibabel"),
+)
 
 
 def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ always goes on). Differences, on purpose:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 
@@ -43,6 +44,7 @@ class Rungs:
     reduction_factor: int = 3
     first: int = 1
     _recorded: dict[tuple[int, str], dict[int, float]] = field(default_factory=dict)
+    _ranked: dict[tuple[int, str], list[float]] = field(default_factory=dict)  # the same values, ascending
 
     def __post_init__(self) -> None:
         if self.reduction_factor < 2 or self.first < 1:
@@ -55,15 +57,22 @@ class Rungs:
         """Record `value` if `epoch` is a rung, and decide."""
         if epoch not in self._milestones:
             return RungDecision(True)
-        rung = self._recorded.setdefault((epoch, cohort), {})
+        at = (epoch, cohort)
+        rung, ranked = self._recorded.setdefault(at, {}), self._ranked.setdefault(at, [])
         if not math.isfinite(value):
             return RungDecision(False, seen=len(rung))
+        self._remove(at, trial)
         rung[trial] = value
-        best = sorted(rung.values(), reverse=True)
-        cutoff = best[max(1, len(best) // self.reduction_factor) - 1]
-        return RungDecision(value >= cutoff, cutoff, len(best))
+        insort(ranked, value)
+        cutoff = ranked[-max(1, len(ranked) // self.reduction_factor)]
+        return RungDecision(value >= cutoff, cutoff, len(ranked))
 
     def forget(self, trial: int) -> None:
         """Take every value of `trial` out of the rungs."""
-        for rung in self._recorded.values():
-            rung.pop(trial, None)
+        for at in self._recorded:
+            self._remove(at, trial)
+
+    def _remove(self, at: tuple[int, str], trial: int) -> None:
+        if trial in self._recorded[at]:
+            ranked = self._ranked[at]
+            del ranked[bisect_left(ranked, self._recorded[at].pop(trial))]

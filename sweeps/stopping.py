@@ -41,12 +41,20 @@ class StoppingPolicy:
         ValueError: an unknown policy.
     """
 
-    def __init__(self, policy: str, epochs: int, metric: str, mode: str, grace_share: float = 0.05) -> None:
+    def __init__(
+        self,
+        policy: str,
+        epochs: int,
+        metric: str,
+        mode: str,
+        grace_share: float = 0.05,
+        reduction_factor: int = REDUCTION_FACTOR,
+    ) -> None:
         if policy not in POLICIES:
             raise ValueError(f"scheduler '{policy}': expected one of {', '.join(POLICIES)}")
         self.policy, self.metric = policy, metric
         self.sign = 1.0 if mode == "max" else -1.0
-        self.rungs = Rungs(epochs, REDUCTION_FACTOR, first=max(1, math.ceil(grace_share * epochs)))
+        self.rungs = Rungs(epochs, reduction_factor, first=max(1, math.ceil(grace_share * epochs)))
         self._last_epoch: dict[int, int] = {}
         self._condemned_controls: set[int] = set()
 

@@ -22,7 +22,6 @@ from analysis.replay.curves import Curves, Row
 from analysis.replay.hyperband import Hyperband
 from analysis.replay.median import MedianRule
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.rungs import Rungs
 from sweeps.stopping import GO_ON, REDUCTION_FACTOR, RUNG, Decision, StoppingPolicy
 from trainables.health import HealthConfig, is_control
 
@@ -61,10 +60,14 @@ class Live(Scheduler):
     def __init__(self, spec: Spec, curves: Curves, verdicts: JudgedVerdicts, seed: int) -> None:
         self._curves, self._verdicts, self._seed = curves, verdicts, seed
         self._health = spec.health(curves.health)
-        self._policy = StoppingPolicy(spec.name, curves.epochs, curves.metric, curves.mode, self._health.grace_share)
-        if "eta" in spec.settings:
-            first = max(1, math.ceil(self._health.grace_share * curves.epochs))
-            self._policy.rungs = Rungs(curves.epochs, spec.settings["eta"], first)
+        self._policy = StoppingPolicy(
+            spec.name,
+            curves.epochs,
+            curves.metric,
+            curves.mode,
+            self._health.grace_share,
+            spec.settings.get("eta", REDUCTION_FACTOR),
+        )
         self._control: list[bool] = [False] * len(curves)
 
     def start(self, trial: int, last: bool) -> None:

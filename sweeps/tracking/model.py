@@ -19,7 +19,7 @@ from trainables.checkpoint import load_model
 
 NAME = "model"
 _EPOCH = "epoch"
-_REQUIREMENTS = ("mlflow", "torch", "cloudpickle", "numpy", "pyarrow", "scikit-learn", "torchmetrics")
+_REQUIREMENTS = ("mlflow", "torch", "cloudpickle", "numpy", "pyarrow", "torchmetrics", "vector-quantize-pytorch")
 
 
 def log_model(

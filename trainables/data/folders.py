@@ -65,7 +65,7 @@ def find_files(
     others = [path.relative_to(root).as_posix() for path in sorted({*there} - {*files, *companions})]
     besides = f"{_files(len(others))} of another kind: {listed(others)}" if others else ""
     if len(files) < MINIMUM_SAMPLES:
-        found = f"{len(files)} images" if there else "the folder is empty"
+        found = _files(len(files)) if there else "the folder is empty"
         problem = f"{found}; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
         raise DataError(source, [problem, *filter(None, [besides]), f"accepted is {accepted}"])
     return Folder(root, files, companions, (f"left out are {besides}",) if others else ())
@@ -74,7 +74,7 @@ def find_files(
 def refuse_identical(source: str, x: np.ndarray) -> None:
     """Raises `DataError` if all samples are the same: there would be nothing to learn."""
     if all(np.array_equal(sample, x[0]) for sample in x[1:]):
-        raise DataError(source, [f"all {len(x)} images are identical; expected images that differ"])
+        raise DataError(source, [f"all {len(x)} samples are identical; expected samples that differ"])
 
 
 def _walk(source: str) -> list[Path]:

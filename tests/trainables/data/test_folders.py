@@ -88,14 +88,14 @@ def test_sources_that_are_no_folder_of_ten(tmp_path: Path):
     empty = "the folder is empty; at least 10 are needed, a fifth of them for validation"
     assert refused(tmp_path) == [empty, accepted]
     fill(tmp_path, *[f"{number}.txt" for number in range(9)], "table.csv")
-    few = "9 images; at least 10 are needed, a fifth of them for validation"
+    few = "9 files; at least 10 are needed, a fifth of them for validation"
     assert refused(tmp_path) == [few, "1 file of another kind: table.csv", accepted]
     assert refused(tmp_path / "0.txt") == [f"a file, expected a folder; {accepted}"]
 
 
 def test_identical_samples_are_refused():
     x = np.ones((12, 1, 3, 3), np.uint8)
-    with pytest.raises(DataError, match="all 12 images are identical"):
+    with pytest.raises(DataError, match="all 12 samples are identical"):
         refuse_identical("folder", x)
     x[11, 0, 2, 2] = 0
     refuse_identical("folder", x)

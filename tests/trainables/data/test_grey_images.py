@@ -175,7 +175,7 @@ def test_refused_sources_say_what_is_accepted(root: Path):
         assert error.value.problems[0].endswith(ACCEPTED)
     for path in root.glob("*.png"):
         Image.new("L", (16, 16), 77).save(path)
-    with pytest.raises(DataError, match="all 12 images are identical"):
+    with pytest.raises(DataError, match="all 12 samples are identical"):
         read(root)
 
 
