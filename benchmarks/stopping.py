@@ -29,6 +29,7 @@ from trainables.health import Verdict
 
 RUN = Path(__file__).resolve().parents[1] / "sweeps" / "run.py"
 METRIC = "val/elbo_gain"
+GRACES = (1, 3, 5, 9)  # epochs; more patience loses less of the score and costs more epochs
 SPACE = ["--set", "kld_free_bits=0", "--space", "kld_loss_scale=1e-3..30", "--space", "learning_rate=3e-4..3e-3"]
 TINY = ["--set", "latent_dim=16", "--set", "hidden_dim=32", "--set", "layers=1", "--set", "normalize=channel_wise"]
 
@@ -113,11 +114,11 @@ def main(
     final = {trial: rows[-1] for trial, rows in curves.items()}
     healthy = {trial for trial, row in final.items() if row["verdict"] == Verdict.HEALTHY}
     best = max(final[trial][METRIC] for trial in healthy)
-    grace = max(1, round(0.05 * epochs))
+    patient = {f"Ray ASHA (grace {grace}, η 3)": rays(epochs, grace, 3) for grace in GRACES}
     schedulers = {
         "no stopping": ours("none", epochs),
         "Ray ASHA (grace 1, η 4: its defaults)": rays(epochs, 1, 4),
-        f"Ray ASHA (grace {grace}, η 3)": rays(epochs, grace, 3),
+        **patient,
         "asha": ours("asha", epochs),
         "health-asha": ours("health-asha", epochs),
     }
