@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,6 +30,7 @@ class Progress:
     def __init__(self, run: SweepRun, tracking: TrackingProcess, console: Console) -> None:
         self.run, self.tracking, self.console = run, tracking, console
         self.started = time.monotonic()
+        self.ended_before = sum(record.status.ended for record in run.records.values())
         self._stop = threading.Event()
         self._told: set[int] = {trial for trial, record in run.records.items() if record.status.ended}
         self._thread = threading.Thread(target=self._show, daemon=True)
@@ -76,7 +79,7 @@ class Progress:
         table = Table(box=None, pad_edge=False)
         for column, justify in (
             ("trial", "right"), ("state", "left"), ("epoch", "right"), (self.run.config.metric[0], "right"),
-            ("AU", "right"), ("KL", "right"), ("why", "left"),
+            ("health", "left"), ("why", "left"),
         ):  # fmt: skip
             table.add_column(column, justify=justify)
         with self.run.lock:
@@ -87,8 +90,7 @@ class Progress:
                 row = self.run.latest.get(record.trial, {})
                 table.add_row(
                     f"{record.trial}", record.status.lower(), f"{record.epoch}/{self.run.config.epochs}",
-                    self._score_text(record), f"{row.get('health/au', float('nan')):.0f}",
-                    f"{row.get('health/kl_raw', float('nan')):.1f}", f"{record.reason} {record.detail}"[:70],
+                    self._score_text(record), _health_text(row), f"{record.reason} {record.detail}"[:70],
                 )  # fmt: skip
         return Group(self._summary(), table)
 
@@ -103,9 +105,8 @@ class Progress:
         waiting = self.run.config.trials - len(records)
         parts += [f"{waiting} to come"] * (waiting > 0) + [f"{sick} collapsed or sick", f"{saved} epochs saved"]
         if best is not None:
-            row = self.run.latest.get(best.trial, {})
-            au, kl = row.get("health/au", float("nan")), row.get("health/kl_raw", float("nan"))
-            parts.append(f"best trial {best.trial}: {self._score_text(best)}, AU {au:.0f}, KL {kl:.0f}")
+            health = _health_text(self.run.latest.get(best.trial, {}))
+            parts.append(f"best trial {best.trial}: {self._score_text(best)}, {health}")
         if left := self._time_left(records):
             parts.append(f"about {left} left")
         return Text(", ".join(parts) + ". " + self.tracking.status_line())
@@ -126,9 +127,16 @@ class Progress:
 
     def _time_left(self, records: list[TrialRecord]) -> str:
         """From the pace so far; stops to come are not foreseen, so it is on the high side."""
-        ended = sum(record.status.ended for record in records) - len(self._told) * (not self.console.is_terminal)
+        ended = sum(record.status.ended for record in records) - self.ended_before
         elapsed = time.monotonic() - self.started
         if ended < 2:
             return ""
         seconds = elapsed / ended * self.run.remaining
         return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+
+
+def _health_text(row: Mapping[str, Any]) -> str:
+    """What the verdict looks at: the codes in use of a codebook, active units and raw KL (nats) of a posterior."""
+    if "health/codebook_usage" in row:
+        return f"{row['health/codebook_usage']:.0%} of the codes"
+    return f"AU {row['health/au']:.0f}, KL {row['health/kl_raw']:.1f}" if "health/au" in row else ""

@@ -14,6 +14,9 @@ from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 
+CURE = "Lower the KL weight or raise the free bits (--plan shows the forecast)"
+CURE_OF_CODES = "Use moving averages and reset dead codes, or fewer codes"
+
 
 def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
     """The exit status and a sentence about it."""
@@ -53,10 +56,10 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
         if metric == "val/elbo_gain" and best.metric(metric) <= 0:
             console.print("  It is no better than predicting the training mean.", highlight=False)
     if code is ExitCode.NO_HEALTHY_TRIAL:
+        codes = any("health/codebook_usage" in trial.metrics for trial in sweep.trials)
         console.print(
-            "Lower the KL weight or raise the free bits (--plan shows the forecast), or give the trials more epochs.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f"{CURE_OF_CODES if codes else CURE}, or give the trials more epochs.", highlight=False, soft_wrap=True
+        )
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
     if any(not trial.record.status.ended for trial in sweep.trials):
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)

@@ -80,7 +80,7 @@ class VolumeReader:
     """Reads volumes; see `trainables.data.cache.Reader`."""
 
     name = "volumes"
-    version = 1
+    version = 2
     named = ()
 
     @staticmethod
@@ -108,6 +108,7 @@ class VolumeReader:
         Returns:
             fixed_mean: (M, S, S, S) float32, the mean volume.
             modalities: (M,), their names.
+            train_count: their number.
         """
         total = np.zeros(samples.x.shape[1:])
         for index in np.sort(train_index):
@@ -115,6 +116,7 @@ class VolumeReader:
         return {
             "fixed_mean": (total / len(train_index)).astype(np.float32),
             "modalities": np.array(samples.modalities),
+            "train_count": np.array(len(train_index)),
         }
 
 

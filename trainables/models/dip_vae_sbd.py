@@ -24,22 +24,12 @@ from trainables.forms import QuadraticForm
 from trainables.models import vae3d
 from trainables.models.vae3d import Outputs, mean_squared_form
 from trainables.schedules import Progress, linear_warmup
-from trainables.volumes import PretrainedDecoder
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
 
-class Model(vae3d.Model):
+class Model(vae3d.PretrainedModel):
     """The VAE. `statistics` as those of vae3d."""
-
-    def make_decoder(self) -> PretrainedDecoder:
-        """The decoder of the configuration, after one with a linear grid for the pre-training."""
-        config = self.config
-        return PretrainedDecoder(config["decoder"], config["pretrain"], self.shape, self.latent_dim, config["width"])
-
-    def start_epoch(self, share: float) -> None:
-        """Which decoder is trained depends on the share of the budget that is done."""
-        self.decoder.share = share
 
     def terms(self, outputs: Outputs) -> dict[str, Tensor]:
         """The terms of vae3d, and of Cov(z) over the batch in float32:

@@ -24,12 +24,11 @@ from trainables.models import vae3d
 from trainables.models.vae3d import Outputs, mean_squared_form
 from trainables.schedules import Progress, linear_warmup
 from trainables.total_correlation import exact_decomposition, total_correlation
-from trainables.volumes import PretrainedDecoder
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
 
-class Model(vae3d.Model):
+class Model(vae3d.PretrainedModel):
     """The VAE. `statistics` as those of vae3d, and `train_count`, N."""
 
     def __init__(
@@ -37,15 +36,6 @@ class Model(vae3d.Model):
     ) -> None:
         super().__init__(config, shape, statistics)
         self.train_count = int(statistics["train_count"])
-
-    def make_decoder(self) -> PretrainedDecoder:
-        """The decoder of the configuration, after one with a linear grid for the pre-training."""
-        config = self.config
-        return PretrainedDecoder(config["decoder"], config["pretrain"], self.shape, self.latent_dim, config["width"])
-
-    def start_epoch(self, share: float) -> None:
-        """Which decoder is trained depends on the share of the budget that is done."""
-        self.decoder.share = share
 
     def terms(self, outputs: Outputs) -> dict[str, Tensor]:
         """The terms of vae3d, and tc: the total correlation in nats, estimated from the batch in float32."""

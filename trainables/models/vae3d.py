@@ -25,7 +25,7 @@ from trainables.forms import QuadraticForm
 from trainables.kl import free_bits, kl_per_dim, sample
 from trainables.schedules import Progress, cyclical
 from trainables.vae import Batch, Vae
-from trainables.volumes import Decoder, Encoder, panel, similarity
+from trainables.volumes import Decoder, Encoder, PretrainedDecoder, panel, similarity
 
 __all__ = ["READER", "Model", "Outputs", "kl_cycles", "quadratic_form", "term_weights"]
 
@@ -118,6 +118,19 @@ class Model(Vae):
     def panel(self, target_BMDHW: Tensor, prediction_BMDHW: Tensor) -> tuple[Tensor, Tensor]:
         """Both as images (B, H, W, 3): the middle axial slice of every modality."""
         return panel(target_BMDHW, prediction_BMDHW)
+
+
+class PretrainedModel(Model):
+    """What dip_vae_sbd and tc_vae_sbd share: the first part of the budget may pre-train with a plain decoder."""
+
+    def make_decoder(self) -> PretrainedDecoder:
+        """The decoder of the configuration, after one with a linear grid for the pre-training."""
+        config = self.config
+        return PretrainedDecoder(config["decoder"], config["pretrain"], self.shape, self.latent_dim, config["width"])
+
+    def start_epoch(self, share: float) -> None:
+        """Which decoder is trained depends on the share of the budget that is done."""
+        self.decoder.share = share
 
 
 def mean_correlation(mu_NK: Tensor) -> float:

@@ -274,6 +274,7 @@ def test_statistics_are_of_the_training_samples(tmp_path: Path, stored: dict[str
     np.testing.assert_allclose(statistics["fixed_mean"], samples.x[index].mean(axis=0), atol=1e-6)
     assert statistics["fixed_mean"].dtype == np.float32
     assert statistics["modalities"].tolist() == ["t1", "t2"]
+    assert statistics["train_count"] == len(index)
 
 
 def test_the_cache_takes_what_the_reader_gives(
