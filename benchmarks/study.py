@@ -3,9 +3,9 @@
     python benchmarks/study.py                 all of it, about an hour on two cores
     python benchmarks/study.py --models imc_vae --seeds 0
 
-For each model and seed a random sweep on the embedded data, over KL weights and free bits so wide that about a
-quarter of the trials collapse; then its record, its journal and its epoch log, packed into one Parquet file, are
-copied to `analysis/recorded/MODEL-SEED`, where `python -m analysis report` and `replay` read them.
+For each model and seed a random sweep on the embedded data, over KL weights so wide that about a third of the
+trials collapse; then its record, its journal and its epoch log, packed into one Parquet file, are copied to
+`analysis/recorded/MODEL-SEED`, where `python -m analysis report` and `replay` read them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ TRIALS, EPOCHS, SEEDS = 36, 18, (0, 1, 2)
 SMALL = {
     "imc_vae": ["--subset", "240", "--set", "latent_dim=64", "--set", "hidden_dim=64", "--set", "layers=1",
                 "--set", "batch_size=8", "--space", "learning_rate=3e-4..3e-3",
-                "--space", "kld_loss_scale=1e-5..1e-2", "--space", "kld_free_bits=0,0.3"],
-    "conv_vae": ["--subset", "200", "--space", "kl_weight_max=0.1..100", "--space", "free_bits=0,0.05"],
+                "--space", "kld_loss_scale=1e-5..1", "--space", "kld_free_bits=0,0.3"],
+    "conv_vae": ["--subset", "200", "--set", "image_size=32", "--space", "kl_weight_max=0.1..100",
+                 "--space", "free_bits=0,0.05"],
 }  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 "Before" is the audited run that collapsed from its first epoch: free bits 0.05, β 1, penalties from epoch 0, spatial
 broadcast decoder. "Documented" is the recipe that the audit recommends, with the decoder kept, for without it this
 would be another model: stronger free bits, β above 1, pre-training of a plain VAE, penalties that start later and
-rise slowly. Where the audit names no number, the middle of the searched range stands. Shares of the budget stand
-where it counts epochs, of 200.
+rise slowly. Within the audit's ranges it has the values that keep units active on the embedded data. The audit gives
+no weight of the penalties. Beside a mean squared error of all voxels, with 128 units and batches of 8, a weight of
+0.01 or more collapses the embedded data's model by itself, however late it starts. Shares of the budget stand where
+the audit counts epochs, of 200.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,16 @@ from dataclasses import replace
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Claim, Study
-from search_spaces.vae3d import AUDIT, COMMON, DERIVED, FREE_BITS, KL_BETA, LEARNING_RATE, METRICS, RULES
+from search_spaces.vae3d import (
+    AUDIT,
+    COMMON,
+    FREE_BITS,
+    KL_BETA,
+    LEARNING_RATE,
+    METRICS,
+    RULES,
+    TEMPLATE_COLLAPSE,
+)
 
 Z_DIM = Parameter(
     "z_dim",
@@ -52,17 +63,18 @@ SPACE = SearchSpace(
     model="dip_vae_sbd",
     epochs=200,
     rules=RULES,
+    thresholds=TEMPLATE_COLLAPSE,
     metrics=METRICS,
     parameters=(
         Parameter(
             "lambda_od",
             "log",
-            default=10.0,
+            default=1e-3,
             baseline=10.0,
-            low=1.0,
+            low=1e-3,
             high=100.0,
             doc="weight of the squared Frobenius norm of Cov(z) off its diagonal",
-            source=DERIVED,
+            source="not stated; 1 to 100 derived, the rest measured on the embedded data",
         ),
         Parameter(
             "lambda_d_ratio",
@@ -76,7 +88,7 @@ SPACE = SearchSpace(
         Parameter(
             "lambda_start",
             "float",
-            default=0.25,
+            default=0.5,
             baseline=0.0,
             low=0.0,
             high=0.5,
@@ -88,7 +100,7 @@ SPACE = SearchSpace(
         Parameter(
             "lambda_cov_annealing",
             "float",
-            default=0.3,
+            default=0.4,
             baseline=0.2,
             low=0.05,
             high=0.4,
@@ -98,9 +110,9 @@ SPACE = SearchSpace(
             source="audit: 40 epochs, longer recommended; range 10 to 80 epochs",
         ),
         replace(KL_BETA, kind="float", default=2.0, low=0.5, source="audit: above 1 instead of 1"),
-        FREE_BITS,
+        replace(FREE_BITS, default=0.5),
         DECODER,
-        PRETRAIN,
+        replace(PRETRAIN, default=0.2),
         LEARNING_RATE,
         Z_DIM,
         *COMMON,
@@ -108,10 +120,11 @@ SPACE = SearchSpace(
 )
 
 RECIPE = {
-    "pre-training": {"pretrain": 0.1},
+    "pre-training": {"pretrain": 0.2},
     "β above 1": {"kl_beta": 2.0},
-    "stronger free bits": {"free_bits": 0.3},
-    "later, slower penalties": {"lambda_start": 0.25, "lambda_cov_annealing": 0.3},
+    "stronger free bits": {"free_bits": 0.5},
+    "later, slower penalties": {"lambda_start": 0.5, "lambda_cov_annealing": 0.4},
+    "weaker penalties": {"lambda_od": 1e-3},
 }
 
 STUDIES = (
@@ -149,10 +162,11 @@ def _against_the_audited_run(text: str, after: Mapping[str, Value], metric: str,
 
 
 CLAIMS = (
-    _against_the_audited_run("Pre-training a plain VAE activates units", {"pretrain": 0.1}, "health/au"),
+    _against_the_audited_run("Pre-training a plain VAE activates units", {"pretrain": 0.2}, "health/au"),
     _against_the_audited_run("β above 1 forces information through the latent", {"kl_beta": 2.0}, "health/mi"),
     _against_the_audited_run("Free bits of 0.3 activate units", {"free_bits": 0.3}, "health/au"),
-    _against_the_audited_run("Penalties that start later keep units active", {"lambda_start": 0.25}, "health/au"),
+    _against_the_audited_run("Free bits of 0.5 activate units", {"free_bits": 0.5}, "health/au"),
+    _against_the_audited_run("Penalties that start later keep units active", {"lambda_start": 0.5}, "health/au"),
     _against_the_audited_run("A longer warm-up keeps units active", {"lambda_cov_annealing": 0.4}, "health/au"),
     _against_the_audited_run("Without broadcasting the decoder reads z", {"decoder": "conv"}, "health/z_gain"),
     _against_the_audited_run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -175,6 +175,7 @@ class SearchSpace:
     demo_epochs: int = 12  # on the embedded data: minutes on a laptop
     demo_trials: int = 12
     rules: tuple[Rule, ...] = ()  # what configurations must obey beyond each value's own range
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # of the health verdict, other than the usual ones
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)

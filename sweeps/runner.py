@@ -70,7 +70,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, 
     from sweeps.tracking.process import TrackingProcess
     from trainables import models
 
-    health = HealthConfig()
+    health = HealthConfig(**config.search_space().thresholds)
     forecaster = Forecaster.of(models.load(config.model), dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))

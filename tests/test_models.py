@@ -12,7 +12,7 @@ import search_spaces
 from sweeps.forecast import Forecaster
 from trainables import artifacts, checkpoint, models
 from trainables.data.cache import prepare
-from trainables.health import judge
+from trainables.health import HealthConfig, judge
 from trainables.loop import Trainer
 
 SMALLEST = {"image_size": 16, "width": 8, "hidden_dim": 32, "encoder": "resnet18"}
@@ -41,7 +41,7 @@ def test_a_trial_of_every_model(name: str, tmp_path: Path) -> None:
     space = search_spaces.load(name)
     assert set(space.metrics) <= set(rows[-1]), "a metric that trials may be ranked by is not measured"
     assert all(math.isfinite(rows[-1][metric]) for metric in space.metrics)
-    assert judge(rows, EPOCHS).verdict
+    assert judge(rows, EPOCHS, HealthConfig(**space.thresholds)).verdict
 
     resumed = small(name, tmp_path)
     resumed.load_state_dict(checkpoint.load(tmp_path / "trial"))

@@ -7,14 +7,14 @@ import search_spaces
 SPACE = search_spaces.load("dip_vae_sbd")
 
 TABLE = [  # hyperparameter, audited, recommended, kind, what is searched
-    ("lambda_od", 10.0, 10.0, "log", (1.0, 100.0)),
+    ("lambda_od", 10.0, 1e-3, "log", (1e-3, 100.0)),
     ("lambda_d_ratio", 1.0, 1.0, "choice", (0.0, 0.1, 1.0, 10.0)),
-    ("lambda_start", 0.0, 0.25, "float", (0.0, 0.5)),
-    ("lambda_cov_annealing", 0.2, 0.3, "float", (0.05, 0.4)),
+    ("lambda_start", 0.0, 0.5, "float", (0.0, 0.5)),
+    ("lambda_cov_annealing", 0.2, 0.4, "float", (0.05, 0.4)),
     ("kl_beta", 1.0, 2.0, "float", (0.5, 4.0)),
-    ("free_bits", 0.05, 0.3, "float", (0.05, 0.5)),
+    ("free_bits", 0.05, 0.5, "float", (0.05, 0.5)),
     ("decoder", "sbd", "sbd", "choice", ("sbd", "learned_position", "film", "conv")),
-    ("pretrain", 0.0, 0.1, "float", (0.0, 0.2)),
+    ("pretrain", 0.0, 0.2, "float", (0.0, 0.2)),
     ("learning_rate", 1e-3, 1e-3, "log", (1e-5, 1e-3)),
 ]
 
