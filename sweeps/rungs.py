@@ -1,9 +1,9 @@
 """Successive halving with early stopping at rungs; pure bookkeeping that knows no Ray.
 
 The stopping form of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"): at a rung a
-trial goes on if it is among the best 1/η of the trials that have reached the rung so far (at least the best one
-always goes on). Differences, on purpose:
+trial goes on if it is among the best 1/η of the trials that have reached the rung so far. Differences, on purpose:
 
+- a rung stops nobody before η trials have reached it: of fewer, no share of 1/η can be told;
 - a value that is not finite is never recorded and never goes on;
 - `forget` takes a trial's values out again, so a trial found sick later sets no cutoff;
 - trials are compared within a `cohort`: one whose KL weight is still rising is not measured against one whose
@@ -64,7 +64,9 @@ class Rungs:
         self._remove(at, trial)
         rung[trial] = value
         insort(ranked, value)
-        cutoff = ranked[-max(1, len(ranked) // self.reduction_factor)]
+        if len(ranked) < self.reduction_factor:
+            return RungDecision(True, seen=len(ranked))
+        cutoff = ranked[-(len(ranked) // self.reduction_factor)]
         return RungDecision(value >= cutoff, cutoff, len(ranked))
 
     def forget(self, trial: int) -> None:

@@ -67,7 +67,7 @@ def test_health_asha_stops_for_every_kind_of_reason_there():
     assert {end.reason for end in ends} >= {"", "RUNG", "COLLAPSED", "NUMERIC"}
 
 
-@pytest.mark.parametrize(("eta", "epochs"), [(2, [12, 1, 1, 2]), (3, [12, 1, 1, 1])])
+@pytest.mark.parametrize(("eta", "epochs"), [(2, [12, 1, 1, 2]), (3, [12, 12, 1, 1])])
 def test_eta_is_that_of_the_rungs(scored, eta, epochs):
     curves = scored(*[[score] * 12 for score in (4.0, 1.0, 0.0, 3.0)])
     ends = simulate(curves, parse(f"asha:eta={eta}").factory(curves)(0), range(4), 1)
@@ -75,9 +75,9 @@ def test_eta_is_that_of_the_rungs(scored, eta, epochs):
 
 
 def test_the_grace_moves_the_first_rung(scored):
-    curves = scored([2.0] * 20, [1.0] * 20)
+    curves = scored([3.0] * 20, [2.0] * 20, [1.0] * 20)
     stopped = {
-        grace: simulate(curves, parse(f"asha:grace={grace}").factory(curves)(0), [0, 1], 1)[-1].epoch
+        grace: simulate(curves, parse(f"asha:grace={grace}").factory(curves)(0), range(3), 1)[-1].epoch
         for grace in (0, 0.05, 0.25, 0.9)
     }
     assert stopped == {0: 1, 0.05: 1, 0.25: 5, 0.9: 18}
