@@ -29,7 +29,7 @@ SEED = 0
 TRIALS = 8
 COLLAPSING = [
     "--set", "kld_free_bits=0", "--set", "normalize=channel_wise",
-    "--space", "kld_loss_scale=1e-3..30", "--space", "learning_rate=3e-4..3e-3",
+    "--space", "kld_loss_scale=1e-6..30", "--space", "learning_rate=3e-4..3e-3",
 ]  # fmt: skip
 
 
