@@ -111,7 +111,7 @@ def _importance(sweep: Sweep) -> dict[str, Any] | None:
         return None
     objective, found = sweep.objectives[0], importances(sweep)
     names_of = list(found[0].shares) if found and found[0].shares else tables.varying_hyperparameters(sweep)
-    scored = [trial for trial in sweep.trials if trial.metric(objective.metric) == trial.metric(objective.metric)]
+    scored = [trial for trial in sweep.trials if trial.measured(objective.metric)]
     if not names_of or len(scored) < 2:
         return None
     figure = figures.parallel_coordinates(sweep, names_of[:PARALLEL_AXES], objective)

@@ -63,7 +63,7 @@ SPACE = SearchSpace(
     model="dip_vae_sbd",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE,
+    thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
     metrics=METRICS,
     parameters=(
         Parameter(

@@ -9,7 +9,7 @@ thing it tells happens (a suggestion) or as soon as it has (an end). A line cut 
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
      "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
-    {"event": "sweep", "status": "started|resumed|finished|interrupted", "detail": "…", "best": 3, "time": …}
+    {"event": "sweep", "status": "started|resumed|finished|interrupted|failed", "detail": "…", "best": 3, "time": …}
 """
 
 from __future__ import annotations

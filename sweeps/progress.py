@@ -86,7 +86,7 @@ class Progress:
             records = list(self.run.records.values())
             running = [record for record in records if record.status is Status.RUNNING]
             ended = sorted((r for r in records if r.status.ended), key=lambda r: r.ended_at or 0.0)
-            for record in running + ended[-(SHOWN - len(running)) :]:
+            for record in running + ended[len(ended) - min(len(ended), max(0, SHOWN - len(running))) :]:
                 row = self.run.latest.get(record.trial, {})
                 table.add_row(
                     f"{record.trial}", record.status.lower(), f"{record.epoch}/{self.run.config.epochs}",

@@ -234,7 +234,7 @@ class SweepRun:
     def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
         record = self.records[trial]
         row = self.latest.get(trial, {})
-        record.status, record.reason, record.detail = status, reason, detail
+        record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(row.get("epoch", record.epoch))
         record.metrics = {
             name: float(value)

@@ -49,13 +49,13 @@ def run(options: Options) -> int:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
     config.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with _exclusive(config):
+    with _exclusive(config):
+        try:
             code = _sweep(console, config, dataset, resuming, alone=bool(options.trial))
-    except ConfigError:
-        if not (config.folder / record.FILE).exists():  # refused before it began: the name stays free
-            shutil.rmtree(config.folder)
-        raise
+        except BaseException:
+            if not (config.folder / record.FILE).exists():  # it never began: the name stays free
+                shutil.rmtree(config.folder)
+            raise
     if options.trial:
         console.print(f"{again.comparison(options, config.folder)}.", highlight=False, soft_wrap=True)
     return code
@@ -176,6 +176,8 @@ def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, cra
         state.note_error("report", error)
         page = f"failed ({type(error).__name__}: {error}; {config.folder / ERROR_LOG} has the traceback)"
     summary.show(console, config, sweep.load(config.folder), code, detail, page)
+    if state.remaining > 0 and (state.stopping or unfinished or crashed):
+        console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
     if not tracking.finish(MIRROR_TIMEOUT):
         console.print(f"{tracking.status_line()} Send it later: python -m sweeps.tracking {config.folder} --once")
     return code

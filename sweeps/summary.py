@@ -27,7 +27,7 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
         return ExitCode.FAILED, f"the run broke off: {crashed}"
     if state.stopping == "TIME_BUDGET" and best is not None:
         return ExitCode.FINISHED, f"the time budget is spent; {counts}"
-    if any(not record.status.ended for record in records):
+    if (state.stopping and state.remaining > 0) or any(not record.status.ended for record in records):
         return ExitCode.INTERRUPTED, f"interrupted; {counts}"
     if all(record.status is Status.FAILED for record in records):
         return ExitCode.FAILED, f"every trial failed; {counts}"
@@ -61,8 +61,6 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
             f"{CURE_OF_CODES if codes else CURE}, or give the trials more epochs.", highlight=False, soft_wrap=True
         )
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
-    if any(not trial.record.status.ended for trial in sweep.trials):
-        console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
 
 
 def _show_forecasts(console: Console, rows: list[Any]) -> None:

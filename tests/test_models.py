@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -37,11 +38,12 @@ def test_a_trial_of_every_model(name: str, tmp_path: Path) -> None:
     trial = small(name, tmp_path)
     first = trial.run_epoch()
     checkpoint.save(tmp_path / "trial", trial.state_dict())
+    weights = copy.deepcopy(trial.model.state_dict())
     rows = [first, trial.run_epoch()]
     space = search_spaces.load(name)
     assert set(space.metrics) <= set(rows[-1]), "a metric that trials may be ranked by is not measured"
     assert all(math.isfinite(rows[-1][metric]) for metric in space.metrics)
-    assert judge(rows, EPOCHS, HealthConfig(**space.thresholds)).verdict
+    assert not judge(rows, EPOCHS, HealthConfig(**space.thresholds)).verdict.condemned
 
     resumed = small(name, tmp_path)
     resumed.load_state_dict(checkpoint.load(tmp_path / "trial"))
@@ -57,8 +59,6 @@ def test_a_trial_of_every_model(name: str, tmp_path: Path) -> None:
     artifacts.write(trial, tmp_path)
     assert (tmp_path / "artifacts" / "reconstructions.png").stat().st_size > 1000
 
-    loaded = checkpoint.load_model(tmp_path / "trial").eval()
-    assert sum(value.numel() for value in loaded.parameters()) == sum(
-        value.numel() for value in trial.model.parameters()
-    )
-    assert all(torch.isfinite(value).all() for value in loaded.parameters())
+    loaded = checkpoint.load_model(tmp_path / "trial").state_dict()
+    assert loaded.keys() == weights.keys()
+    assert all(torch.equal(loaded[key], weights[key]) for key in weights)

@@ -29,8 +29,8 @@ def sides(side: int) -> list[int]:
 
 
 def channels(width: int, side: int) -> int:
-    """Channels of the layers of that side: `width` up to the grid's, half as many at every doubling, at least 8."""
-    return max(NORM_GROUPS, width * GRID // max(side, GRID))
+    """Channels at that side: `width` up to the grid's, half as many at every doubling, in whole groups."""
+    return max(1, width * GRID // max(side, GRID) // NORM_GROUPS) * NORM_GROUPS
 
 
 class Encoder(nn.Module):

@@ -3,6 +3,7 @@
 import pytest
 
 import search_spaces
+from trainables.health import HealthConfig, Verdict, judge
 
 SPACE = search_spaces.load("vae3d")
 
@@ -51,3 +52,15 @@ def test_rules(model, changes, problem):
     for side in (16, 64, 256):
         assert space.problems(space.documented() | {"image_size": side}) == []
     assert space["image_size"].problem(8) == "image_size=8: expected 16 to 512 voxels a side"
+
+
+@pytest.mark.parametrize("cycles", [2, 4])
+def test_a_dead_trial_is_condemned_whatever_its_cycles(cycles):
+    epochs = 16
+    dead = {"health/au": 0.0, "health/au_frac": 0.0, "health/kl_raw": 0.0, "health/mi": 0.0, "health/dims": 128.0}
+    weight = {"schedule/kl_weight": 1.0, "schedule/kl_weight_final": 1.0}
+    rows = [
+        dead | weight | {"epoch": epoch, "schedule/cycle_end": float(epoch % (epochs // cycles) == 0)}
+        for epoch in range(1, epochs + 1)
+    ]
+    assert judge(rows, epochs, HealthConfig(**SPACE.thresholds)).verdict is Verdict.COLLAPSED

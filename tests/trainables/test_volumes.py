@@ -184,3 +184,10 @@ def test_the_panel_shares_the_grey_scale_of_the_target():
     assert shown.max() == 1
     inside = (shown > 0) & (brighter < 1)
     assert (brighter[inside] - shown[inside]).min() > 0.05
+
+
+@pytest.mark.parametrize("width", [8, 24, 40, 96])
+def test_every_legal_width_builds(width):
+    z = torch.zeros(1, 4)
+    assert Decoder("sbd", (1, 32, 32, 32), 4, width)(z).shape == (1, 1, 32, 32, 32)
+    assert Encoder((1, 32, 32, 32), 4, width)(torch.zeros(1, 1, 32, 32, 32))[0].shape == (1, 4)

@@ -1,6 +1,6 @@
 """vae3d: a three-dimensional convolutional VAE for registered multi-modal volumes; the audit's baseline, "Exp1".
 
-Strided convolutions halve the volume down to 8³, one linear layer gives the posterior, and a decoder of
+Strided convolutions halve the volume down to 4³, one linear layer gives the posterior, and a decoder of
 interpolation and convolution paints all modalities. The loss is the mean squared error of all voxels and modalities
 and the KL in nats, summed over dimensions, with free bits for the mean of the batch and a cyclical weight.
 

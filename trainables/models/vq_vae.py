@@ -272,7 +272,7 @@ class Model(Vae):
         return CodebookStatistics(self.codebook.size)
 
     def reconstructions(self, outputs: Outputs, generator: torch.Generator | None) -> dict[str, Tensor]:
-        """The prediction (as `mu` and `z`), and with the same skips: without codes, with those of the next sample."""
+        """The prediction (as `mu` and `z`), and with the same skips: without codes, with those of another sample."""
         zero = self.decode(torch.full_like(outputs.codes, NO_CODE), outputs.skips)
         others = outputs.codes.roll(1, dims=0) if len(outputs.codes) > 1 else outputs.codes.flip(1)
         others = torch.where(outputs.codes == NO_CODE, NO_CODE, others)
@@ -298,13 +298,7 @@ class Model(Vae):
 
     def panel(self, target_BCHW: Tensor, prediction_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Both as images (B, S, S, 3): one channel in grey, more as red, green and blue."""
-        target, prediction = (
-            (x / PANEL_WHITE).clamp(0, 1).permute(0, 2, 3, 1) for x in (target_BCHW, prediction_BCHW)
-        )
-        if target.shape[-1] == 1:
-            return target.expand(-1, -1, -1, 3), prediction.expand(-1, -1, -1, 3)
-        missing = max(0, 3 - target.shape[-1])
-        return F.pad(target, (0, missing))[..., :3], F.pad(prediction, (0, missing))[..., :3]
+        return picture(target_BCHW), picture(prediction_BCHW)
 
     def _target(self, x_BXHW: Tensor) -> Tensor:
         method = self.config["normalize_method"]

@@ -1,0 +1,32 @@
+"""What a sweep's end is called, and its exit status."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from sweeps.exit_codes import ExitCode
+from sweeps.journal import Status
+from sweeps.summary import outcome
+
+BEST = object()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stopping", "remaining", "best", "code"),
+    [
+        ([], "SIGNAL", 3, None, ExitCode.INTERRUPTED),
+        ([], "TIME_BUDGET", 3, None, ExitCode.INTERRUPTED),
+        ([Status.FINISHED], "SIGNAL", 2, BEST, ExitCode.INTERRUPTED),
+        ([Status.FINISHED], "TIME_BUDGET", 2, BEST, ExitCode.FINISHED),
+        ([Status.FINISHED, Status.INTERRUPTED], "SIGNAL", 1, BEST, ExitCode.INTERRUPTED),
+        ([Status.FINISHED], "SIGNAL", 0, BEST, ExitCode.FINISHED),
+        ([Status.FAILED], "", 0, None, ExitCode.FAILED),
+        ([Status.STOPPED], "", 0, None, ExitCode.NO_HEALTHY_TRIAL),
+    ],
+)
+def test_the_exit_status(statuses, stopping, remaining, best, code):
+    records = {trial: SimpleNamespace(status=status, reason="") for trial, status in enumerate(statuses, start=1)}
+    state = SimpleNamespace(records=records, stopping=stopping, remaining=remaining)
+    assert outcome(state, best, "")[0] is code
