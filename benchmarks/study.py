@@ -1,10 +1,10 @@
 """Record the study that ships with the repository (`analysis/recorded/`): every trial to its end, nothing stopped.
 
-    python benchmarks/study.py                 all of it, about an hour on two cores
+    python benchmarks/study.py                 all of it, about half an hour on two cores
     python benchmarks/study.py --models imc_vae --seeds 0
 
-For each model and seed a random sweep on the embedded data, over KL weights so wide that about a third of the
-trials collapse; then its record, its journal and its epoch log, packed into one Parquet file, are copied to
+For each model and seed a random sweep on the embedded data, over KL weights so wide that some trials
+collapse; then its record, its journal and its epoch log, packed into one Parquet file, are copied to
 `analysis/recorded/MODEL-SEED`, where `python -m analysis report` and `replay` read them.
 """
 
