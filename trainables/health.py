@@ -45,7 +45,7 @@ class HealthConfig:
     mi_floor: float = 0.05
     codebook_usage_floor: float = 0.02  # share of codes
     kl_ceiling: float = 1e6  # beyond any sense: NUMERIC
-    divergence_ratio: float = 2.0  # error against that of the mean predictor, and against the trial's own best
+    divergence_ratio: float = 2.0  # held-out error against that of the mean predictor, and the trial's own best
     consecutive: int = 2  # evaluations in a row
     grace_share: float = 0.05  # of the epoch budget
     control_share: float = 0.05  # of the condemned keep running
@@ -162,10 +162,10 @@ def _codebook_symptom(row: Row, config: HealthConfig) -> str:
 
 def _divergence_symptom(rows: Sequence[Row]) -> Symptom:
     def symptom(row: Row, config: HealthConfig) -> str:
-        error, mean_error = row.get("health/recon_mu"), row.get("val/mse_mean")
+        error, mean_error = row.get("val/mse"), row.get("val/mse_mean")
         if error is None or mean_error is None:
             return ""
-        best = min(earlier["health/recon_mu"] for earlier in rows if earlier["epoch"] <= row["epoch"])
+        best = min(earlier["val/mse"] for earlier in rows if earlier["epoch"] <= row["epoch"])
         if error <= config.divergence_ratio * max(mean_error, best):
             return ""
         return (

@@ -49,7 +49,7 @@ def generate(trials: int, epochs: int, seed: int = 0) -> Curves:
         "health/dims": np.full((trials, epochs), float(DIMS)),
         "health/kl_raw": kl,
         "health/mi": np.where(alive, np.minimum(4.6, 0.3 * kl), 0.4 * kl),
-        "health/recon_mu": error,
+        "val/mse": error,
         "schedule/kl_weight": weight,
         "schedule/kl_weight_final": np.ones((trials, epochs)),
     }

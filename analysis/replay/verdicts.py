@@ -67,7 +67,7 @@ def _suspicious(table: pa.Table, config: HealthConfig) -> np.ndarray:
     au, usage = metric("health/au"), metric("health/codebook_usage")
     found = (au == 0) | (metric("health/au_frac") < config.au_frac_floor) | (usage < config.codebook_usage_floor)
     found = found | (metric("health/kl_raw") > config.kl_ceiling)
-    found = found | (metric("health/recon_mu") > config.divergence_ratio * metric("val/mse_mean"))
+    found = found | (metric("val/mse") > config.divergence_ratio * metric("val/mse_mean"))
     for name, values in column.items():
         if not name.startswith("config/"):
             found = found | ~np.isfinite(values) & pc.is_valid(table[name]).to_numpy()

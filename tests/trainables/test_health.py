@@ -12,7 +12,7 @@ HEALTHY = {
     "health/dims": 8.0,
     "health/kl_raw": 9.0,
     "health/mi": 3.0,
-    "health/recon_mu": 0.4,
+    "val/mse": 0.4,
     "val/mse_mean": 1.0,
     "schedule/kl_weight": 1e-3,
     "schedule/kl_weight_final": 1e-3,
@@ -151,22 +151,26 @@ def test_only_the_last_epoch_is_judged_for_finiteness():
 
 
 def test_divergence_is_an_error_beyond_the_mean_predictor_and_the_own_best():
-    history = rows({}, {}, {"health/recon_mu": 2.1}, {"health/recon_mu": 2.5})
+    history = rows({}, {}, {"val/mse": 2.1}, {"val/mse": 2.5})
     assert verdicts(history, 20) == ["HEALTHY", "HEALTHY", "GRACE", "DIVERGED"]
     assert judge(history, 20).detail == (
         "error 2.5, against 1 of the mean predictor and 0.4 of its own best epoch, at epoch 4, the same since epoch 3"
     )
-    assert verdicts(rows({}, *[{"health/recon_mu": 1.9}] * 4), 20) == ["HEALTHY"] * 5
+    assert verdicts(rows({}, *[{"val/mse": 1.9}] * 4), 20) == ["HEALTHY"] * 5
+
+
+def test_a_decoder_that_is_at_home_only_among_samples_has_not_diverged():
+    assert verdicts(rows({}, *[{"health/recon_mu": 50.0}] * 4), 20) == ["HEALTHY"] * 5
 
 
 def test_a_start_far_from_the_data_that_improves_is_not_divergence():
-    falling = [{"health/recon_mu": 100.0 / epoch} for epoch in range(1, 8)]
+    falling = [{"val/mse": 100.0 / epoch} for epoch in range(1, 8)]
     assert set(verdicts(rows(*falling), 20)) == {"HEALTHY"}
 
 
 def test_a_sick_latent_not_yet_judged_does_not_hide_a_divergence():
     off = DEAD | {"schedule/kl_weight": 0.0, "schedule/kl_weight_final": 0.0}
-    history = rows(off, *[off | {"health/recon_mu": 50.0}] * 4)
+    history = rows(off, *[off | {"val/mse": 50.0}] * 4)
     assert verdicts(history, 20)[-1] == "DIVERGED"
 
 
