@@ -10,6 +10,7 @@ enlarged. The last table is the share of an epoch that goes into diagnostics, on
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import subprocess
@@ -29,7 +30,6 @@ from rich.table import Table
 import search_spaces
 from trainables import models
 from trainables.data.cache import prepare
-from trainables.data.samples import Samples
 from trainables.data.store import Dataset, open_dataset, split, write_dataset
 from trainables.loop import Trainer
 
@@ -39,17 +39,17 @@ SEED = 0
 
 
 def enlarged(model: str, folder: Path) -> Dataset:
-    """Twelve batches' worth of embedded samples at most, each repeated up to the documented size."""
+    """Two batches' worth of embedded samples of all environments, enlarged to the documented size."""
     space, reader = search_spaces.load(model), models.load(model).READER
     small, full = space.on_embedded(), space.documented()
     samples = reader.embedded(small.data_settings() | {"subset": None, "strict": False})
     factor = full.get("image_size", 1) // small.documented().get("image_size", 1)
     count = min(len(samples.x), max(16, 2 * full["batch_size"]))
-    chosen = samples.chosen(np.arange(count))
+    chosen = samples.chosen(np.linspace(0, len(samples.x) - 1, count).astype(int))
     x = chosen.x
     for axis in range(2, x.ndim) if factor > 1 else ():
         x = np.repeat(x, factor, axis)
-    large = Samples(x, "enlarged", chosen.labels, environments=chosen.environments)
+    large = dataclasses.replace(chosen, x=x, source="enlarged")
     path = folder / f"{model}.arrow"
     write_dataset(path, large, reader.statistics(large, split(count)[0]))
     return open_dataset(path)
