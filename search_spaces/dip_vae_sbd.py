@@ -22,7 +22,6 @@ from search_spaces.vae3d import (
     LEARNING_RATE,
     METRICS,
     RULES,
-    TEMPLATE_COLLAPSE,
 )
 
 Z_DIM = Parameter(
@@ -63,7 +62,7 @@ SPACE = SearchSpace(
     model="dip_vae_sbd",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
+    thresholds={"consecutive": 3},
     metrics=METRICS,
     parameters=(
         Parameter(

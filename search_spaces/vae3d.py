@@ -32,10 +32,6 @@ def whole_groups(config: Mapping[str, Value]) -> str | None:
 
 RULES = (power_of_two, whole_groups)
 
-# A decoder that paints a template leaves the encoder some unused nats below its free bits: the audited collapse has
-# no active unit and 1.2 to 2.1 nats in 128 dimensions. Healthy trials may start without active units and gain some.
-TEMPLATE_COLLAPSE = {"kl_floor_per_dim": True, "mi_floor": 0.5}
-
 METRICS = (
     "val/elbo_gain",
     "val/ssim",
@@ -151,7 +147,6 @@ SPACE = SearchSpace(
     model="vae3d",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE,
     metrics=METRICS,
     parameters=(
         KL_BETA,

@@ -79,7 +79,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, 
         written = record.read(config.folder) | {"config": config.to_dict()}
         if written["data"]["fingerprint"] != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
-        health = HealthConfig(**written["health"])
+        health = HealthConfig.from_record(written["health"])
         record.write(config, written)
     else:
         record.write(config, record.new(config, dataset, health))
@@ -125,6 +125,8 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),
         health=asdict(state.health),
+        metric=config.metric[0],
+        mode=config.mode[0],
     )
     resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
     tuner = tune.Tuner(

@@ -50,11 +50,11 @@ class Model(vae3d.PretrainedModel):
         cov_mu_offdiag: squared Frobenius norm off the diagonal. cov_mu_diag_mean: mean variance of a unit's means.
         mean_posterior_var: mean variance of a posterior.
         """
-        covariance_KK = covariance(latent.mu())
+        covariance_KK = covariance(latent.mu)
         return super().set_measures(targets_NMDHW, latent, generator) | {
             "health/cov_mu_offdiag": float(off_diagonal_penalty(covariance_KK)),
             "health/cov_mu_diag_mean": float(covariance_KK.diagonal().mean()),
-            "health/mean_posterior_var": float(latent.logvar().exp().mean()),
+            "health/mean_posterior_var": float(latent.logvar.exp().mean()),
         }
 
 

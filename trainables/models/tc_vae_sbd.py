@@ -49,7 +49,7 @@ class Model(vae3d.PretrainedModel):
         self, targets_NMDHW: Tensor, latent: LatentStatistics, generator: torch.Generator | None
     ) -> dict[str, float]:
         """Those of vae3d, and total correlation and dimension-wise KL with the mixture of all posteriors."""
-        parts = exact_decomposition(latent.mu(), latent.logvar(), latent.z())
+        parts = exact_decomposition(latent.mu, latent.logvar, latent.z[0])
         return super().set_measures(targets_NMDHW, latent, generator) | {
             "health/tc": float(parts.total_correlation),
             "health/dw_kl": float(parts.dimension_kl),
