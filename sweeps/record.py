@@ -108,7 +108,7 @@ def code() -> dict[str, Any]:
 
 
 def fingerprint(names: Sequence[str] = SOURCES) -> str:
-    """sha256 (hex) over path and content of every file of the packages `names` as they are imported, bytecode aside."""
+    """sha256 (hex) over path and content of every file of the packages `names` as imported, bytecode aside."""
     digest = hashlib.sha256()
     for package in names:
         folder = Path(importlib.import_module(package).__path__[0])
