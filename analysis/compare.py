@@ -100,8 +100,8 @@ def _by_configuration(sweep: Sweep) -> dict[str, Trial]:
 
 def _differing(sweep: Sweep, other: Sweep) -> list[tuple[str, str, str]]:
     rows = [(name, sweep.record["config"].get(name), other.record["config"].get(name)) for name in _SETTINGS]
-    codes = [each.record.get("code", {}).get("commit") for each in (sweep, other)]
-    rows += [("code", *codes)]
+    codes = [each.record.get("code", {}) for each in (sweep, other)]
+    rows += [(f"code, {key}", *(code.get(key) for code in codes)) for key in ("commit", "fingerprint")]
     rows += [
         (name, *(each.record.get("packages", {}).get(name) for each in (sweep, other)))
         for name in sorted(sweep.record.get("packages", {}))

@@ -200,6 +200,7 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
     facts = {
         "Seed": config.get("seed"),
         "Code": f"{commit}, with changes not committed" if code.get("dirty") else commit,
+        "Code, fingerprint": code.get("fingerprint"),
         "Packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages, key=_package_order)),
         "Data": _data_source(sweep),
         "Fingerprint": record.get("data", {}).get("fingerprint"),

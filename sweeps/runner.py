@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import signal
 import threading
 import time
@@ -48,13 +47,14 @@ def run(options: Options) -> int:
     if options.plan:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
+    made = not config.folder.exists()
     config.folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(config):
         try:
             code = _sweep(console, config, dataset, resuming, alone=bool(options.trial))
         except BaseException:
-            if not (config.folder / record.FILE).exists():  # it never began: the name stays free
-                shutil.rmtree(config.folder)
+            if made and config.folder.is_dir():
+                _free_name(config.folder)
             raise
     if options.trial:
         console.print(f"{again.comparison(options, config.folder)}.", highlight=False, soft_wrap=True)
@@ -76,7 +76,7 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, 
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
     _preflight(config, planned.disk_bytes)
     if resuming:
-        written = record.read(config.folder) | {"config": config.to_dict()}
+        written = record.resumed(record.read(config.folder), config)
         if written["data"]["fingerprint"] != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
         health = HealthConfig.from_record(written["health"])
@@ -214,6 +214,20 @@ def _exclusive(config: SweepConfig) -> Iterator[None]:
         except BlockingIOError:
             raise ConfigError([f"sweep {config.name} is running already; wait for it or stop it first"]) from None
         yield
+
+
+def _free_name(folder: Path) -> None:
+    """Remove the folder of a sweep that never began, so that its name stays free.
+
+    It goes only if it holds nothing but the lock and probes of the preflight; whatever else is in it stays.
+    """
+    from sweeps.cluster import PROBE
+
+    found = list(folder.iterdir())
+    if all(path.name == LOCK or path.name.startswith(PROBE) for path in found):
+        for path in found:
+            path.unlink()
+        folder.rmdir()
 
 
 def _config(options: Options) -> SweepConfig:
