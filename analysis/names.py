@@ -14,6 +14,7 @@ HEALTH = (
     "health/dead_codes",
     "health/recon_shuffled",
     "health/tc",
+    "health/tc_mixture",
     "health/dw_kl",
     "health/cov_mu_offdiag",
     "health/latent_correlation",
@@ -84,7 +85,13 @@ _NAMES = {  # in reading order: label and meaning
     "health/z_std": ("std of z", "standard deviation of sampled latents over the data"),
     "health/tc": (
         "TC",
-        "total correlation of the latent dimensions over the data, nats; 0 where they are independent",
+        "total correlation of the latent dimensions over the data, of the Gaussian with their covariance, nats; 0 "
+        "where they are uncorrelated",
+    ),
+    "health/tc_mixture": (
+        "TC, mixture",
+        "total correlation of the mixture of all posteriors beyond that of independent units, nats; blind where the "
+        "posteriors do not overlap",
     ),
     "health/dw_kl": (
         "dimension-wise KL",

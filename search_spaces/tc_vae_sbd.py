@@ -52,7 +52,8 @@ SPACE = SearchSpace(
             default="stratified",
             baseline="stratified",
             unsearched=("weighted",),
-            doc="how the aggregate posterior is estimated from a batch: stratified (unbiased) or weighted",
+            doc="how the aggregate posterior is estimated from a batch: stratified (the mixture's density "
+            "without bias, not its logarithm) or weighted",
             source=_PAPER,
         ),
         Z_DIM,

@@ -40,7 +40,7 @@ class Trainer:
         config: every hyperparameter of the model's space.
         dataset: the memory-mapped data.
         epochs: the budget; schedules are shares of it.
-        seed: of the weights, the data order and all noise.
+        seed: of the split, the weights, the data order and all noise.
         device: `cuda` if there is one, else `cpu`. On CUDA the forward pass runs in bfloat16.
     """
 
@@ -62,7 +62,7 @@ class Trainer:
         )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.definition = models.load(model_name)
-        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"))
+        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"), seed)
         with self._seeded("weights"):
             model = self.definition.Model(config, dataset.shape, dataset.statistics)
         self.model = model.to(self.device)
@@ -255,13 +255,16 @@ def _raw_kl(outputs: Any) -> Tensor:
     return kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean()
 
 
-def _parts(dataset: Dataset, test_environment: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parts(
+    dataset: Dataset, test_environment: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training, validation and held-out indices; the environment held out is in neither of the first two."""
+    train, val = dataset.split(seed)
     if test_environment is None:
-        return dataset.train, dataset.val, np.zeros(0, np.int64)
+        return train, val, np.zeros(0, np.int64)
     out = dataset.environment(test_environment)
-    train, val = (index[~out[index]] for index in (dataset.train, dataset.val))
-    return train, val, np.concatenate([index[out[index]] for index in (dataset.val, dataset.train)])
+    held_out = np.concatenate([index[out[index]] for index in (val, train)])
+    return train[~out[train]], val[~out[val]], held_out
 
 
 def _blank(statistic: np.ndarray) -> Any:

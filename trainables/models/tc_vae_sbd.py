@@ -2,8 +2,8 @@
 
 Chen et al. 2018, "Isolating Sources of Disentanglement in VAEs", weigh mutual information (MI), total correlation
 (TC) and dimension-wise KL as 1, β, 1. As KL = MI + TC + dimension-wise KL, that is KL + (β − 1) · TC: here the KL is
-the closed form with free bits, and only TC is estimated from the batch. Encoder, decoders and pre-training are those
-of dip_vae_sbd.
+the closed form with free bits, and only TC is estimated from the batch (q(z) without bias, its logarithm with some).
+Encoder, decoders and pre-training are those of dip_vae_sbd.
 
 Shapes: B samples, M modalities, S × S × S voxels, K latent dimensions, N samples of the training set.
 """
@@ -23,7 +23,12 @@ from trainables.forms import QuadraticForm
 from trainables.models import vae3d
 from trainables.models.vae3d import Outputs, mean_squared_form
 from trainables.schedules import Progress, linear_warmup
-from trainables.total_correlation import exact_decomposition, total_correlation
+from trainables.total_correlation import (
+    corrected_total_correlation,
+    exact_decomposition,
+    gaussian_total_correlation,
+    total_correlation,
+)
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
@@ -48,10 +53,15 @@ class Model(vae3d.PretrainedModel):
     def set_measures(
         self, targets_NMDHW: Tensor, latent: LatentStatistics, generator: torch.Generator | None
     ) -> dict[str, float]:
-        """Those of vae3d, and total correlation and dimension-wise KL with the mixture of all posteriors."""
+        """Those of vae3d, and three of the aggregate posterior, in nats.
+
+        tc: total correlation of the Gaussian with its covariance. tc_mixture: that of the mixture of all posteriors
+        less its value under independence. dw_kl: dimension-wise KL with the mixture.
+        """
         parts = exact_decomposition(latent.mu, latent.logvar, latent.z[0])
         return super().set_measures(targets_NMDHW, latent, generator) | {
-            "health/tc": float(parts.total_correlation),
+            "health/tc": gaussian_total_correlation(latent.mu, latent.logvar),
+            "health/tc_mixture": corrected_total_correlation(latent.mu, latent.logvar, latent.z[0]),
             "health/dw_kl": float(parts.dimension_kl),
         }
 
