@@ -255,9 +255,7 @@ def _raw_kl(outputs: Any) -> Tensor:
     return kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean()
 
 
-def _parts(
-    dataset: Dataset, test_environment: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parts(dataset: Dataset, test_environment: int | None, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training, validation and held-out indices; the environment held out is in neither of the first two."""
     train, val = dataset.split(seed)
     if test_environment is None:

@@ -60,7 +60,8 @@ def elbo_gain(values_C: Tensor, mse_C: Tensor, constant_C: Tensor, swapped_C: Te
 
 def by_channel(x: Tensor, axis: int) -> Tensor:
     """(B, …) with the channels at `axis` → (B, C, L) float64."""
-    return x.movedim(axis, 1).flatten(2).double()
+    x = x.movedim(axis, 1)
+    return x.reshape(*x.shape[:2], -1).to(torch.float64, memory_format=torch.contiguous_format)
 
 
 class Errors:
@@ -96,7 +97,7 @@ class Errors:
 
     def _square(self, prediction: Tensor, target_BCL: Tensor, weight_BCL: Tensor) -> Tensor:
         error_BCL = by_channel(prediction, self._axis) - target_BCL
-        return (weight_BCL * error_BCL.square()).sum(dim=(0, 2))
+        return (weight_BCL * error_BCL.square()).sum(dim=0).sum(dim=1)
 
     def values_C(self) -> Tensor:
         """Values of a channel that count, mean over samples."""
@@ -158,12 +159,12 @@ class Pairs:
             shift, factor_BC1 = 0.0, by_channel(factor, self._axis)[:, :, :1]
         for decode in decodes:
             decode_BCL = by_channel(decode, self._axis) - shift
-            self._own_C = self._own_C + (factor_BC1 * decode_BCL - target_BCL).square().sum(dim=(0, 2))
+            self._own_C = self._own_C + (factor_BC1 * decode_BCL - target_BCL).square().sum(dim=0).sum(dim=1)
             self._count("P", decode_BCL.sum(dim=0))
-            self._count("PP", decode_BCL.square().sum(dim=(0, 2)))
+            self._count("PP", decode_BCL.square().sum(dim=0).sum(dim=1))
         self._count("aa", factor_BC1.square().sum(dim=(0, 2)))
         self._count("aT", (factor_BC1 * target_BCL).sum(dim=0))
-        self._count("TT", target_BCL.square().sum(dim=(0, 2)))
+        self._count("TT", target_BCL.square().sum(dim=0).sum(dim=1))
         self._samples += len(target)
         self._decodes, self._length = len(decodes), target_BCL.shape[2]
 

@@ -74,12 +74,14 @@ class Vae(nn.Module):
 
     def decodes(self, outputs: Any, draws: int, generator: torch.Generator | None) -> Decodes:
         """What the decoder makes of samples of the posterior, of its mean and of z = 0."""
-        more = [sample(outputs.mu, outputs.logvar, generator) for _ in range(draws - 1)]
-        zero = self.decode(torch.zeros_like(outputs.mu[:1]))
+        mu = outputs.mu
+        more = [sample(mu, outputs.logvar, generator) for _ in range(draws - 1)]
+        decoded = self.decode(torch.cat([*more, mu, torch.zeros_like(mu[:1])]))
+        *samples, mean, zero = decoded.split([len(mu)] * draws + [1])
         return Decodes(
-            samples=[outputs.prediction, *map(self.decode, more)],
+            samples=[outputs.prediction, *samples],
             z=[outputs.z, *more],
-            mu=self.decode(outputs.mu),
+            mu=mean,
             zero=zero.expand_as(outputs.prediction),
         )
 
