@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from search_spaces.space import SearchSpace, show
+from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.forecast import Forecaster
+from sweeps.outlook import outlook
 from sweeps.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
 from trainables.data.store import Dataset
 from trainables.files import write_text
@@ -98,7 +100,9 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     from rich.text import Text
 
     space = config.search_space()
-    table = Table(box=SIMPLE, title=f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs")
+    most = "at most " if config.ablation and len(Ablation(**config.ablation).looks) > 1 else ""
+    title = f"{plan.model} on {plan.data}: {most}{plan.trials} trials of {plan.epochs} epochs"
+    table = Table(box=SIMPLE, title=title)
     columns = ("trial", "origin", *(("forecast", "AU", "KL (nats)", "σ²") if plan.survey else ()))
     for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
@@ -124,8 +128,10 @@ def render(plan: Plan, config: SweepConfig) -> Any:
 
 def _rest_line(config: SweepConfig, rest: int) -> str:
     if config.ablation:
-        seeds, comparisons = config.ablation["seeds"], len(config.ablation["comparisons"])
-        return f"Each variant runs with {seeds} seeds, for {comparisons} comparisons."
+        ablation = Ablation(**config.ablation)
+        seeds = " or ".join(map(str, ablation.looks))
+        what = f"Each variant runs with {seeds} seeds, for {len(ablation.comparisons)} comparisons."
+        return "\n".join([what, *outlook(ablation)])
     return f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else ""
 
 

@@ -9,17 +9,18 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sweeps import journal
-from sweeps.ablation import Ablation
+from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
 from sweeps.forecast import Forecaster
 from sweeps.journal import Status, TrialRecord
 from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
+from sweeps.seeds import SeedSchedule
 from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict, is_control
@@ -58,6 +59,7 @@ class SweepRun:
             finished,
         )
         self.space = config.search_space()
+        self.schedule = _schedule(config, self._value)
         self.journal = journal.Journal(config.folder)
         self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
         self.latest: dict[int, Mapping[str, Any]] = {}  # the last epoch of every trial
@@ -80,8 +82,19 @@ class SweepRun:
 
     @property
     def remaining(self) -> int:
-        """Trials still to run, the interrupted ones included."""
-        return self.config.trials - sum(record.status.ended for record in self.records.values())
+        """Trials still to run, the interrupted ones included; of an ablation those before its next look."""
+        with self.lock:
+            if self.schedule:
+                return self.schedule.remaining(self.records)
+            return self.config.trials - sum(record.status.ended for record in self.records.values())
+
+    @property
+    def to_start(self) -> int:
+        """How many of them have not been suggested yet."""
+        with self.lock:
+            if self.schedule:
+                return self.schedule.to_start(self.records)
+            return self.config.trials - len(self.records)
 
     @property
     def waiting(self) -> bool:
@@ -214,8 +227,8 @@ class SweepRun:
     def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None, int]:
         """Origin, configuration (None: there is nothing left to try) and seed of a new trial."""
         seed = self.config.seed
-        if self.config.ablation:
-            return Ablation(**self.config.ablation).suggestion(trial, seed)
+        if self.schedule:
+            return self.schedule.next(self.records) or ("", None, seed)
         if trial == 1:
             return "documented", self.space.documented(), seed
         if trial == 2:
@@ -225,6 +238,15 @@ class SweepRun:
         except Exception as error:
             self.note_error("search", error)
             return "search", RandomSearch(self.space, seed).suggest(trial), seed
+
+    def _value(self, record: TrialRecord, metric: str) -> float:
+        """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
+        if record.status is not Status.FINISHED:
+            return math.nan
+        if metric in OUTCOMES:
+            row = self.latest.get(record.trial)
+            return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
+        return record.metrics.get(metric, math.nan)
 
     def _tell_search(self, record: TrialRecord) -> None:
         try:
@@ -272,3 +294,9 @@ class SweepRun:
             if record.status is not Status.FAILED:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.
                 self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
+
+
+def _schedule(config: SweepConfig, value: Callable[[TrialRecord, str], float]) -> SeedSchedule | None:
+    if config.ablation is None:
+        return None
+    return SeedSchedule(Ablation(**config.ablation), config.seed, config.metric[0], value)

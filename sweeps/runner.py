@@ -63,7 +63,9 @@ def run(options: Options) -> int:
 
 def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, alone: bool) -> int:
     from sweeps import cluster, plan, search
+    from sweeps.ablation import Ablation
     from sweeps.forecast import Forecaster
+    from sweeps.outlook import outlook
     from sweeps.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
@@ -95,8 +97,12 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, 
     state.journal.append("sweep", status="resumed" if resuming else "started")
     tracking = TrackingProcess(config.folder, config.tracking_uri)
     tracking.start()
+    ablation = Ablation(**config.ablation) if config.ablation else None
+    for line in outlook(ablation) if ablation else []:
+        console.print(line, highlight=False, soft_wrap=True)
+    more = f" and at most {config.trials} in all" if ablation and len(ablation.looks) > 1 else ""
     console.print(
-        f"Sweep {config.name}: {state.remaining} trials of {config.epochs} epochs, {planned.slots} at once, "
+        f"Sweep {config.name}: {state.remaining} trials{more} of {config.epochs} epochs, {planned.slots} at once, "
         f"in {config.folder}. MLflow: {config.tracking_uri}",
         highlight=False,
         soft_wrap=True,
