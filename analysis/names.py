@@ -111,6 +111,18 @@ _NAMES = {  # in reading order: label and meaning
         "shift sensitivity",
         "root mean square change of a posterior mean when the volume moves by one voxel",
     ),
+    "health/feature_mean": (
+        "feature mean",
+        "mean of the embeddings as the trial trains on them; about 0 if the normalisation works",
+    ),
+    "health/feature_std": (
+        "feature std",
+        "standard deviation of the embeddings as the trial trains on them; about 1 if the normalisation works",
+    ),
+    "val/vq_loss": (
+        "VQ loss",
+        "the codes' part of the loss: commitment by its weight, and the codebook's term if any",
+    ),
     "health/checkerboard": (
         "checkerboard",
         "energy of generated images at the frequencies of upsampling grids beyond that around them, in units of real "

@@ -22,6 +22,7 @@ from search_spaces.vae3d import (
     LEARNING_RATE,
     METRICS,
     RULES,
+    TARGETS,
     TEMPLATE_COLLAPSE,
 )
 
@@ -65,6 +66,7 @@ SPACE = SearchSpace(
     rules=RULES,
     thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
     metrics=METRICS,
+    targets=TARGETS,
     parameters=(
         Parameter(
             "lambda_od",

@@ -24,6 +24,7 @@ from trainables.models.vae_dg import (
     Outputs,
     annealing,
     binary_cross_entropy,
+    encoder_note,
     kl_cycles,
     quadratic_form,
     term_weights,
@@ -536,3 +537,10 @@ def test_an_epoch_of_photographs(tmp_path):
     row = Trainer("vae_dg", config(), dataset, 1, 0, "cpu").run_epoch()
     assert all(math.isfinite(value) for value in row.values())
     assert 0 <= row["test/accuracy"] <= 1
+
+
+def test_the_note_tells_which_weights_the_encoder_starts_from():
+    (random,) = build().notes
+    assert "resnet18 starts from random weights" in random
+    assert "--set encoder_weights=FILE" in random
+    assert encoder_note(config(encoder_weights="r50.pth")) == "the resnet18 starts from the weights of r50.pth"

@@ -115,6 +115,7 @@ class Model(Vae):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config, shape)
         self.classifier = nn.Linear(self.latent_dim, len(statistics["class_counts"]))
+        self.notes = (encoder_note(config),)
 
     def start_epoch(self, share: float) -> None:
         """Take up the weights of `encoder_weights` if nothing is trained yet."""
@@ -203,6 +204,18 @@ class Model(Vae):
 
     def _normalised(self, x_BCHW: Tensor) -> Tensor:
         return (x_BCHW - self.input_mean) / self.input_std
+
+
+def encoder_note(config: Mapping[str, Any]) -> str:
+    """Which weights the encoder starts from, for the user."""
+    network, path = config["encoder"], config["encoder_weights"]
+    if path is not None:
+        return f"the {network} starts from the weights of {path}"
+    return (
+        f"the {network} starts from random weights, not from ImageNet's as in the paper and in DomainBed, which this "
+        f"program cannot bring: set encoder_weights to a file of torchvision's {network} weights "
+        "(--set encoder_weights=FILE)"
+    )
 
 
 def dense(inputs: int, outputs: int) -> list[nn.Module]:
