@@ -25,6 +25,7 @@ MOST_ROWS = 500  # of a table, or of a group of the leaderboard
 EFFECT_COLUMNS = 6
 PARALLEL_AXES = 9  # hyperparameters, the most important ones
 PARTIAL_SHARE = 0.1  # of the units active: fewer, but some, are a partial collapse
+ON_THE_FLOOR = 0.99  # of the samples and dimensions: there the KL has no gradient
 MOST_NAMED = 10  # trials in a sentence
 HEAT_MAPS = ("health/au", "health/codebook_usage", "health/kl_raw")
 
@@ -88,17 +89,14 @@ def _curves(sweep: Sweep) -> dict[str, Any] | None:
 def _units(sweep: Sweep) -> dict[str, Any] | None:
     if not _measured(sweep, "health/au", "health/kl_raw"):
         return None
-    partial = [
-        trial.number
-        for trial in sweep.trials
-        if trial.record.status == Status.FINISHED and 0 < trial.metric("health/au_frac") < PARTIAL_SHARE
-    ]
+    ended = [trial for trial in sweep.trials if trial.record.status == Status.FINISHED]
     return {
         "figure": Markup(figures.units_and_kl(sweep)),
         "health": sweep.health,
-        "partial": partial,
-        "named": partial[:MOST_NAMED],
+        "partial": [trial.number for trial in ended if 0 < trial.metric("health/au_frac") < PARTIAL_SHARE],
         "partial_share": PARTIAL_SHARE,
+        "floored": [trial.number for trial in ended if trial.metric("health/kl_floor_frac") > ON_THE_FLOOR],
+        "most": MOST_NAMED,
     }
 
 

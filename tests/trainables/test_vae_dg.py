@@ -320,7 +320,11 @@ def test_measures():
     assert measures["val/psnr"].item() == pytest.approx((-10 * errors.log10()).mean().item(), rel=1e-5)
     blue = x.clone()
     blue[:, 2] = 0
-    assert build().measures(outputs_of(x, x), blue, x)["val/ssim"].item() == pytest.approx(1.0)
+    without_blue = build().measures(outputs_of(x, x), blue, x)
+    assert without_blue["val/ssim"].item() == pytest.approx(1.0)
+    assert without_blue["val/vessels"].item() == pytest.approx(1.0)
+    assert without_blue["val/colour_difference"].item() > 20
+    assert build().measures(outputs_of(x, x), x, x)["val/colour_difference"].item() == 0.0
 
 
 def test_weights_of_a_file_are_taken_up_when_training_begins(tmp_path):
