@@ -88,16 +88,17 @@ def _line_response(images_BHW: Tensor, width: float) -> Tensor:
     slope = -offsets / width**2 * smooth
     bend = (offsets.square() / width**2 - 1) / width**2 * smooth
     bend = bend - bend.mean()  # a flat image has no lines
-    smooth, slope, bend = (kernel.to(images_BHW) for kernel in (smooth, slope, bend))
-    along = {name: _convolved(images_BHW, *pair) for name, pair in
-             {"yy": (bend, smooth), "xx": (smooth, bend), "xy": (slope, slope)}.items()}  # fmt: skip
-    half = (along["yy"] - along["xx"]) / 2
-    larger = (along["yy"] + along["xx"]) / 2 + (half.square() + along["xy"].square()).sqrt()
+    smooth, slope, bend = (_matrix(kernel, images_BHW) for kernel in (smooth, slope, bend))
+    down, across, both = bend @ images_BHW @ smooth.T, smooth @ images_BHW @ bend.T, slope @ images_BHW @ slope.T
+    larger = (down + across) / 2 + ((down - across).square() / 4 + both.square()).sqrt()
     return width**2 * larger.clamp(min=0)
 
 
-def _convolved(images_BHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Filtered by one kernel along each axis, reflected at the border."""
-    reach = len(down) // 2
-    x = F.pad(images_BHW[:, None], (reach,) * 4, mode="reflect")
-    return F.conv2d(F.conv2d(x, down[None, None, :, None]), across[None, None, None, :])[:, 0]
+def _matrix(kernel: Tensor, images_BHW: Tensor) -> Tensor:
+    """The kernel along an axis of these square images as a matrix (S, S), reflected at the border.
+
+    On a CPU a matrix product takes a tenth of the time of the convolution.
+    """
+    side, reach = images_BHW.shape[-1], len(kernel) // 2
+    unit = torch.eye(side, dtype=kernel.dtype)[:, None]
+    return F.conv1d(F.pad(unit, (reach, reach), mode="reflect"), kernel[None, None])[:, 0].T.to(images_BHW)
