@@ -160,6 +160,11 @@ class Sweep:
         """The search space as recorded, by name."""
         return {parameter["name"]: parameter for parameter in self.record.get("space", [])}
 
+    @property
+    def notes(self) -> dict[str, list[str]]:
+        """What the user should know of the data and of the model; records of older programs have none."""
+        return self.record.get("notes", {})
+
     def origin(self, origin: str) -> Trial | None:
         """The trial of that origin: `documented` or `baseline`."""
         return next((trial for trial in self.trials if trial.record.origin == origin), None)

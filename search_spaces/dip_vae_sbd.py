@@ -22,6 +22,7 @@ from search_spaces.vae3d import (
     LEARNING_RATE,
     METRICS,
     RULES,
+    TARGETS,
 )
 
 Z_DIM = Parameter(
@@ -64,6 +65,7 @@ SPACE = SearchSpace(
     rules=RULES,
     thresholds={"consecutive": 3},
     metrics=METRICS,
+    targets=TARGETS,
     parameters=(
         Parameter(
             "lambda_od",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Claim, Study
+from search_spaces.target import Target
 
 AUDIT = "VAE training stack audit"
 DERIVED = "range derived; the audit names none"
@@ -43,6 +44,17 @@ METRICS = (
     "health/kl_raw",
     "health/mi",
     "health/z_gain",
+)
+
+TARGETS = (
+    Target("health/au", "some unit is active", "audit: the collapsed run had 0 of 128 for 85 epochs", low=1.0),
+    Target(
+        "health/kl_raw",
+        "the KL exceeds what free bits give away",
+        "audit: 128 dimensions × 0.05 nats = 6.4; the collapsed run had 1.2 to 2.1",
+        low=6.4,
+        when={"z_dim": 128, "free_bits": 0.05},
+    ),
 )
 
 FREE_BITS = Parameter(
@@ -148,6 +160,7 @@ SPACE = SearchSpace(
     epochs=200,
     rules=RULES,
     metrics=METRICS,
+    targets=TARGETS,
     parameters=(
         KL_BETA,
         FREE_BITS,

@@ -47,6 +47,8 @@ SPACE = SearchSpace(
         "val/accuracy",
         "val/elbo_gain",
         "val/ssim",
+        "val/vessels",
+        "val/colour_difference",
         "val/psnr",
         "val/mse",
         "val/r2",

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps import again, record
+from sweeps import again, notes, record
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
@@ -44,6 +44,8 @@ def run(options: Options) -> int:
     if options.trial:
         again.check_data(options, dataset.fingerprint)
     _say_embedded(console, config, dataset)
+    told = notes.gather(config, dataset)
+    notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
@@ -51,7 +53,7 @@ def run(options: Options) -> int:
     config.folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(config):
         try:
-            code = _sweep(console, config, dataset, resuming, alone=bool(options.trial))
+            code = _sweep(console, config, dataset, told, resuming, alone=bool(options.trial))
         except BaseException:
             if made and config.folder.is_dir():
                 _free_name(config.folder)
@@ -61,7 +63,9 @@ def run(options: Options) -> int:
     return code
 
 
-def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, alone: bool) -> int:
+def _sweep(
+    console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
+) -> int:
     from sweeps import cluster, plan, search
     from sweeps.ablation import Ablation
     from sweeps.forecast import Forecaster
@@ -84,7 +88,8 @@ def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, 
         health = HealthConfig.from_record(written["health"])
         record.write(config, written)
     else:
-        record.write(config, record.new(config, dataset, health))
+        stated = [asdict(target) for target in config.search_space().targets]
+        record.write(config, record.new(config, dataset, health) | {"notes": told, "targets": stated})
         plan.write(config, planned)
     state = SweepRun(
         config,

@@ -244,6 +244,8 @@ def test_set_measures_repeat_and_count_the_floored_kl_in_nats():
     assert first == second
     floored = kl_per_dim(outputs.mu, outputs.logvar).clamp(min=0.25).sum(dim=1).mean()
     assert first["health/kl_constrained"] == pytest.approx(float(floored.detach()), rel=1e-5)
+    assert first["health/kl_floor_frac"] == 1.0  # heads near zero start below the free bits
+    assert 0 <= first["val/sample_diversity"] < 0.5  # an untrained decoder paints one image
     assert all(math.isfinite(value) for value in first.values())
 
 

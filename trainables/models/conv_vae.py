@@ -23,7 +23,7 @@ from trainables.blocks import ACTIVATIONS, DownBlock, SelfAttention, UpBlock, ka
 from trainables.data.grey_images import GreyImageReader as READER
 from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.forms import QuadraticForm
-from trainables.generation import checkerboard, generation_gap
+from trainables.generation import checkerboard, diversity, generation_gap
 from trainables.image_losses import multi_scale, quadratic, quadratic_spectral, residual_std, spectral, ssim
 from trainables.kl import free_bits, kl_per_dim, sample
 from trainables.schedules import END, Progress, linear_warmup
@@ -188,11 +188,17 @@ class Model(Vae):
     def set_measures(
         self, targets_NCHW: Tensor, latent: LatentStatistics, generator: torch.Generator | None
     ) -> dict[str, float]:
-        """The generation gap and the checkerboard of prior samples, as many as targets; the floored KL in nats."""
-        generated = self.generate(len(targets_NCHW), generator)
-        floored = free_bits(kl_per_dim(latent.mu, latent.logvar), self.config["free_bits"])
+        """The generation gap, diversity and checkerboard of prior samples, as many as targets; and of the KL:
+
+        kl_constrained: with its floor, nats. kl_floor_frac: the share of samples and dimensions on the floor; 1 is
+        normal early, before the encoder is used, and has no gradient.
+        """
+        generated, kl_NK = self.generate(len(targets_NCHW), generator), kl_per_dim(latent.mu, latent.logvar)
+        floored = free_bits(kl_NK, self.config["free_bits"])
         return {
             "val/generation_gap": generation_gap(targets_NCHW, generated),
+            "val/sample_diversity": diversity(generated, targets_NCHW),
+            "health/kl_floor_frac": float((kl_NK <= self.config["free_bits"]).double().mean()),
             "health/checkerboard": checkerboard(generated, targets_NCHW),
             "health/kl_constrained": float(floored),
         }

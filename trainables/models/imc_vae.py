@@ -209,7 +209,8 @@ class Model(Vae):
         """Means over the batch of the domain measures; prediction and target in the fixed space.
 
         cosine_similarity: of a node's embedding. permutation_accuracy: share of nodes whose most probable grid
-        position is the true one (chance: 1 / P).
+        position is the true one (chance: 1 / P). feature_mean, feature_std: of the embeddings as the trial trains
+        on them, over all nodes and channels; about 0 and 1 if the normalisation works.
         """
         from torchmetrics.functional.regression import cosine_similarity
 
@@ -220,6 +221,8 @@ class Model(Vae):
                 prediction_BRCD.reshape(-1, channels), target_BRCD.reshape(-1, channels), reduction="mean"
             ),
             "val/permutation_accuracy": hit.float().mean(),
+            "health/feature_mean": outputs.target.mean(),
+            "health/feature_std": outputs.target.std(correction=0),
         }
 
     def panel(self, target_BRCD: Tensor, prediction_BRCD: Tensor) -> tuple[Tensor, Tensor]:

@@ -288,13 +288,18 @@ class Model(Vae):
 
     def measures(self, outputs: Outputs, prediction_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
         """Peak signal-to-noise ratio (dB, of 1), structural similarity and correlation of the content, means over
-        samples."""
+        samples; vq_loss: the codes' part of the loss, commitment by its weight and without moving averages the
+        codebook's term."""
+        vq_loss = self.config["commitment_cost"] * outputs.quantised.commitment()
+        if not self.config["ema"]:
+            vq_loss = vq_loss + outputs.quantised.codebook()
         content = outputs.x[:, -1:].expand_as(target_BCHW)
         with torch.autocast(content.device.type, enabled=False):
             return {
                 "val/psnr": psnr(prediction_BCHW, target_BCHW, content).mean(),
                 "val/ssim": ssim(prediction_BCHW, target_BCHW, content).mean(),
                 "val/pearson": pearson(prediction_BCHW, target_BCHW, content).mean(),
+                "val/vq_loss": vq_loss,
             }
 
     def set_measures(
