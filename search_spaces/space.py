@@ -176,6 +176,7 @@ class SearchSpace:
     demo_trials: int = 12
     rules: tuple[Rule, ...] = ()  # what configurations must obey beyond each value's own range
     thresholds: Mapping[str, float] = field(default_factory=dict)  # of the health verdict, other than the usual ones
+    kl_weight: str | None = None  # the parameter that the final weight of the KL is proportional to
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)

@@ -149,6 +149,7 @@ COMMON = (
 
 SPACE = SearchSpace(
     model="vae3d",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
     thresholds=TEMPLATE_COLLAPSE,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import search_spaces
-from sweeps.forecast import from_spectrum
+from trainables.forecast import from_spectrum
 from trainables import checkpoint
 from trainables.data.cache import prepare
 from trainables.data.samples import Samples
