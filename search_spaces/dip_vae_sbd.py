@@ -61,6 +61,7 @@ PRETRAIN = Parameter(
 
 SPACE = SearchSpace(
     model="dip_vae_sbd",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
     thresholds={"consecutive": 3},

@@ -22,6 +22,7 @@ def _width_fits_heads(config: Mapping[str, Value]) -> str | None:
 
 SPACE = SearchSpace(
     model="imc_vae",
+    kl_weight="kld_loss_scale",
     rules=(_width_fits_heads,),
     metrics=(
         "val/elbo_gain",

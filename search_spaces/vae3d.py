@@ -157,6 +157,7 @@ COMMON = (
 
 SPACE = SearchSpace(
     model="vae3d",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
     metrics=METRICS,

@@ -16,13 +16,13 @@ from typing import Any
 from sweeps import journal
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
-from sweeps.forecast import Forecaster
 from sweeps.journal import Status, TrialRecord
 from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
 from sweeps.seeds import SeedSchedule
 from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
+from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
 
 ERROR_LOG = "errors.log"

@@ -66,20 +66,21 @@ def run(options: Options) -> int:
 def _sweep(
     console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
-    from sweeps import cluster, plan, search
+    from sweeps import cluster, kl_weight, plan, search
     from sweeps.ablation import Ablation
-    from sweeps.forecast import Forecaster
+    from sweeps.forecasting import forecaster as make_forecaster
     from sweeps.outlook import outlook
     from sweeps.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
     from sweeps.tracking.process import TrackingProcess
-    from trainables import models
 
     health = HealthConfig(**config.search_space().thresholds)
-    forecaster = Forecaster.of(models.load(config.model), dataset)
+    forecaster = make_forecaster(config, dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
+    if warning := kl_weight.warning(planned.kl_weight):
+        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     _preflight(config, planned.disk_bytes)
     if resuming:
         written = record.resumed(record.read(config.folder), config)
@@ -293,10 +294,8 @@ def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
 
 def _print_plan(console: Console, config: SweepConfig, dataset: Any) -> None:
     from sweeps import plan
-    from sweeps.forecast import Forecaster
-    from trainables import models
+    from sweeps.forecasting import forecaster
 
     cpus = os.cpu_count() or 1
     slots = max(1, min(int(cpus / config.cpus_per_trial), config.max_concurrent or cpus, config.trials))
-    forecaster = Forecaster.of(models.load(config.model), dataset)
-    console.print(plan.render(plan.make(config, dataset, forecaster, slots), config))
+    console.print(plan.render(plan.make(config, dataset, forecaster(config, dataset), slots), config))
