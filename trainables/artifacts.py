@@ -39,8 +39,8 @@ def _latents(trainer: Trainer, latent: LatentStatistics, folder: Path) -> None:
 
 
 def _reconstructions(trainer: Trainer) -> Figure:
-    """Originals, reconstructions (the mean of several decoded samples), their absolute difference, and the decodes of mu
-    and of z = 0, which a decoder need not have learnt to paint well; in the fixed space."""
+    """Originals, reconstructions (the mean of several decoded samples), their absolute difference, and the decodes
+    of mu and of z = 0, which a decoder need not have learnt to paint well; in the fixed space."""
     pictures = trainer.pictures(trainer.evaluation_index[:PANEL_SAMPLES])
     target = pictures["original"]
     rows = {name: _image(trainer, target, values) for name, values in pictures.items()}

@@ -27,8 +27,8 @@ class BestEpoch:
         self.epoch = 0
 
     def consider(self, row: Mapping[str, Any], trainer: Trainer) -> int:
-        """Hear of the epoch just judged; the epoch whose numbers are the trial's: the best healthy one so far, or this
-        one where it looks sick."""
+        """Hear of the epoch just judged; the epoch whose numbers are the trial's: the best healthy one so far, or
+        this one where it looks sick."""
         healthy = row["verdict"] == Verdict.HEALTHY
         value = self._sign * float(row.get(self._metric, math.nan))
         if healthy and value > (self._kept["value"] if self._kept else -math.inf):
@@ -57,8 +57,8 @@ class BestEpoch:
             trainer.epoch = epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the trial's epoch, and of the best healthy one epoch, share of the budget, value and
-        weights; None while none was healthy."""
+        """What a checkpoint keeps: the trial's epoch, and of the best healthy one epoch, share of the budget, value
+        and weights; None while none was healthy."""
         return {"best_epoch": self.epoch, "best": self._kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

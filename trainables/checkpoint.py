@@ -47,7 +47,8 @@ def load_model(folder: Path) -> nn.Module:
 
 
 def rebuild(state: Mapping[str, Any]) -> nn.Module:
-    """The model of a checkpoint's state after the best epoch, the last if it keeps none; evaluation mode, on the CPU."""
+    """The model of a checkpoint's state after the best epoch, the last if it keeps none; evaluation mode, on the
+    CPU."""
     statistics = {
         name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
         for name, value in state["statistics"].items()

@@ -168,9 +168,9 @@ class CodebookStatistics:
         return float(torch.special.entr(share_K).sum())
 
     def rate(self) -> float:
-        """What the codes of a sample cost, nats: −Σ ln p over its coded positions, p from the counts in training plus ½
-        each (Krichevsky and Trofimov 1981). The frequencies of the evaluated codes themselves would undercharge a large
-        codebook by about (K − 1) / 2 nats in all.
+        """What the codes of a sample cost, nats: −Σ ln p over its coded positions, p from the counts in training
+        plus ½ each (Krichevsky and Trofimov 1981). The frequencies of the evaluated codes themselves would
+        undercharge a large codebook by about (K − 1) / 2 nats in all.
         """
         price_K = -torch.log((self._training_K + 0.5) / (self._training_K.sum() + 0.5 * len(self._training_K)))
         return float((self._counts_K * price_K).sum()) / self._samples

@@ -38,9 +38,9 @@ def active_units(mu_NK: Tensor) -> Tensor:
 def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_SNK: Tensor) -> float:
     """I(x; z) = E[ln q(z|x) − ln q(z)], with q(z) the exact mixture of the N posteriors; 0 ≤ I ≤ min(KL, ln N).
 
-    0 (not ln N) on a collapsed encoder: the mixture weighs every posterior 1 / N, and both logarithms are taken at the
-    same draw (Hoffman and Johnson 2016). A mean over S draws of every posterior, whose noise the bounds cut off: the KL
-    to the prior is I plus the KL of the mixture. Uses at most 512 samples.
+    0 (not ln N) on a collapsed encoder: the mixture weighs every posterior 1 / N, and both logarithms are taken at
+    the same draw (Hoffman and Johnson 2016). A mean over S draws of every posterior, whose noise the bounds cut off:
+    the KL to the prior is I plus the KL of the mixture. Uses at most 512 samples.
     """
     mu, logvar = mu_NK[:MI_SAMPLES].double(), logvar_NK[:MI_SAMPLES].double()
     precision = torch.exp(-logvar)

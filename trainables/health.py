@@ -207,8 +207,8 @@ def _own_best(row: Row, rows: Sequence[Row]) -> float:
 def _explain_collapse(row: Row, config: HealthConfig) -> str:
     metric = _metric_of(row)
     return (
-        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {metric('health/kl_raw'):.2g} nats "
-        f"(< {config.kl_floor:g} or z gain < {config.z_gain_floor:g}), z gain {metric('health/z_gain'):.2g} and mutual "
+        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {metric('health/kl_raw'):.2g} nats and "
+        f"z gain {metric('health/z_gain'):.2g} (one of them < {config.kl_floor:g} or {config.z_gain_floor:g}), mutual "
         f"information {metric('health/mi'):.2g} nats"
     )
 

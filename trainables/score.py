@@ -10,11 +10,11 @@ changes nothing.
 
 - constant_c: the error of the best constant in hindsight, the mean of the evaluated samples themselves, times
   N / (N − 1), which makes it that of the population's mean. It is the same number for all trials.
-- swapped_c: the model's own error with every target set against the decodes of the *other* samples' z, everything else
-  the decoder is given kept. A decoder that ignores z has swapped = MSE: its score is −rate / D, never above 0.
+- swapped_c: the model's own error with every target set against the decodes of the *other* samples' z, everything
+  else the decoder is given kept. A decoder that ignores z has swapped = MSE: its score is −rate / D, never above 0.
 
-A channel that hardly varies (constant_c below 1 % of the median channel's) is left out of Σ and D: its logarithm would
-decide. Nothing is floored at 0: that would reward collapse.
+A channel that hardly varies (constant_c below 1 % of the median channel's) is left out of Σ and D: its logarithm
+would decide. Nothing is floored at 0: that would reward collapse.
 
 Shapes: N samples, B of them in a batch, C channels, L values of a channel, S decodes of a sample. Sums are float64.
 """
@@ -134,8 +134,8 @@ class Errors:
 class Pairs:
     """Errors of every sample's decodes against its own target and against all others', in closed form.
 
-    With targets T_i, decodes P_js and what the targets give their predictions, a factor a_i, the sum over all pairs of
-    (a_i P_js − T_i)² follows from Σ P, Σ P², Σ a, Σ a², Σ T, Σ aT and Σ T²: no further decode is needed.
+    With targets T_i, decodes P_js and what the targets give their predictions, a factor a_i, the sum over all pairs
+    of (a_i P_js − T_i)² follows from Σ P, Σ P², Σ a, Σ a², Σ T, Σ aT and Σ T²: no further decode is needed.
 
     Args:
         axis: of the channels.

@@ -137,7 +137,8 @@ class VaeTrainable(tune.Trainable):
             self._checkpoint_seconds = self._saved_at - started
 
     def _draw(self) -> None:
-        """Draw the trial's pictures after its best epoch; a drawing that fails is noted in its folder and costs the trial nothing."""
+        """Draw the trial's pictures after its best epoch; a drawing that fails is noted in its folder and costs the
+        trial nothing."""
         try:
             from trainables import artifacts
 

@@ -57,8 +57,8 @@ def attention_blocks(width: int, heads: int, layers: int) -> nn.TransformerEncod
 
 
 class Normalisation(nn.Module):
-    """Maps raw embeddings into the space a trial trains in, and its predictions into the fixed space, where every kind
-    is given the offset and the scale of the target.
+    """Maps raw embeddings into the space a trial trains in, and its predictions into the fixed space, where every
+    kind is given the offset and the scale of the target.
 
     `channel_wise`: per sample and channel over the grid, the fixed space itself. `learned`: batch norm over all
     nodes; its learned scale and shift act on the input alone, for on the target they could shrink the loss to
@@ -87,7 +87,8 @@ class Normalisation(nn.Module):
         return target_BRCD * self.scale + self.shift if self.kind == "learned" else target_BRCD
 
     def centred(self, prediction_BRCD: Tensor) -> Tensor:
-        """A prediction of the training space with every channel's mean over the grid 0; raw units, `channel_wise` apart.
+        """A prediction of the training space with every channel's mean over the grid 0; raw units, `channel_wise`
+        apart.
 
         So every kind is given the offset of its target, as `channel_wise` is by what it trains on.
         """

@@ -8,8 +8,9 @@ positions with content have a code; at the others the decoder gets zeros, so tha
 
 Skip connections can carry all that the decoder needs, and nothing in the loss charges for them. So a share of the
 training batches (`skip_drop`) goes without, and the score is that of the decoder without skips, from the codes alone;
-PSNR, SSIM and pictures are of the decoder with them. `features` hands the encoder's features on as they are, as the fix
-notes have it; `details` only what the codes' grid cannot hold: the features less their mean over each position of it.
+PSNR, SSIM and pictures are of the decoder with them. `features` hands the encoder's features on as they are, as the
+fix notes have it; `details` only what the codes' grid cannot hold: the features less their mean over each position
+of it.
 
 Shapes: B samples, C channels, S × S pixels, D dimensions of a code, H × W positions of codes, P = H·W.
 """
@@ -254,8 +255,8 @@ class Model(Vae):
     def to_fixed(self, prediction_BCHW: Tensor, x_BXHW: Tensor) -> Tensor:
         """A prediction in robust scale, clipped as the target is, 0 outside of the content.
 
-        Every normalisation is given the scale of the target's content by what it trains on, and the offset more or less
-        exactly; here all are given the mean of the content exactly.
+        Every normalisation is given the scale of the target's content by what it trains on, and the offset more or
+        less exactly; here all are given the mean of the content exactly.
         """
         content = x_BXHW[:, -1:]
         scaled = self._robust(prediction_BCHW, x_BXHW)
@@ -276,8 +277,8 @@ class Model(Vae):
         return CodebookStatistics(self.codebook.counts_K)
 
     def decodes(self, outputs: Outputs, draws: int, generator: torch.Generator | None) -> Decodes:
-        """Without skips: from the codes, from those of another sample of the batch, and without codes. With skips: the
-        reconstruction."""
+        """Without skips: from the codes, from those of another sample of the batch, and without codes. With skips:
+        the reconstruction."""
         alone = outputs.prediction if outputs.skips is None else self.decode(outputs.codes)
         return Decodes(
             samples=[alone],
@@ -336,8 +337,8 @@ class Model(Vae):
 
 
 def swapped_codes(codes_BP: Tensor) -> Tensor:
-    """Every sample's coded positions with codes of the next sample: of the same position, where it has none the next of
-    those that it has. A single sample gets its own in reverse order."""
+    """Every sample's coded positions with codes of the next sample: of the same position, where it has none the next
+    of those that it has. A single sample gets its own in reverse order."""
     others_BP = codes_BP.roll(-1, dims=0) if len(codes_BP) > 1 else codes_BP.flip(1)
     coded_BP = others_BP != NO_CODE
     place_BP = torch.arange(codes_BP.shape[1], device=codes_BP.device) % coded_BP.sum(dim=1, keepdim=True).clamp(
