@@ -237,7 +237,11 @@ def _explain_divergence(row: Row, config: HealthConfig) -> str:
 
 def _kl_shows(row: Row) -> bool:
     """True where collapse may be judged: with KL on, and of a cycle only at its end."""
-    return row.get("schedule/kl_weight", 1.0) > 0 and row.get("schedule/cycle_end", 1.0) > 0
+    return row.get("schedule/kl_weight", 1.0) > 0 and _at_cycle_end(row)
+
+
+def _at_cycle_end(row: Row) -> bool:
+    return row.get("schedule/cycle_end", 1.0) > 0
 
 
 def _codebook_ready(row: Row) -> bool:
@@ -252,7 +256,7 @@ SYMPTOMS = (
     Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows),
     Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
-    Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _always),
+    Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),
 )
 
 
