@@ -14,11 +14,14 @@ HEALTH = (
     "health/dead_codes",
     "health/recon_shuffled",
     "health/tc",
+    "health/tc_mixture",
     "health/dw_kl",
     "health/cov_mu_offdiag",
     "health/latent_correlation",
     "health/shift_sensitivity",
     "health/checkerboard",
+    "health/kl_floor_frac",
+    "val/sample_diversity",
 )
 
 _NAMES = {  # in reading order: label and meaning
@@ -50,6 +53,19 @@ _NAMES = {  # in reading order: label and meaning
         "kernel distance between samples drawn from the prior and held-out images, on fixed features; 0 where they "
         "cannot be told apart",
     ),
+    "val/sample_diversity": (
+        "sample diversity",
+        "mean distance of two samples drawn from the prior, in units of that of two real images; 0: all are the same",
+    ),
+    "val/vessels": (
+        "vessels",
+        "correlation of where the held-out image and its reconstruction have dark lines, in the green channel inside "
+        "the field of view",
+    ),
+    "val/colour_difference": (
+        "colour difference",
+        "mean CIE ΔE of a held-out image and its reconstruction inside the field of view; 2.3 is just noticeable",
+    ),
     "val/ssim_sampled": ("SSIM, sampled", "structural similarity of the reconstruction from a sampled latent"),
     "val/psnr_sampled": ("PSNR, sampled", "PSNR of the reconstruction from a sampled latent, in dB"),
     "val/mse": ("MSE", "the mean squared error of the held-out reconstruction, in the fixed space of the model"),
@@ -61,6 +77,10 @@ _NAMES = {  # in reading order: label and meaning
     "health/au_frac": ("AU share", "the share of the latent dimensions that are active"),
     "health/kl_raw": ("raw KL", "KL to the prior without free bits, nats per sample, summed over dimensions"),
     "health/kl_constrained": ("constrained KL", "KL as the loss sees it: with free bits, nats per sample"),
+    "health/kl_floor_frac": (
+        "KL on its floor",
+        "the share of samples and dimensions whose KL does not exceed the free bits; 1 is normal early",
+    ),
     "health/rate": (
         "rate",
         "what the latent costs: raw KL, or positions × entropy of the used codes, nats per sample",
@@ -84,7 +104,13 @@ _NAMES = {  # in reading order: label and meaning
     "health/z_std": ("std of z", "standard deviation of sampled latents over the data"),
     "health/tc": (
         "TC",
-        "total correlation of the latent dimensions over the data, nats; 0 where they are independent",
+        "total correlation of the latent dimensions over the data, of the Gaussian with their covariance, nats; 0 "
+        "where they are uncorrelated",
+    ),
+    "health/tc_mixture": (
+        "TC, mixture",
+        "total correlation of the mixture of all posteriors beyond that of independent units, nats; blind where the "
+        "posteriors do not overlap",
     ),
     "health/dw_kl": (
         "dimension-wise KL",
@@ -103,6 +129,18 @@ _NAMES = {  # in reading order: label and meaning
     "health/shift_sensitivity": (
         "shift sensitivity",
         "root mean square change of a posterior mean when the volume moves by one voxel",
+    ),
+    "health/feature_mean": (
+        "feature mean",
+        "mean of the embeddings as the trial trains on them; about 0 if the normalisation works",
+    ),
+    "health/feature_std": (
+        "feature std",
+        "standard deviation of the embeddings as the trial trains on them; about 1 if the normalisation works",
+    ),
+    "val/vq_loss": (
+        "VQ loss",
+        "the codes' part of the loss: commitment by its weight, and the codebook's term if any",
     ),
     "health/checkerboard": (
         "checkerboard",

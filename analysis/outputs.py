@@ -7,12 +7,14 @@ measured).
 `json`: one object; numbers that are not finite are null.
 
     sweep        name, id, model, created (seconds since 1970), status, detail, epochs (the budget), objectives
-                 (metric, mode), seed, search, scheduler, data
+                 (metric, mode), seed, search, scheduler, data, notes (lines by what they are about: data, model)
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
                  controls (condemned, measured, false_stops, low, high)
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
+    targets      stated by the model's source: metric, text, source, low, high (null: open), when (hyperparameters),
+                 best, documented, before (value and met; null: not measured), met of trials that trained to their end
     effects      of an ablation: study, step, before, after (settings), metric, from, to, effect, low, high, pairs,
                  p (adjusted by Holm for all steps by this metric), significant
     claims       text, source, metric, direction, finding (supported, contradicted, inconclusive, untestable), note,
@@ -38,9 +40,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import ablation, compare, formats, names, settings, tables
+from analysis import ablation, compare, formats, names, settings, tables, targets
 from analysis.importance import importances
 from analysis.sweep import Sweep, Trial, counts, load
+from search_spaces import Target
 from search_spaces.space import show
 from trainables.files import replace_file, write_text
 
@@ -94,6 +97,7 @@ def gather(sweep: Sweep, other: Sweep | None = None) -> dict[str, Any]:
             ],
             "stopping": _stopping(sweep),
             "leaderboard": _leaderboard(sweep),
+            "targets": _targets(sweep),
             "effects": _effects(sweep),
             "claims": _claims(sweep),
             "importance": [_fields(found, "metric", "epoch", "trials", "shares") for found in importances(sweep)],
@@ -130,7 +134,7 @@ def _write_md(out: Path, sweep: Sweep, other: Sweep | None) -> None:
     environment = Environment(
         loader=PackageLoader("analysis"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"cell": _cell, "label": names.label, "percent": formats.percent}
+    environment.filters |= {"cell": _cell, "label": names.label, "percent": formats.percent, "range": _range}
     board = tables.leaderboard(sweep)
     columns = {"metrics": board.metrics, "hyperparameters": board.hyperparameters}
     write_text(out, environment.get_template("report.md.j2").render(**gather(sweep, other), columns=columns))
@@ -155,6 +159,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
         "epochs": sweep.epochs,
         "objectives": [_fields(objective, "metric", "mode") for objective in sweep.objectives],
         **{name: config.get(name) for name in ("seed", "search", "scheduler")},
+        "notes": sweep.notes,
         "data": record.get("data"),
     }
 
@@ -208,6 +213,21 @@ def _row(trial: Trial, metrics: Sequence[str]) -> dict[str, Any]:
         "config": trial.record.config,
         "metrics": {metric: trial.metrics.get(metric) for metric in metrics},
     }
+
+
+def _targets(sweep: Sweep) -> list[dict[str, Any]]:
+    return [
+        {
+            **_fields(outcome.target, "metric", "text", "source", "low", "high"),
+            "when": dict(outcome.target.when),
+            **{
+                name: reached and _fields(reached, "value", "met")
+                for name, reached in _fields(outcome, "best", "documented", "before").items()
+            },
+            **_fields(outcome, "met", "trials"),
+        }
+        for outcome in targets.outcomes(sweep)
+    ]
 
 
 def _effects(sweep: Sweep) -> list[dict[str, Any]]:
@@ -295,6 +315,11 @@ def _typed(values: list[Any]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([None if value is None else show(value) for value in values])
+
+
+def _range(target: dict[str, Any]) -> str:
+    """The range of a row of `targets`."""
+    return Target("", "", "", target["low"], target["high"]).range_text
 
 
 def _cell(value: Any) -> str:

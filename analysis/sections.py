@@ -14,15 +14,19 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis import ablation, compare, figures, formats, names, pictures, settings, summary, tables
+from analysis import ablation, compare, figures, formats, names, pictures, settings, summary, tables, targets
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
+from sweeps.journal import Status
 
 PACKAGES_SHOWN = ("python", "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow")
 MOST_ROWS = 500  # of a table, or of a group of the leaderboard
 EFFECT_COLUMNS = 6
 PARALLEL_AXES = 9  # hyperparameters, the most important ones
+PARTIAL_SHARE = 0.1  # of the units active: fewer, but some, are a partial collapse
+ON_THE_FLOOR = 0.99  # of the samples and dimensions: there the KL has no gradient
+MOST_NAMED = 10  # trials in a sentence
 HEAT_MAPS = ("health/au", "health/codebook_usage", "health/kl_raw")
 
 
@@ -55,6 +59,7 @@ def _leaderboard(sweep: Sweep) -> dict[str, Any] | None:
     hyperparameters = [_hyperparameter_column(sweep, shown, name) for name in board.hyperparameters]
     objectives = {objective.metric for objective in sweep.objectives}
     metrics = [_metric_column(shown, name, "score" if name in objectives else "measure") for name in board.metrics]
+    metrics += _targets_column(sweep, shown)
     ranked = [trial for group in board.groups if group.ranked for trial in group.trials]
     front = tables.pareto_front(sweep.objectives, ranked) if len(objectives) > 1 else set()
     return {
@@ -65,6 +70,11 @@ def _leaderboard(sweep: Sweep) -> dict[str, Any] | None:
         "hyperparameters": len(hyperparameters),
         "front": front,
     }
+
+
+def _targets(sweep: Sweep) -> dict[str, Any] | None:
+    rows = targets.outcomes(sweep)
+    return {"rows": rows, "best": tables.best_trial(sweep)} if rows else None
 
 
 def _curves(sweep: Sweep) -> dict[str, Any] | None:
@@ -79,7 +89,15 @@ def _curves(sweep: Sweep) -> dict[str, Any] | None:
 def _units(sweep: Sweep) -> dict[str, Any] | None:
     if not _measured(sweep, "health/au", "health/kl_raw"):
         return None
-    return {"figure": Markup(figures.units_and_kl(sweep)), "health": sweep.health}
+    ended = [trial for trial in sweep.trials if trial.record.status == Status.FINISHED]
+    return {
+        "figure": Markup(figures.units_and_kl(sweep)),
+        "health": sweep.health,
+        "partial": [trial.number for trial in ended if 0 < trial.metric("health/au_frac") < PARTIAL_SHARE],
+        "partial_share": PARTIAL_SHARE,
+        "floored": [trial.number for trial in ended if trial.metric("health/kl_floor_frac") > ON_THE_FLOOR],
+        "most": MOST_NAMED,
+    }
 
 
 def _codes(sweep: Sweep) -> dict[str, Any] | None:
@@ -218,6 +236,7 @@ SECTIONS = (
     Section("ablation", "Ablation", _ablation),
     Section("claims", "Claims", _claims),
     Section("leaderboard", "Leaderboard", _leaderboard),
+    Section("targets", "Stated targets", _targets),
     Section("rate", "Rate and distortion", _rate),
     Section("curves", "Learning curves", _curves),
     Section("units", "Units and KL", _units),
@@ -240,6 +259,16 @@ def _metric_column(trials: Sequence[Trial], metric: str, kind: str) -> Column:
     values = {trial.number: trial.metrics[metric] for trial in trials if metric in trial.metrics}
     title = ": ".join(part for part in (metric, names.meaning(metric)) if part)
     return Column(names.label(metric), title, kind, _cells(values, 4 if kind == "score" else 3), values)
+
+
+def _targets_column(sweep: Sweep, trials: Sequence[Trial]) -> list[Column]:
+    """How many of the model's stated targets each trial meets; no column where none is stated."""
+    counts = {trial.number: counted for trial in trials if (counted := targets.count(sweep, trial)).measured}
+    if not counts:
+        return []
+    title = "how many of the numbers that the model's source states for success the trial meets; never ranked by"
+    cells = {number: f"{counted.met} of {counted.measured}" for number, counted in counts.items()}
+    return [Column("targets", title, "measure", cells, {number: one.met for number, one in counts.items()})]
 
 
 def _hyperparameter_column(sweep: Sweep, trials: Sequence[Trial], name: str) -> Column:

@@ -11,10 +11,22 @@ from types import ModuleType
 
 from search_spaces.space import Parameter, SearchSpace
 from search_spaces.study import Claim, Study
+from search_spaces.target import Target
 
-__all__ = ["Claim", "Parameter", "SearchSpace", "Study", "UnknownModel", "claims", "load", "names", "studies"]
+__all__ = [
+    "Claim",
+    "Parameter",
+    "SearchSpace",
+    "Study",
+    "Target",
+    "UnknownModel",
+    "claims",
+    "load",
+    "names",
+    "studies",
+]
 
-_INFRASTRUCTURE = {"space", "study"}
+_INFRASTRUCTURE = {"space", "study", "target"}
 
 
 class UnknownModel(ValueError):

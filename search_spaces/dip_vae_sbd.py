@@ -22,7 +22,7 @@ from search_spaces.vae3d import (
     LEARNING_RATE,
     METRICS,
     RULES,
-    TEMPLATE_COLLAPSE,
+    TARGETS,
 )
 
 Z_DIM = Parameter(
@@ -61,10 +61,12 @@ PRETRAIN = Parameter(
 
 SPACE = SearchSpace(
     model="dip_vae_sbd",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
+    thresholds={"consecutive": 3},
     metrics=METRICS,
+    targets=TARGETS,
     parameters=(
         Parameter(
             "lambda_od",

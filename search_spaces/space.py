@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search_spaces.target import Target
+
 Value = float | int | bool | str | None
 Kind = Literal["float", "log", "int", "choice", "fixed"]
 
@@ -176,6 +178,8 @@ class SearchSpace:
     demo_trials: int = 12
     rules: tuple[Rule, ...] = ()  # what configurations must obey beyond each value's own range
     thresholds: Mapping[str, float] = field(default_factory=dict)  # of the health verdict, other than the usual ones
+    targets: tuple[Target, ...] = ()  # stated by the model's source; told, never ranked by
+    kl_weight: str | None = None  # the parameter that the final weight of the KL is proportional to
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Claim, Study
+from search_spaces.target import Target
 
 AUDIT = "VAE training stack audit"
 DERIVED = "range derived; the audit names none"
@@ -32,10 +33,6 @@ def whole_groups(config: Mapping[str, Value]) -> str | None:
 
 RULES = (power_of_two, whole_groups)
 
-# A decoder that paints a template leaves the encoder some unused nats below its free bits: the audited collapse has
-# no active unit and 1.2 to 2.1 nats in 128 dimensions. Healthy trials may start without active units and gain some.
-TEMPLATE_COLLAPSE = {"kl_floor_per_dim": True, "mi_floor": 0.5}
-
 METRICS = (
     "val/elbo_gain",
     "val/ssim",
@@ -47,6 +44,17 @@ METRICS = (
     "health/kl_raw",
     "health/mi",
     "health/z_gain",
+)
+
+TARGETS = (
+    Target("health/au", "some unit is active", "audit: the collapsed run had 0 of 128 for 85 epochs", low=1.0),
+    Target(
+        "health/kl_raw",
+        "the KL exceeds what free bits give away",
+        "audit: 128 dimensions × 0.05 nats = 6.4; the collapsed run had 1.2 to 2.1",
+        low=6.4,
+        when={"z_dim": 128, "free_bits": 0.05},
+    ),
 )
 
 FREE_BITS = Parameter(
@@ -149,10 +157,11 @@ COMMON = (
 
 SPACE = SearchSpace(
     model="vae3d",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE,
     metrics=METRICS,
+    targets=TARGETS,
     parameters=(
         KL_BETA,
         FREE_BITS,

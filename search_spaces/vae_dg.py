@@ -43,10 +43,13 @@ def _weights_are_there(config: Mapping[str, Value]) -> str | None:
 
 SPACE = SearchSpace(
     model="vae_dg",
+    kl_weight="loss_multiplier_kl",
     metrics=(
         "val/accuracy",
         "val/elbo_gain",
         "val/ssim",
+        "val/vessels",
+        "val/colour_difference",
         "val/psnr",
         "val/mse",
         "val/r2",

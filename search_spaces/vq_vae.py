@@ -11,6 +11,7 @@ from pathlib import Path
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Changes, Claim, Study
+from search_spaces.target import Target
 
 _STATED = "improvement notes"
 _DERIVED = "derived from the improvement notes"
@@ -43,6 +44,24 @@ SPACE = SearchSpace(
         "health/codebook_usage",
         "health/perplexity",
         "health/z_gain",
+    ),
+    targets=(
+        Target("health/codebook_usage", "the codebook is used", "improvement notes: under 10 % → over 80 %", low=0.8),
+        Target("val/psnr", "reconstructions are good, in dB", "improvement notes: under 10 → over 25 dB", low=25.0),
+        Target("val/ssim", "reconstructions have the structure", "improvement notes: under 0.3 → over 0.8", low=0.8),
+        Target(
+            "val/vq_loss",
+            "the codes' part of the loss is balanced",
+            "improvement notes: about 0.0002 → 0.1 to 1.0, weighted by commitment_cost",
+            low=0.1,
+            high=1.0,
+        ),
+        Target(
+            "val/reconstruction",
+            "the squared error is balanced",
+            "improvement notes: about 2 million → 0.01 to 0.1; less is no fault. Before its weight",
+            high=0.1,
+        ),
     ),
     parameters=(
         Parameter(
@@ -188,6 +207,17 @@ SPACE = SearchSpace(
             baseline=False,
             doc="self-attention at the resolution of the codes, in encoder and decoder",
             source=_STATED,
+        ),
+        Parameter(
+            "skip_drop",
+            "fixed",
+            default=0.3,
+            baseline=0.0,
+            minimum=0.0,
+            maximum=1.0,
+            unit="share of the training batches",
+            doc="trains without skip connections, for the score is that of the codes alone",
+            source=_OURS,
         ),
         Parameter(
             "skip_connections",

@@ -118,7 +118,7 @@ class Progress:
         return max(scored)[2] if scored else None
 
     def _score(self, record: TrialRecord) -> float | None:
-        value = self.run.latest.get(record.trial, {}).get(self.run.config.metric[0])
+        value = self.run.best.get(record.trial, {}).get(self.run.config.metric[0])
         return value if value is not None and value == value else None
 
     def _score_text(self, record: TrialRecord) -> str:

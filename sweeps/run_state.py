@@ -16,13 +16,13 @@ from typing import Any
 from sweeps import journal
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
-from sweeps.forecast import Forecaster
 from sweeps.journal import Status, TrialRecord
 from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
 from sweeps.seeds import SeedSchedule
 from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
+from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
 
 ERROR_LOG = "errors.log"
@@ -62,7 +62,8 @@ class SweepRun:
         self.schedule = _schedule(config, self._value)
         self.journal = journal.Journal(config.folder)
         self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
-        self.latest: dict[int, Mapping[str, Any]] = {}
+        self.latest: dict[int, Mapping[str, Any]] = {}  # the last epoch of every trial
+        self.best: dict[int, Mapping[str, Any]] = {}  # the epoch whose numbers are the trial's
         self.lock = threading.RLock()  # the progress display reads from its own thread
         self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
         self.errors = 0  # of our own code, survived
@@ -126,7 +127,7 @@ class SweepRun:
         with self.lock:
             if "failure" in row:
                 return Decision(False)
-            self.latest[trial] = row
+            self._hear(trial, row)
             self.records[trial].epoch = int(row["epoch"])
             decision = self.policy.on_epoch(trial, row, self.records[trial].control)
             if decision.stop:
@@ -166,7 +167,7 @@ class SweepRun:
                 decision = self._decisions.pop(trial)
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self.latest[trial] = row
+                self._hear(trial, row)
                 self._finish(trial, row)
 
     def interrupted(self, reason: str) -> None:
@@ -219,7 +220,7 @@ class SweepRun:
         twin = self.finished.take(self.config.folder, record) if self.finished else None
         if twin is None:
             return False
-        self.latest[record.trial] = epoch_log.read_trial(self.config.folder, record.trial)[-1]
+        self._recall(record.trial, epoch_log.read_trial(self.config.folder, record.trial))
         self._end(record.trial, Status.FINISHED, "", f"run already, as {twin}")
         return True
 
@@ -255,13 +256,13 @@ class SweepRun:
 
     def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
         record = self.records[trial]
-        row = self.latest.get(trial, {})
+        row = self.best.get(trial, {})
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
-        record.epoch = int(row.get("epoch", record.epoch))
+        record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = {
             name: float(value)
             for name, value in row.items()
-            if "/" in name and isinstance(value, int | float) and math.isfinite(value)
+            if epoch_log.is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
         }
         self.journal.append(
             "ended",
@@ -274,13 +275,21 @@ class SweepRun:
         )
         self._tell_search(record)
 
+    def _hear(self, trial: int, row: Mapping[str, Any]) -> None:
+        self.latest[trial] = row
+        if row.get("best_epoch", row["epoch"]) == row["epoch"]:
+            self.best[trial] = row
+
+    def _recall(self, trial: int, rows: list[dict[str, Any]]) -> None:
+        self.latest[trial], self.best[trial] = rows[-1], epoch_log.best_row(rows)
+
     def _restore(self, folder: Path) -> None:
         """Teach search and policy what an earlier driver saw."""
         for trial, record in sorted(self.records.items()):
             self._tell_search(record)
             rows = epoch_log.read_trial(folder, trial)
             if rows:
-                self.latest[trial] = rows[-1]
+                self._recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
             if record.status is not Status.FAILED:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps import again, record
+from sweeps import again, notes, record
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
@@ -44,6 +44,8 @@ def run(options: Options) -> int:
     if options.trial:
         again.check_data(options, dataset.fingerprint)
     _say_embedded(console, config, dataset)
+    told = notes.gather(config, dataset)
+    notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
@@ -51,7 +53,7 @@ def run(options: Options) -> int:
     config.folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(config):
         try:
-            code = _sweep(console, config, dataset, resuming, alone=bool(options.trial))
+            code = _sweep(console, config, dataset, told, resuming, alone=bool(options.trial))
         except BaseException:
             if made and config.folder.is_dir():
                 _free_name(config.folder)
@@ -61,30 +63,34 @@ def run(options: Options) -> int:
     return code
 
 
-def _sweep(console: Console, config: SweepConfig, dataset: Any, resuming: bool, alone: bool) -> int:
-    from sweeps import cluster, plan, search
+def _sweep(
+    console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
+) -> int:
+    from sweeps import cluster, kl_weight, plan, search
     from sweeps.ablation import Ablation
-    from sweeps.forecast import Forecaster
+    from sweeps.forecasting import forecaster as make_forecaster
     from sweeps.outlook import outlook
     from sweeps.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
     from sweeps.tracking.process import TrackingProcess
-    from trainables import models
 
     health = HealthConfig(**config.search_space().thresholds)
-    forecaster = Forecaster.of(models.load(config.model), dataset)
+    forecaster = make_forecaster(config, dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
+    if warning := kl_weight.warning(planned.kl_weight):
+        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     _preflight(config, planned.disk_bytes)
     if resuming:
         written = record.resumed(record.read(config.folder), config)
         if written["data"]["fingerprint"] != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
-        health = HealthConfig(**written["health"])
+        health = HealthConfig.from_record(written["health"])
         record.write(config, written)
     else:
-        record.write(config, record.new(config, dataset, health))
+        stated = [asdict(target) for target in config.search_space().targets]
+        record.write(config, record.new(config, dataset, health) | {"notes": told, "targets": stated})
         plan.write(config, planned)
     state = SweepRun(
         config,
@@ -131,6 +137,8 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),
         health=asdict(state.health),
+        metric=config.metric[0],
+        mode=config.mode[0],
     )
     resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
     tuner = tune.Tuner(
@@ -286,10 +294,8 @@ def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
 
 def _print_plan(console: Console, config: SweepConfig, dataset: Any) -> None:
     from sweeps import plan
-    from sweeps.forecast import Forecaster
-    from trainables import models
+    from sweeps.forecasting import forecaster
 
     cpus = os.cpu_count() or 1
     slots = max(1, min(int(cpus / config.cpus_per_trial), config.max_concurrent or cpus, config.trials))
-    forecaster = Forecaster.of(models.load(config.model), dataset)
-    console.print(plan.render(plan.make(config, dataset, forecaster, slots), config))
+    console.print(plan.render(plan.make(config, dataset, forecaster(config, dataset), slots), config))

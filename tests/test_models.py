@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import search_spaces
-from sweeps.forecast import Forecaster
 from trainables import artifacts, checkpoint, models
 from trainables.data.cache import prepare
+from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, judge
 from trainables.loop import Trainer
 
@@ -42,6 +42,7 @@ def test_a_trial_of_every_model(name: str, tmp_path: Path) -> None:
     rows = [first, trial.run_epoch()]
     space = search_spaces.load(name)
     assert set(space.metrics) <= set(rows[-1]), "a metric that trials may be ranked by is not measured"
+    assert {target.metric for target in space.targets} <= set(rows[-1]), "a stated target is not measured"
     assert all(math.isfinite(rows[-1][metric]) for metric in space.metrics)
     assert not judge(rows, EPOCHS, HealthConfig(**space.thresholds)).verdict.condemned
 

@@ -1,9 +1,15 @@
-"""How far generated images are from real ones: a kernel distance on fixed features, and checkerboards.
+"""How far generated images are from real ones: a kernel distance on fixed features, diversity, and checkerboards.
+
+Ghosts, two images in one, have no measure of their own: what tells a ghost from a blurred or a busy image is what the
+picture shows, and a detector would have to know that. They raise the kernel distance, and are looked at in the
+pictures of prior samples.
 
 Shapes: N images, C channels, H × W pixels, F features.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +45,16 @@ def kernel_distance(first_NF: Tensor, second_NF: Tensor) -> float:
     from torchmetrics.image.kid import poly_mmd
 
     return float(poly_mmd(first_NF.double(), second_NF.double()))
+
+
+def diversity(generated_NCHW: Tensor, real_NCHW: Tensor) -> float:
+    """Mean Euclidean distance of two generated images, in units of that of two real ones.
+
+    0: all are the same image. About 1: as different as real ones. Blurred images are a little closer to each other
+    than sharp ones, so somewhat less than 1 is no lack of diversity. NaN where the real images are all the same.
+    """
+    generated, real = (F.pdist(x.flatten(1).float()).mean() for x in (generated_NCHW, real_NCHW))
+    return float(generated / real) if real > 0 else math.nan
 
 
 @torch.no_grad()

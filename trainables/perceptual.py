@@ -43,10 +43,11 @@ class Perceptual:
     def note(self) -> str:
         """What the features are, for the user."""
         if self.weights is not None:
-            return f"perceptual loss: features of VGG16 with the weights of {self.weights}"
+            return f"the perceptual loss sees the features of VGG16 with the weights of {self.weights}"
         return (
-            f"perceptual loss: random features, of a VGG16 with 1/{RANDOM_SHARE} of the channels; set "
-            "perceptual_weights to a file of torchvision's vgg16 weights for trained ones"
+            f"the perceptual loss sees random features (a VGG16 with 1/{RANDOM_SHARE} of the channels, untrained), "
+            "not the documented ones of a trained VGG16, whose weights this program cannot bring: set "
+            "perceptual_weights to a file of torchvision's vgg16 weights (--set perceptual_weights=FILE)"
         )
 
     def __call__(self, prediction_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:

@@ -201,18 +201,19 @@ def coordinates(side: int) -> Tensor:
 def similarity(prediction_BMDHW: Tensor, target_BMDHW: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM, and PSNR in dB, of every modality: means over the samples, each (M,).
 
-    The data range is that of each target volume and modality.
+    Both are brought to the scale on which the target, of each sample and modality, runs from 0 to 1: the luminance
+    term of SSIM compares ratios of means, and intensities of these volumes have neither a unit nor a zero.
     """
     with torch.autocast(target_BMDHW.device.type, enabled=False):
         low, high = target_BMDHW.amin(dim=(2, 3, 4), keepdim=True), target_BMDHW.amax(dim=(2, 3, 4), keepdim=True)
         scale = (high - low).clamp(min=RANGE_FLOOR)
-        prediction, target = prediction_BMDHW / scale, target_BMDHW / scale
+        prediction, target = (prediction_BMDHW - low) / scale, (target_BMDHW - low) / scale
         error_BM = (prediction - target).square().mean(dim=(2, 3, 4))
         return ssim(prediction, target).mean(dim=0), -10.0 * error_BM.log10().mean(dim=0)
 
 
 def ssim(x_BMDHW: Tensor, y_BMDHW: Tensor) -> Tensor:
-    """Structural similarity of volumes with a data range of 1, (B, M) (Wang et al. 2004), reflected at the border.
+    """Structural similarity of volumes with values in [0, 1], (B, M) (Wang et al. 2004), reflected at the border.
 
     The same as torchmetrics', which convolves with the whole window; matrix products along the axes take a
     fiftieth of the time on a CPU.

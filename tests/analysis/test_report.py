@@ -267,7 +267,28 @@ def test_a_record_with_the_bare_minimum(writer):
     }
     writer.save_record()
     writer.trial([0.5], au=1.0, kl_raw=1.0, forecast={"au": 1.0, "collapsed": False})
-    assert page(writer).sections == ["summary", "leaderboard", "curves", "units", "training", "forecast", "reproduce"]
+    sections = ["summary", "leaderboard", "targets", "curves", "units", "training", "forecast", "reproduce"]
+    assert page(writer).sections == sections
+
+
+def test_partial_collapse_is_told(writer):
+    for share in (0.0, 0.02, 0.09, 0.1, 0.5):
+        writer.trial([0.1], au=100 * share, au_frac=share, kl_raw=1.0)
+    writer.trial([0.1], au=2.0, au_frac=0.02, kl_raw=1.0, status="STOPPED", reason="RUNG")
+    writer.finish()
+    words = page(writer).words("units")
+    assert "Partial collapse: 2 trials trained to the end with some, but less than 10 % of the units" in words
+    assert "(trials 2, 3)" in words
+    assert "KL on its floor" not in words
+
+
+def test_a_kl_that_ends_on_its_floor_is_told(writer):
+    for share in (0.5, 1.0):
+        writer.trial([0.1], au=3.0, au_frac=0.5, kl_raw=1.0, kl_floor_frac=share)
+    writer.finish()
+    words = page(writer).words("units")
+    assert "KL on its floor: in 1 trial (trial 2) hardly a dimension" in words
+    assert "Partial collapse" not in words
 
 
 def test_long_tables_scroll(writer):

@@ -244,6 +244,8 @@ def test_set_measures_repeat_and_count_the_floored_kl_in_nats():
     assert first == second
     floored = kl_per_dim(outputs.mu, outputs.logvar).clamp(min=0.25).sum(dim=1).mean()
     assert first["health/kl_constrained"] == pytest.approx(float(floored.detach()), rel=1e-5)
+    assert first["health/kl_floor_frac"] == 1.0  # heads near zero start below the free bits
+    assert 0 <= first["val/sample_diversity"] < 0.5  # an untrained decoder paints one image
     assert all(math.isfinite(value) for value in first.values())
 
 
@@ -303,7 +305,7 @@ def test_quadratic_form_is_the_loss(reduction):
 
 
 def test_the_forecast_condemns_what_no_direction_of_the_data_pays_for():
-    from sweeps.forecast import Forecaster
+    from trainables.forecast import Forecaster
 
     forecaster = Forecaster(models.load("conv_vae"), images(64), {})
     healthy = forecaster.forecast(small(free_bits=0.0))

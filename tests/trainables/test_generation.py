@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.generation import checkerboard, generation_gap, kernel_distance, random_features
+from trainables.generation import checkerboard, diversity, generation_gap, kernel_distance, random_features
 from trainables.image_losses import smooth
 
 FEATURES = 4 * 2 * 32 + 16 * 32
@@ -102,3 +102,29 @@ def test_a_wave_between_the_grid_frequencies_is_no_grid():
     clean = torch.randn(200, 1, 64, 64, generator=generator)
     wave = torch.cos(2 * math.pi * 10 / 64 * torch.arange(64))
     assert abs(checkerboard(clean + wave, clean)) < 0.2
+
+
+def test_diversity_is_that_of_the_real_images_in_their_own_units():
+    real = images(16)
+    mean = real.mean(dim=0)
+    assert diversity(real, real) == pytest.approx(1.0)
+    assert diversity(mean + 0.3 * (real - mean), real) == pytest.approx(0.3, rel=1e-4)
+    assert diversity(real[:1].expand(16, -1, -1, -1), real) == 0.0
+    assert diversity(images(16, seed=1), real) == pytest.approx(1.0, abs=0.15)
+
+
+def test_diversity_by_enumeration():
+    real, generated = torch.rand(2, 5, 1, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    generated = generated**2
+
+    def mean_distance(x) -> float:
+        pairs = [(i, j) for i in range(5) for j in range(i)]
+        return sum(math.dist(x[i].flatten().tolist(), x[j].flatten().tolist()) for i, j in pairs) / len(pairs)
+
+    assert diversity(generated, real) == pytest.approx(mean_distance(generated) / mean_distance(real), rel=1e-5)
+
+
+def test_diversity_of_equal_real_images_is_unknown():
+    same = torch.full((4, 1, 8, 8), 0.5)
+    assert math.isnan(diversity(same, same))
+    assert math.isnan(diversity(images(4, side=8), same))

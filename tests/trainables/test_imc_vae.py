@@ -198,11 +198,15 @@ def test_the_permutation_term_reads_the_true_order(build):
     assert model.measures(outputs_of(target, target, sure.log(), position), target, target) == {
         "val/cosine_similarity": pytest.approx(1.0),
         "val/permutation_accuracy": pytest.approx(1.0),
+        "health/feature_mean": 1.0,
+        "health/feature_std": 0.0,
     }
     wrong = outputs_of(target, target, sure.log(), torch.tensor([[2, 0, 1, 3]]))
     assert model.measures(wrong, target, -target) == {
         "val/cosine_similarity": pytest.approx(-1.0),
         "val/permutation_accuracy": pytest.approx(0.5),
+        "health/feature_mean": 1.0,
+        "health/feature_std": 0.0,
     }
 
 
@@ -337,3 +341,17 @@ def test_load_finds_the_module_and_refuses_others():
     assert models.load("imc_vae").Model is Model
     with pytest.raises(search_spaces.UnknownModel, match="known models: "):
         models.load("nothing")
+
+
+def test_features_have_mean_zero_and_standard_deviation_one_where_they_are_normalised(build):
+    x = grids(count=8) * 30.0 + 100.0
+    found = {}
+    for kind in ("channel_wise", "none"):
+        model = build(x, normalize=kind).eval()
+        outputs = model(unlabelled(x), generator())
+        target = model.fixed_target(torch.from_numpy(x))
+        found[kind] = model.measures(outputs, target, target)
+    assert found["channel_wise"]["health/feature_mean"].item() == pytest.approx(0.0, abs=1e-4)
+    assert found["channel_wise"]["health/feature_std"].item() == pytest.approx(1.0, abs=1e-3)
+    assert found["none"]["health/feature_mean"].item() == pytest.approx(x.mean().item(), rel=1e-4)
+    assert found["none"]["health/feature_std"].item() == pytest.approx(x.std().item(), rel=1e-4)

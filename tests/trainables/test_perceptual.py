@@ -110,7 +110,7 @@ def test_random_features_are_always_the_same_and_draw_nothing():
 def test_the_note_tells_whose_features_they_are():
     assert "random features" in Perceptual(None).note
     assert "perceptual_weights" in Perceptual(None).note
-    assert Perceptual("vgg.pth").note == "perceptual loss: features of VGG16 with the weights of vgg.pth"
+    assert Perceptual("vgg.pth").note == "the perceptual loss sees the features of VGG16 with the weights of vgg.pth"
 
 
 def refusal(path) -> str:

@@ -81,14 +81,17 @@ def test_exact_parts_of_the_evaluation_set():
     latent = LatentStatistics()
     latent.add(Outputs(mu, logvar, sample(mu, logvar, generator(1)), mu, mu))
     found = build().eval().set_measures(batch().x, latent, generator())
-    total = found["health/tc"] + found["health/dw_kl"] + latent.metrics()["health/mi"]
-    assert total == pytest.approx(latent.rate(), rel=0.05)
     exact = exact_decomposition(latent.mu(), latent.logvar(), latent.z())
-    assert found["health/tc"] == pytest.approx(exact.total_correlation.item())
+    assert found["health/dw_kl"] == pytest.approx(exact.dimension_kl.item())
+    correlation = rho / (1 + math.exp(-1))  # of z: var of mu is 1, that of the noise exp(−1)
+    truth = -0.5 * math.log(1 - correlation**2)
+    assert found["health/tc"] == pytest.approx(truth, abs=0.1)
+    assert found["health/tc_mixture"] == pytest.approx(truth, abs=0.15)
     only_one = LatentStatistics()
     only_one.add(Outputs(torch.zeros(500, 6), torch.zeros(500, 6), mu, mu, mu))
     collapsed = build().eval().set_measures(batch().x, only_one, generator())
-    assert collapsed["health/tc"] == pytest.approx(0.0, abs=1e-9)
+    assert collapsed["health/tc"] == 0.0
+    assert collapsed["health/tc_mixture"] == pytest.approx(0.0, abs=1e-9)
     assert collapsed["health/dw_kl"] == pytest.approx(0.0, abs=1e-9)
 
 

@@ -9,9 +9,11 @@ import torch
 from trainables.total_correlation import (
     EXACT_SAMPLES,
     batch_weights,
+    corrected_total_correlation,
     decompose,
     exact_decomposition,
     exact_weights,
+    gaussian_total_correlation,
     log_normal,
     total_correlation,
 )
@@ -79,7 +81,7 @@ def mixtures(estimator):
     return torch.stack(found).mean().item(), q_66[0].mean().item(), q_66[0]
 
 
-def test_the_stratified_estimate_is_unbiased():
+def test_the_stratified_estimate_of_the_density_is_unbiased():
     found, truth, _ = mixtures("stratified")
     assert found == pytest.approx(truth, rel=1e-6)
 
@@ -147,3 +149,79 @@ def test_autocast_does_not_lower_the_precision():
     expected = total_correlation(mu, logvar, z, 100)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(total_correlation(mu, logvar, z, 100), expected)
+
+
+def independent(count, units, noise, seed):
+    """Posteriors of independent units, z of unit variance."""
+    return posteriors(count, torch.eye(units).tolist(), noise, seed)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("count", [18, 64, 256, 1000])
+def test_independent_units_have_no_total_correlation_however_few_the_samples(count, noise):
+    units = 128
+    found = [gaussian_total_correlation(*independent(count, units, noise, seed)[:2]) for seed in range(8)]
+    assert max(map(abs, found)) < 0.1 * units / count
+    assert sum(found) / len(found) == pytest.approx(0.0, abs=0.03 * units / count)
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0])
+def test_the_corrected_mixture_reads_nothing_of_independent_units_where_the_plain_one_reads_much(noise):
+    mu, logvar, z = independent(18, 128, min(noise, 0.999), 3)
+    assert abs(corrected_total_correlation(mu, logvar, z)) < 0.1 * 128 / 18
+    if noise < 1.0:
+        assert exact_decomposition(mu, logvar, z).total_correlation > 100
+
+
+@pytest.mark.parametrize(("units", "rho"), [(2, 0.8), (6, 0.5), (20, 0.3)])
+def test_the_total_correlation_of_gaussian_units_tends_to_its_closed_form(units, rho):
+    correlation = torch.full((units, units), rho, dtype=torch.float64).fill_diagonal_(1.0)
+    expected = -0.5 * torch.logdet(correlation).item()
+    far, near = (
+        torch.tensor(
+            [gaussian_total_correlation(*posteriors(count, correlation.tolist(), 0.3, seed)[:2]) for seed in range(5)]
+        ).sub(expected).abs().mean().item()
+        for count in (100, 20_000)
+    )  # fmt: skip
+    assert near < 0.02 * expected
+    assert near < far < 0.4 * expected
+
+
+def test_scales_and_levels_of_the_units_do_not_matter():
+    mu, logvar, _ = posteriors(400, correlated(0.5), 0.3)
+    scale, shift = torch.tensor([100.0, 0.01]), torch.tensor([-3.0, 7.0])
+    moved = gaussian_total_correlation(mu * scale + shift, logvar + 2 * scale.log())
+    assert moved == pytest.approx(gaussian_total_correlation(mu, logvar))
+
+
+def ring(noise):
+    """The total correlation of two units on a circle of radius 1 with that noise, by integration."""
+    side = torch.linspace(-2.5, 2.5, 251, dtype=torch.float64)
+    angle = torch.linspace(0, 2 * math.pi, 361, dtype=torch.float64)[:-1]
+    along = [(-((side[:, None] - mean) / noise).square() / 2).exp() for mean in (angle.cos(), angle.sin())]
+    joint = along[0] @ along[1].T
+    joint = joint / joint.sum()
+    return torch.special.xlogy(joint, joint / (joint.sum(1, keepdim=True) * joint.sum(0))).sum().item()
+
+
+def test_dependence_without_correlation_is_seen_by_the_mixture_alone():
+    noise, found = 0.2, []
+    for seed in range(5):
+        angle = 2 * math.pi * torch.rand(400, generator=generator(seed), dtype=torch.float64)
+        mu = torch.stack([angle.cos(), angle.sin()], dim=1)
+        logvar = torch.full_like(mu, 2 * math.log(noise))
+        z = mu + noise * torch.randn(mu.shape, generator=generator(seed + 100), dtype=torch.float64)
+        assert abs(gaussian_total_correlation(mu, logvar)) < 0.02
+        found.append(corrected_total_correlation(mu, logvar, z))
+    assert sum(found) / len(found) == pytest.approx(ring(noise), rel=0.1)
+
+
+@pytest.mark.parametrize("total", [0.5, 1.2])
+def test_the_corrected_mixture_finds_the_total_correlation_of_overlapping_posteriors(total):
+    found = [corrected_total_correlation(*posteriors(512, correlated(total), 0.15, seed)) for seed in range(0, 20, 2)]
+    assert sum(found) / len(found) == pytest.approx(total, abs=0.1)
+
+
+@pytest.mark.parametrize("mu", [torch.zeros(50, 8), torch.randn(50, 8) * torch.eye(8)[0], torch.randn(1, 8)])
+def test_units_that_do_not_vary_depend_on_nothing(mu):
+    assert gaussian_total_correlation(mu, torch.zeros_like(mu)) == 0.0

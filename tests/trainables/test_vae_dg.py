@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import search_spaces
-from sweeps.forecast import from_spectrum
 from trainables import checkpoint
 from trainables.data.cache import prepare
 from trainables.data.samples import Samples
 from trainables.data.store import open_dataset, split, write_dataset
+from trainables.forecast import from_spectrum
 from trainables.health import Verdict, judge
 from trainables.kl import kl_per_dim
 from trainables.loop import Trainer
@@ -24,6 +24,7 @@ from trainables.models.vae_dg import (
     Outputs,
     annealing,
     binary_cross_entropy,
+    encoder_note,
     kl_cycles,
     quadratic_form,
     term_weights,
@@ -319,7 +320,11 @@ def test_measures():
     assert measures["val/psnr"].item() == pytest.approx((-10 * errors.log10()).mean().item(), rel=1e-5)
     blue = x.clone()
     blue[:, 2] = 0
-    assert build().measures(outputs_of(x, x), blue, x)["val/ssim"].item() == pytest.approx(1.0)
+    without_blue = build().measures(outputs_of(x, x), blue, x)
+    assert without_blue["val/ssim"].item() == pytest.approx(1.0)
+    assert without_blue["val/vessels"].item() == pytest.approx(1.0)
+    assert without_blue["val/colour_difference"].item() > 20
+    assert build().measures(outputs_of(x, x), x, x)["val/colour_difference"].item() == 0.0
 
 
 def test_weights_of_a_file_are_taken_up_when_training_begins(tmp_path):
@@ -536,3 +541,10 @@ def test_an_epoch_of_photographs(tmp_path):
     row = Trainer("vae_dg", config(), dataset, 1, 0, "cpu").run_epoch()
     assert all(math.isfinite(value) for value in row.values())
     assert 0 <= row["test/accuracy"] <= 1
+
+
+def test_the_note_tells_which_weights_the_encoder_starts_from():
+    (random,) = build().notes
+    assert "resnet18 starts from random weights" in random
+    assert "--set encoder_weights=FILE" in random
+    assert encoder_note(config(encoder_weights="r50.pth")) == "the resnet18 starts from the weights of r50.pth"

@@ -143,7 +143,11 @@ def test_similarity_is_that_of_torchmetrics(side):
     prediction = target + 0.3 * scale * noise(2, 3, side, side, side, seed=1)
     found_ssim, found_psnr = similarity(prediction, target)
     for modality in range(3):
-        pairs = [(prediction[b, modality][None, None], target[b, modality][None, None]) for b in range(2)]
+        lows = [target[b, modality].min() for b in range(2)]
+        pairs = [
+            (prediction[b, modality][None, None] - low, target[b, modality][None, None] - low)
+            for b, low in enumerate(lows)
+        ]
         ranges = [float(y.max() - y.min()) for _, y in pairs]
         expected_ssim, expected_psnr = (
             torch.stack([measure(*pair, data_range=each) for pair, each in zip(pairs, ranges, strict=True)]).mean()
@@ -153,11 +157,13 @@ def test_similarity_is_that_of_torchmetrics(side):
         assert found_psnr[modality].item() == pytest.approx(expected_psnr.item(), abs=1e-3)
 
 
-def test_similarity_has_no_units():
+@pytest.mark.parametrize(("scale", "shift"), [(100.0, 0.0), (1.0, 5.0), (1.0, -5.0), (0.01, 3.0)])
+def test_similarity_has_neither_units_nor_a_zero(scale, shift):
     target = noise(2, 2, 16, 16, 16)
     prediction = target + 0.2 * noise(2, 2, 16, 16, 16, seed=1)
-    for one, other in zip(similarity(prediction, target), similarity(100 * prediction, 100 * target), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    moved = similarity(scale * prediction + shift, scale * target + shift)
+    for one, other in zip(similarity(prediction, target), moved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ssim(target, target), torch.ones(2, 2), atol=1e-4, rtol=0)
     assert similarity(prediction, target)[0].max() < 0.99
 

@@ -142,6 +142,17 @@ def test_channels_without_contrast_stay_finite(method):
     assert all(torch.isfinite(value) for value in measures.values())
 
 
+@pytest.mark.parametrize("ema", [True, False])
+def test_the_vq_loss_is_the_codes_part_of_the_loss(ema):
+    x = cells()
+    model = build(x, ema=ema, commitment_cost=0.3).eval()
+    outputs = model(unlabelled(x))
+    target = model.fixed_target(outputs.x)
+    terms, weights = model.terms(outputs), term_weights(model.config, END)
+    expected = sum(weights[name] * terms[name] for name in ("commitment", "codebook") if name in terms)
+    assert model.measures(outputs, target, target)["val/vq_loss"].item() == pytest.approx(expected.item())
+
+
 # codes, skips, decoding
 
 
@@ -289,7 +300,7 @@ def test_the_perceptual_term_sees_the_content_in_robust_scale():
 def test_the_perceptual_network_is_no_part_of_the_model():
     x = cells()
     assert not [name for name in build(x).state_dict() if "perceptual" in name]
-    assert [note[:15] for note in build(x).notes] == ["perceptual loss"]
+    assert ["random features" in note for note in build(x).notes] == [True]
     assert build(x, perceptual_loss_weight=0.0).notes == ()
 
 

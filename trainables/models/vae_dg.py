@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from trainables.data.domains import DomainReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
+from trainables.fundus import GREEN, colour_difference, vessel_correlation
 from trainables.image_losses import ssim
 from trainables.kl import kl_per_dim, sample
 from trainables.resnet import ResNet, load_weights
@@ -39,7 +40,6 @@ DOUBLINGS = 5  # of the decoder's side; the ResNet halves it as often
 MINIMUM_CHANNELS = 16
 LOG_FLOOR = -100.0  # of a log probability, as in torch.nn.functional.binary_cross_entropy
 NO_LABEL = -1
-GREEN = 1  # channel in which vessels and lesions show best
 SURE = 1 / 255  # the mean of a pixel is kept this far from 0 and 1 in the forecast
 
 
@@ -108,13 +108,12 @@ class Model(Vae):
     ) -> None:
         super().__init__()
         self.config, self.latent_dim = dict(config), config["latent_dim"]
-        fixed_mean = mean_without(config["test_environment"], statistics)
-        self.register_buffer("fixed_mean", torch.tensor(fixed_mean, dtype=torch.float32))
         self.register_buffer("input_mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
         self.register_buffer("input_std", torch.tensor(IMAGENET_STD)[:, None, None])
         self.encoder = Encoder(config)
         self.decoder = Decoder(config, shape)
         self.classifier = nn.Linear(self.latent_dim, len(statistics["class_counts"]))
+        self.notes = (encoder_note(config),)
 
     def start_epoch(self, share: float) -> None:
         """Take up the weights of `encoder_weights` if nothing is trained yet."""
@@ -172,7 +171,8 @@ class Model(Vae):
         }
 
     def measures(self, outputs: Outputs, prediction_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
-        """Share of the labels that are found, structural similarity of the green channel, and PSNR (dB)."""
+        """Share of the labels that are found, structural similarity of the green channel, PSNR (dB), and what the fix
+        notes look for: vessels and colours; see `trainables.fundus`."""
         from torchmetrics.functional.classification import multiclass_accuracy
         from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -188,6 +188,8 @@ class Model(Vae):
                 ),
                 "val/ssim": ssim(prediction_BCHW[:, green], target_BCHW[:, green]).mean(),
                 "val/psnr": peak_signal_noise_ratio(prediction_BCHW, target_BCHW, data_range=1.0, dim=(1, 2, 3)),
+                "val/vessels": vessel_correlation(prediction_BCHW, target_BCHW).mean(),
+                "val/colour_difference": colour_difference(prediction_BCHW, target_BCHW).mean(),
             }
 
     def set_measures(
@@ -205,16 +207,21 @@ class Model(Vae):
         return (x_BCHW - self.input_mean) / self.input_std
 
 
+def encoder_note(config: Mapping[str, Any]) -> str:
+    """Which weights the encoder starts from, for the user."""
+    network, path = config["encoder"], config["encoder_weights"]
+    if path is not None:
+        return f"the {network} starts from the weights of {path}"
+    return (
+        f"the {network} starts from random weights, not from ImageNet's as in the paper and in DomainBed, which this "
+        f"program cannot bring: set encoder_weights to a file of torchvision's {network} weights "
+        "(--set encoder_weights=FILE)"
+    )
+
+
 def dense(inputs: int, outputs: int) -> list[nn.Module]:
     """A fully connected layer with layer norm and ReLU."""
     return [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
-
-
-def mean_without(environment: int, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The mean training image of all environments but one, (C, S, S)."""
-    weights = np.array(statistics["environment_counts"], float)
-    weights[environment] = 0
-    return np.tensordot(weights / max(weights.sum(), 1), statistics["environment_means"], 1)
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
