@@ -296,14 +296,7 @@ CLAIMS = (
         "val/ssim",
         "up",
     ),
-    Claim(
-        "The KL brings the latents to their prior",
-        _STATED,
-        {"loss_multiplier_kl": 0.0},
-        {},
-        "health/marginal_kl",
-        "down",
-    ),
+    Claim("The KL makes fine vessels visible", _STATED, {"loss_multiplier_kl": 0.0}, {}, "val/vessels", "up"),
     Claim(
         "Annealing keeps units from collapsing",
         _STATED,
@@ -319,6 +312,14 @@ CLAIMS = (
         {},
         "val/ssim",
         "up",
+    ),
+    Claim(
+        "Comparing with the image that is not normalised matches its colours",
+        _STATED,
+        {"target": "normalised"},
+        {},
+        "val/colour_difference",
+        "down",
     ),
     Claim("A mean instead of a sum improves the reconstruction", _STATED, {"reduction": "sum"}, {}, "val/ssim", "up"),
     Claim(
@@ -336,6 +337,14 @@ CLAIMS = (
         {},
         "val/ssim",
         "up",
+    ),
+    Claim(
+        "If the reconstruction loss plateaus, lower loss_multiplier_kl",
+        _STATED,
+        {},
+        {"loss_multiplier_kl": 5e-5},
+        "val/mse",
+        "down",
     ),
     Claim(
         "If structure is lost, lower loss_multiplier_kl to 5e-5",
