@@ -56,7 +56,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Claim:
-    """A piece of documented advice: going from `before` to `after` moves `metric` in `direction`."""
+    """A piece of documented advice: going from `before` to `after` moves `metric` in `direction`.
+
+    A claim about the course of training compares two metrics of the same configuration: `metric_before`, if given,
+    is what `before` is measured by. `health/kl_raw@0.5` is a metric at half of the budget, `health/kl_raw@0..0.5` how
+    far it moves over the first half.
+    """
 
     text: str
     source: str
@@ -65,6 +70,7 @@ class Claim:
     metric: str
     direction: Literal["up", "down"]
     base: Base = "documented"  # what `before` and `after` are changes of
+    metric_before: str | None = None
 
     def comparison(self, space: SearchSpace) -> Comparison:
         """The two configurations, in `space`."""

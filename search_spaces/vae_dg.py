@@ -255,7 +255,8 @@ SPACE = SearchSpace(
 )
 
 _KL = {"loss_multiplier_kl": 1e-4}
-_ANNEALING = {"kl_anneal_end": 0.5}
+_ANNEALED = SPACE["kl_anneal_end"].default
+_ANNEALING = {"kl_anneal_end": _ANNEALED}
 _RECONSTRUCTION = {"target": "image", "reduction": "mean"}
 _CLASSES = {"loss_multiplier_y": 0.1}
 _FIXES = {"KL": _KL, "annealing": _ANNEALING, "reconstruction loss": _RECONSTRUCTION, "classification": _CLASSES}
@@ -295,6 +296,24 @@ CLAIMS = (
         {},
         "val/ssim",
         "up",
+    ),
+    Claim(
+        "The KL rises while it is annealed",
+        _STATED,
+        {},
+        {},
+        f"health/kl_raw@{_ANNEALED:g}",
+        "up",
+        metric_before="health/kl_raw@0",
+    ),
+    Claim(
+        "The KL settles once it is annealed",
+        _STATED,
+        {},
+        {},
+        f"health/kl_raw@{_ANNEALED:g}..1",
+        "down",
+        metric_before=f"health/kl_raw@0..{_ANNEALED:g}",
     ),
     Claim("The KL makes fine vessels visible", _STATED, {"loss_multiplier_kl": 0.0}, {}, "val/vessels", "up"),
     Claim(
