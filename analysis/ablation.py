@@ -1,8 +1,13 @@
-"""What an ablation found: paired effects with bootstrap intervals, and the verdict on every documented claim."""
+"""What an ablation found: paired effects with their intervals, and the verdict on every documented claim.
+
+A table is a family: the claims one, and of the studies' steps each metric one. Within it Holm's correction decides
+which changes are told from none, with a probability of at most 5 % that any of those decisions is wrong where
+there is no effect at all. The intervals hold together for the whole family too, but by Bonferroni: a change that Holm
+tells from none may have an interval that just reaches 0. See `sweeps.paired` for what the tests assume.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +17,22 @@ from typing import Any
 import numpy as np
 
 from analysis.sweep import Sweep, Trial
+from sweeps import paired
+from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
 from sweeps.journal import Status
-from trainables.health import Verdict
+from sweeps.seeds import Evidence, evidence
 
-LEVEL = 0.95
-DRAWS = 10_000
-EXACT_UP_TO = 6  # pairs: 6⁶ resamples are enumerated, no draws needed
-FEWEST_PAIRS = 3
-CLAIMS = "claims"
-OUTCOMES = {
-    "outcome/collapsed": (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED),
-    "outcome/numeric": (Verdict.NUMERIC,),
-}
+NONE = "no difference in any pair"
+SAME = "the same difference in every pair, judged by its sign alone"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The mean change of a metric from `before` to `after` over pairs of the same seed and data order.
+    """The mean change of a metric from `before` to `after` over pairs of the same seed, split and data order.
 
-    `low` and `high` bound it at `LEVEL` by the percentile bootstrap over pairs (Efron 1979). It is exact for few
-    pairs, and too narrow for very few: five seeds are a beginning.
+    `low` and `high` bound it at 1 − 0.05 / (comparisons of the family), less where verdicts were looked for more
+    than once; NaN where nothing can be said. `p`: adjusted for the family by Holm; NaN with too few pairs. `note`:
+    what numbers and bounds do not tell.
     """
 
     metric: str
@@ -41,6 +42,13 @@ class Effect:
     low: float
     high: float
     pairs: int
+    p: float
+    note: str = ""
+
+    @property
+    def significant(self) -> bool:
+        """True if the change is told from none."""
+        return self.p <= paired.ERROR
 
 
 class Finding(StrEnum):
@@ -54,11 +62,7 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A documented claim and its test.
-
-    `low` and `high` are simultaneous bounds: at the level 1 − 0.05 / (number of claims tested) each (Bonferroni),
-    so that all of them hold together in 95 of 100 ablations.
-    """
+    """A documented claim and its test; `effect` is None where there is no verdict."""
 
     text: str
     source: str
@@ -67,95 +71,100 @@ class ClaimResult:
     finding: Finding
     note: str
     effect: Effect | None = None
-    low: float = math.nan
-    high: float = math.nan
 
 
-def comparisons(sweep: Sweep) -> list[dict[str, Any]]:
-    """The comparisons of an ablation, none for a search."""
-    return (sweep.record["config"].get("ablation") or {}).get("comparisons", [])
+def design(sweep: Sweep) -> Ablation | None:
+    """What the sweep compares; None for a search."""
+    recorded = sweep.record["config"].get("ablation")
+    return Ablation(**recorded) if recorded else None
 
 
-def effects(sweep: Sweep, comparison: dict[str, Any], metrics: Sequence[str]) -> list[Effect]:
-    """The effect of a comparison on each of `metrics` that its trials have."""
-    found = []
-    for metric in metrics:
-        pairs = _pairs(sweep, comparison, metric)
-        if len(pairs):
-            low, high = bootstrap_interval(pairs[:, 1] - pairs[:, 0], LEVEL)
-            before, after = pairs.mean(axis=0)
-            found.append(Effect(metric, before, after, after - before, low, high, len(pairs)))
-    return found
+def steps(sweep: Sweep, metrics: Sequence[str]) -> list[tuple[dict[str, Any], dict[str, Effect]]]:
+    """The steps of the studies, and of each the effect on those of `metrics` that its trials have, by metric."""
+    ablation = design(sweep)
+    if ablation is None:
+        return []
+    told = [each for each in ablation.comparisons if each["study"] != CLAIMS]
+    by_metric = {metric: _family(sweep, ablation, [(step, metric) for step in told]) for metric in metrics}
+    return [
+        (step, {metric: effect for metric in metrics if (effect := by_metric[metric][place])})
+        for place, step in enumerate(told)
+    ]
 
 
 def claims(sweep: Sweep) -> list[ClaimResult]:
     """The verdict on every claim of the ablation."""
-    told = [comparison for comparison in comparisons(sweep) if comparison["study"] == CLAIMS]
-    pairs = [_pairs(sweep, claim, claim["metric"]) for claim in told]
-    tested = sum(len(values) >= FEWEST_PAIRS for values in pairs)
-    return [_test(sweep, claim, values, tested) for claim, values in zip(told, pairs, strict=True)]
+    ablation = design(sweep)
+    if ablation is None:
+        return []
+    told = [each for each in ablation.comparisons if each["study"] == CLAIMS]
+    found = _family(sweep, ablation, [(claim, claim["metric"]) for claim in told])
+    return [_result(sweep, ablation, claim, effect) for claim, effect in zip(told, found, strict=True)]
 
 
-def bootstrap_interval(differences: np.ndarray, level: float) -> tuple[float, float]:
-    """The percentile interval of the mean of `differences` (n,) over resamples of its n values.
-
-    All nⁿ resamples are enumerated for n ≤ 6; beyond that 10,000 are drawn, always the same.
-    """
-    count = len(differences)
-    if count <= EXACT_UP_TO:
-        places = np.array(list(itertools.product(range(count), repeat=count)))
-    else:
-        places = np.random.default_rng(0).integers(count, size=(DRAWS, count))
-    means = differences[places].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def trials_of(sweep: Sweep, variant: str) -> list[Trial]:
+    """The trials of the variant of that name."""
+    return [trial for trial in sweep.trials if trial.record.origin == variant]
 
 
-def _test(sweep: Sweep, claim: dict[str, Any], pairs: np.ndarray, tested: int) -> ClaimResult:
-    told = {key: claim[key] for key in ("source", "metric", "direction")}
-    if len(pairs) < FEWEST_PAIRS:
-        return ClaimResult(claim["name"], **told, finding=Finding.UNTESTABLE, note=_why_not(sweep, claim, pairs))
-    differences = pairs[:, 1] - pairs[:, 0]
-    low, high = bootstrap_interval(differences, 1 - (1 - LEVEL) / tested)
-    bounds = (low, high) if claim["direction"] == "up" else (-high, -low)
-    if bounds[0] > 0:
-        finding = Finding.SUPPORTED
-    elif bounds[1] < 0:
-        finding = Finding.CONTRADICTED
-    else:
+def _family(sweep: Sweep, ablation: Ablation, told: Sequence[tuple[dict[str, Any], str]]) -> list[Effect | None]:
+    """The effects of comparisons on a metric each, judged together; None without a pair."""
+    shown = [_evidence(sweep, ablation, comparison, metric) for comparison, metric in told]
+    adjusted = paired.holm(np.array([each.p for each in shown]))
+    tested = max(1, int(np.isfinite(adjusted).sum()))
+    errors = paired.ERROR * paired.shares(len(ablation.looks)) / tested  # by look
+    return [
+        _effect(metric, each, errors[each.looks - 1], float(p)) if len(each.pairs) else None
+        for (_, metric), each, p in zip(told, shown, adjusted, strict=True)
+    ]
+
+
+def _effect(metric: str, shown: Evidence, error: float, p: float) -> Effect:
+    pairs, binary = shown.pairs, metric in OUTCOMES
+    before, after = (float(value) for value in pairs.mean(axis=0))
+    note = "" if binary or math.isnan(p) or not paired.no_spread(pairs) else SAME if before != after else NONE
+    return Effect(metric, before, after, after - before, *paired.interval(pairs, error, binary), len(pairs), p, note)
+
+
+def _result(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Effect | None) -> ClaimResult:
+    told = {"text": claim["name"], **{key: claim[key] for key in ("source", "metric", "direction")}}
+    if effect is None or math.isnan(effect.p):
+        return ClaimResult(**told, finding=Finding.UNTESTABLE, note=_why_not(sweep, ablation, claim, effect))
+    if not effect.significant:
         finding = Finding.INCONCLUSIVE
-    note = "no difference in any pair" if not differences.any() else ""
-    effect = effects(sweep, claim, [claim["metric"]])[0]
-    return ClaimResult(claim["name"], **told, finding=finding, note=note, effect=effect, low=low, high=high)
+    else:
+        finding = Finding.SUPPORTED if (effect.mean > 0) == (claim["direction"] == "up") else Finding.CONTRADICTED
+    return ClaimResult(**told, finding=finding, note=effect.note, effect=effect)
 
 
-def _why_not(sweep: Sweep, claim: dict[str, Any], pairs: np.ndarray) -> str:
-    sides = [_trials(sweep, claim[side]) for side in ("before", "after")]
-    ended = [trial for side in sides for trial in side.values() if trial.record.status == Status.FINISHED]
-    if ended and all(math.isnan(_value(trial, claim["metric"])) for trial in ended):
+def _why_not(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Effect | None) -> str:
+    variants = [ablation.variants[claim[side]]["name"] for side in ("before", "after")]
+    trials = [trial for variant in variants for trial in trials_of(sweep, variant)]
+    finished = [trial for trial in trials if trial.record.status == Status.FINISHED]
+    if finished and all(math.isnan(_value(trial, claim["metric"])) for trial in finished):
         return f"no trial has {claim['metric']}"
-    return f"{len(pairs)} complete pairs, {FEWEST_PAIRS} are needed"
+    if effect is None and len(ablation.looks) > 1:
+        return f"no complete pair at a look, the first of which is after {ablation.looks[0]} seeds"
+    return f"{effect.pairs if effect else 0} complete pairs, {paired.FEWEST_PAIRS} are needed"
 
 
-def _pairs(sweep: Sweep, comparison: dict[str, Any], metric: str) -> np.ndarray:
-    """(n, 2): the metric before and after, for each seed whose two trials finished with a finite value."""
-    before, after = (_trials(sweep, comparison[side]) for side in ("before", "after"))
-    values = [(_value(before[seed], metric), _value(after[seed], metric)) for seed in sorted(before.keys() & after)]
-    return np.array([pair for pair in values if np.isfinite(pair).all()]).reshape(-1, 2)
-
-
-def _trials(sweep: Sweep, variant: int) -> dict[int, Trial]:
-    """The finished trials of a variant, by seed."""
-    count = len(sweep.record["config"]["ablation"]["variants"])
-    return {
-        trial.record.seed: trial
-        for trial in sweep.trials
-        if (trial.number - 1) % count == variant and trial.record.status == Status.FINISHED
-    }
+def _evidence(sweep: Sweep, ablation: Ablation, comparison: dict[str, Any], metric: str) -> Evidence:
+    first = sweep.record["config"].get("seed") or 0
+    sides = [
+        {
+            trial.record.seed - first: _value(trial, metric)
+            for trial in trials_of(sweep, ablation.variants[comparison[side]]["name"])
+            if trial.record.status.ended
+        }
+        for side in ("before", "after")
+    ]
+    return evidence(*sides, ablation.looks, metric in OUTCOMES)
 
 
 def _value(trial: Trial, metric: str) -> float:
-    """A metric of the last epoch, or 0 / 1 for an outcome; NaN if the trial has none."""
+    """A trial's metric, or 0 / 1 for an outcome; NaN if it did not finish or has none."""
+    if trial.record.status != Status.FINISHED:
+        return math.nan
     if metric in OUTCOMES:
         return float(trial.verdict in OUTCOMES[metric])
     return trial.metric(metric)

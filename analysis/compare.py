@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from analysis import tables
-from analysis.ablation import FEWEST_PAIRS, LEVEL, bootstrap_interval
 from analysis.sweep import Sweep, SweepError, Trial
 from search_spaces.space import show
+from sweeps import paired
 
 _SETTINGS = ("epochs", "trials", "seed", "search", "scheduler", "metric", "mode", "data", "subset", "set", "space")
 
@@ -33,7 +33,8 @@ class Side:
 @dataclass(frozen=True)
 class Comparison:
     """Two sweeps. `same_data`: their scores can be compared. `shared`: trials of the same configuration and seed
-    that finished in both, with their mean difference (first − second) and its bootstrap interval, NaN of too few.
+    that finished in both, with their mean difference (first − second) and its 95 % interval (Student's t), NaN of
+    too few.
     """
 
     sides: tuple[Side, Side]
@@ -61,7 +62,7 @@ def compare(sweep: Sweep, other: Sweep) -> Comparison:
         _differing(sweep, other),
         len(differences),
         float(differences.mean()) if len(differences) else math.nan,
-        bootstrap_interval(differences, LEVEL) if len(differences) >= FEWEST_PAIRS else (math.nan, math.nan),
+        paired.mean_interval(differences, paired.ERROR),
     )
 
 
@@ -100,8 +101,8 @@ def _by_configuration(sweep: Sweep) -> dict[str, Trial]:
 
 def _differing(sweep: Sweep, other: Sweep) -> list[tuple[str, str, str]]:
     rows = [(name, sweep.record["config"].get(name), other.record["config"].get(name)) for name in _SETTINGS]
-    codes = [each.record.get("code", {}).get("commit") for each in (sweep, other)]
-    rows += [("code", *codes)]
+    codes = [each.record.get("code", {}) for each in (sweep, other)]
+    rows += [(f"code, {key}", *(code.get(key) for code in codes)) for key in ("commit", "fingerprint")]
     rows += [
         (name, *(each.record.get("packages", {}).get(name) for each in (sweep, other)))
         for name in sorted(sweep.record.get("packages", {}))

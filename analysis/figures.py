@@ -284,8 +284,8 @@ def effects(rows: Sequence[tuple[dict[str, Any], Effect]], objective: Objective)
 
 
 def _effect_colour(effect: Effect, objective: Objective) -> str:
-    """Blue for better, orange for worse, grey where the interval includes 0."""
-    if effect.low <= 0 <= effect.high:
+    """Blue for better, orange for worse, grey where the change is not told from none."""
+    if not effect.significant:
         return STYLES[Outcome.RUNG].light
     return STYLES[Outcome.FINISHED if objective.sign * effect.mean > 0 else Outcome.COLLAPSED].light
 

@@ -15,9 +15,11 @@ measured).
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
     targets      stated by the model's source: metric, text, source, low, high (null: open), when (hyperparameters),
                  best, documented, before (value and met; null: not measured), met of trials that trained to their end
-    effects      of an ablation: study, step, before, after (settings), metric, from, to, effect, low, high, pairs
+    effects      of an ablation: study, step, before, after (settings), metric, from, to, effect, low, high, pairs,
+                 p (adjusted by Holm for all steps by this metric), significant
     claims       text, source, metric, direction, finding (supported, contradicted, inconclusive, untestable), note,
-                 and, where it could be tested, from, to, effect, low, high, pairs
+                 and, where it could be tested, from, to, effect, low, high, pairs, p (adjusted by Holm for all
+                 claims), significant
     importance   metric, epoch, trials, shares (by hyperparameter, summing to 1)
     forecast     known, hits, misses, false_alarms, clear, au_correlation; null without forecasts
     compare      with a second sweep: here and there (name, trials, best, score, median, healthy, finished, epochs),
@@ -229,20 +231,18 @@ def _targets(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def _effects(sweep: Sweep) -> list[dict[str, Any]]:
-    told = [comparison for comparison in ablation.comparisons(sweep) if comparison["study"] != ablation.CLAIMS]
-    variants = (sweep.record["config"].get("ablation") or {}).get("variants", [])
-    metrics = tables.measures(sweep) if told else []
+    if (design := ablation.design(sweep)) is None:
+        return []
     return [
         {
-            "study": comparison["study"],
-            "step": comparison["name"],
-            **{side: variants[comparison[side]]["name"] for side in ("before", "after")},
+            "study": step["study"],
+            "step": step["name"],
+            **{side: design.variants[step[side]]["name"] for side in ("before", "after")},
             "metric": effect.metric,
             **_effect(effect),
-            **_fields(effect, "low", "high", "pairs"),
         }
-        for comparison in told
-        for effect in ablation.effects(sweep, comparison, metrics)
+        for step, effects in ablation.steps(sweep, tables.measures(sweep))
+        for effect in effects.values()
     ]
 
 
@@ -251,18 +251,15 @@ def _claims(sweep: Sweep) -> list[dict[str, Any]]:
         {
             **_fields(claim, "text", "source", "metric", "direction", "note"),
             "finding": claim.finding.name.lower(),
-            **(
-                {**_effect(claim.effect), **_fields(claim, "low", "high"), "pairs": claim.effect.pairs}
-                if claim.effect
-                else {}
-            ),
+            **(_effect(claim.effect) if claim.effect else {}),
         }
         for claim in ablation.claims(sweep)
     ]
 
 
-def _effect(effect: ablation.Effect) -> dict[str, float]:
-    return {"from": effect.before, "to": effect.after, "effect": effect.mean}
+def _effect(effect: ablation.Effect) -> dict[str, Any]:
+    numbers = {"from": effect.before, "to": effect.after, "effect": effect.mean}
+    return numbers | _fields(effect, "low", "high", "pairs", "p", "significant")
 
 
 def _forecast(sweep: Sweep) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ STYLES = {
     Outcome.COLLAPSED: Style("#d55e00", "#f0813a", "X"),
     Outcome.NUMERIC: Style("#b2558d", "#d98dbb", "P"),
     Outcome.DIVERGED: Style("#c98a00", "#e8b34a", "^"),
+    Outcome.IGNORES_Z: Style("#8a5a2b", "#c39160", "p"),
     Outcome.FAILED: Style("#2f353b", "#dfe3e6", "s"),
     Outcome.INTERRUPTED: Style("#56b4e9", "#8fcdf2", "d"),
     Outcome.RUNNING: Style("#7fb8d9", "#3f7ea6", "o"),

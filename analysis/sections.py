@@ -140,19 +140,15 @@ def _ablation(sweep: Sweep) -> dict[str, Any] | None:
     ranking = settings.settings(sweep)
     if not ranking:
         return None
-    told = [comparison for comparison in ablation.comparisons(sweep) if comparison["study"] != ablation.CLAIMS]
     metrics = tables.measures(sweep)
-    rows = [
-        (comparison, {effect.metric: effect for effect in ablation.effects(sweep, comparison, metrics)})
-        for comparison in told
-    ]
+    rows = ablation.steps(sweep, metrics)
     shown = [metric for metric in metrics if any(metric in effects for _, effects in rows)]
     objective = sweep.objectives[0]
-    drawn = [(comparison, effects[objective.metric]) for comparison, effects in rows if objective.metric in effects]
+    drawn = [(step, effects[objective.metric]) for step, effects in rows if objective.metric in effects]
     return {
         "rows": rows,
         "metrics": shown[:EFFECT_COLUMNS],
-        "seeds": sweep.record["config"]["ablation"]["seeds"],
+        "looks": ablation.design(sweep).looks,
         "settings": ranking,
         "objective": objective,
         "figure": Markup(figures.effects(drawn, objective)) if drawn else None,
@@ -161,9 +157,8 @@ def _ablation(sweep: Sweep) -> dict[str, Any] | None:
 
 def _claims(sweep: Sweep) -> dict[str, Any] | None:
     found = ablation.claims(sweep)
-    pairs = [claim.effect.pairs for claim in found if claim.effect]
-    fewest = min(pairs, default=0)
-    return {"claims": found, "tested": len(pairs), "pairs": fewest, "luck": settings.luck(fewest)} if found else None
+    tested = sum(claim.effect is not None for claim in found)
+    return {"claims": found, "tested": tested, "looks": ablation.design(sweep).looks} if found else None
 
 
 def comparison(sweep: Sweep, other: Sweep) -> tuple[Section, dict[str, Any]]:
@@ -218,6 +213,7 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
     facts = {
         "Seed": config.get("seed"),
         "Code": f"{commit}, with changes not committed" if code.get("dirty") else commit,
+        "Code, fingerprint": code.get("fingerprint"),
         "Packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages, key=_package_order)),
         "Data": _data_source(sweep),
         "Fingerprint": record.get("data", {}).get("fingerprint"),

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis import tables
-from analysis.ablation import FEWEST_PAIRS, LEVEL, bootstrap_interval
+from analysis.ablation import trials_of
 from analysis.sweep import Sweep, Trial
+from sweeps import paired
 
 LAST_SHARE = 0.2  # of the budget: where the course of the best is watched
 FEWEST_STEPS = 3
@@ -32,7 +33,7 @@ class Margin:
 @dataclass(frozen=True)
 class Setting:
     """A variant of an ablation. `scores`: by seed, of its trials that finished healthy; the mean of them is bounded
-    at 95 % by the bootstrap over seeds, NaN with too few.
+    at 95 % by Student's t over seeds, NaN with too few. The bounds are those of each setting by itself.
     """
 
     name: str
@@ -45,18 +46,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Gap:
-    """How much better one setting is than `other`, in pairs of the same seed; bounds are NaN with too few pairs."""
+    """How much better one setting is than `other`, in pairs of the same seed. The bounds are Student's, at 95 % for
+    these two alone, and do not know that one of them was chosen as the best; NaN with too few pairs.
+    """
 
     other: Setting
     mean: float
     low: float
     high: float
     pairs: int
-
-    @property
-    def luck(self) -> float:
-        """See `luck`."""
-        return luck(self.pairs)
 
 
 def margin(sweep: Sweep) -> Margin | None:
@@ -77,10 +75,8 @@ def settings(sweep: Sweep) -> list[Setting]:
     if len(variants) < 2:
         return []
     objective = sweep.objectives[0]
-    trials: list[list[Trial]] = [[] for _ in variants]
-    for trial in sweep.trials:
-        trials[(trial.number - 1) % len(variants)].append(trial)
-    found = [_setting(variant["name"], own, objective.metric) for variant, own in zip(variants, trials, strict=True)]
+    names = [variant["name"] for variant in variants]
+    found = [_setting(name, trials_of(sweep, name), objective.metric) for name in names]
     ranked = [setting for setting in found if setting.scores]
     ranked.sort(key=lambda setting: (-len(setting.scores), -objective.sign * setting.mean))
     return ranked + [setting for setting in found if not setting.scores]
@@ -93,12 +89,7 @@ def gap(sweep: Sweep, first: Setting, second: Setting) -> Gap | None:
     differences = np.array([sign * (first.scores[seed] - second.scores[seed]) for seed in seeds])
     if not seeds:
         return None
-    return Gap(second, float(differences.mean()), *_bounds(differences), len(seeds))
-
-
-def luck(pairs: int) -> float:
-    """How often all of `pairs` differences have the same sign without any effect; 0 without pairs."""
-    return 2.0 ** (1 - pairs) if pairs else 0.0
+    return Gap(second, float(differences.mean()), *paired.mean_interval(differences, paired.ERROR), len(seeds))
 
 
 def _setting(name: str, trials: Sequence[Trial], metric: str) -> Setting:
@@ -110,11 +101,7 @@ def _setting(name: str, trials: Sequence[Trial], metric: str) -> Setting:
     if not scores:
         return Setting(name, list(trials))
     values = np.array(list(scores.values()))
-    return Setting(name, list(trials), scores, float(values.mean()), *_bounds(values))
-
-
-def _bounds(values: np.ndarray) -> tuple[float, float]:
-    return bootstrap_interval(values, LEVEL) if len(values) >= FEWEST_PAIRS else (math.nan, math.nan)
+    return Setting(name, list(trials), scores, float(values.mean()), *paired.mean_interval(values, paired.ERROR))
 
 
 def _wobble(sweep: Sweep, trial: Trial) -> float | None:

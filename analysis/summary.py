@@ -90,14 +90,8 @@ def _advice(sweep: Sweep) -> dict[str, Any]:
         known = len(search_spaces.claims(sweep.model))
     except search_spaces.UnknownModel:
         known = 0
-    pairs = [claim.effect.pairs for claim in found if claim.effect]
-    return {
-        "claims": by_finding if found else {},
-        "tested": len(pairs),
-        "pairs": min(pairs, default=0),
-        "luck": settings.luck(min(pairs, default=0)),
-        "known": known,
-    }
+    tested = sum(claim.effect is not None for claim in found)
+    return {"claims": by_finding if found else {}, "tested": tested, "known": known}
 
 
 def _gap(objective: Any, best: Trial | None, reference: Trial) -> float | None:

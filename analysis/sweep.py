@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,12 @@ from trainables.health import HealthConfig, Verdict
 
 RECORD = "sweep.json"
 SWEEP_ENDED = frozenset({"finished", "interrupted", "failed"})
-_METRIC_PREFIXES = ("train/", "val/", "test/", "health/", "schedule/", "time/", "memory/")
-_NOT_READ = ("config/", "time/", "memory/")  # of the epoch log: the journal knows them too, and reading takes a while
+_NOT_READ = (
+    "config/",
+    "time/",
+    "memory/",
+    epoch_log.BY_DIMENSION,
+)  # of the epoch log: the journal knows them too, and reading takes a while
 
 
 class SweepError(ValueError):
@@ -38,6 +42,7 @@ class Outcome(StrEnum):
 
     FINISHED = "finished"
     CONTROL = "kept as control"  # condemned, but kept running to measure false stops
+    IGNORES_Z = "ignores z"
     RUNG = "stopped at a rung"
     COLLAPSED = "collapsed"
     NUMERIC = "numeric"
@@ -54,6 +59,7 @@ _OUTCOME_OF_REASON = {
     Verdict.CODEBOOK_COLLAPSED: Outcome.COLLAPSED,
     Verdict.NUMERIC: Outcome.NUMERIC,
     Verdict.DIVERGED: Outcome.DIVERGED,
+    Verdict.IGNORES_Z: Outcome.IGNORES_Z,
 }
 _OUTCOME_OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
@@ -83,7 +89,8 @@ class Trial:
     record: TrialRecord
     outcome: Outcome
     epochs: int = 0  # trained
-    metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch; NaN and infinities kept
+    metrics: dict[str, float] = field(default_factory=dict)  # of `best_epoch`; NaN and infinities kept
+    best_epoch: int = 0  # the best healthy one; the last of a trial that ended sick
     verdict: Verdict | None = None  # of the last epoch
     verdict_detail: str = ""
     condemned_at: int | None = None  # the first epoch with a verdict that condemns
@@ -99,7 +106,7 @@ class Trial:
         return self.record.status == Status.FINISHED and self.verdict == Verdict.HEALTHY
 
     def metric(self, name: str) -> float:
-        """A metric of the last epoch; NaN if the trial has none."""
+        """A metric of the trial's best epoch; NaN if it has none."""
         return self.metrics.get(name, math.nan)
 
     def measured(self, *names: str) -> bool:
@@ -146,8 +153,7 @@ class Sweep:
     @property
     def health(self) -> HealthConfig:
         """The thresholds the trials were judged by."""
-        known = {item.name for item in fields(HealthConfig)}
-        return HealthConfig(**{key: value for key, value in self.record.get("health", {}).items() if key in known})
+        return HealthConfig.from_record(self.record.get("health", {}))
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -210,10 +216,10 @@ def load(folder: Path) -> Sweep:
     record = _read_record(folder / RECORD)
     state = journal.read(folder)
     log = _read_log(folder)
-    ends, condemned = _last_rows(log), _first_condemned(log)
+    (ends, best), condemned = _last_and_best_rows(log), _first_condemned(log)
     ended = state.status in SWEEP_ENDED
     trials = [
-        _trial(trial, ends.get(number), condemned.get(number), ended)
+        _trial(trial, ends.get(number), best.get(number), condemned.get(number), ended)
         for number, trial in sorted(state.trials.items())
     ]
     return Sweep(folder, record, state, trials, log)
@@ -260,10 +266,15 @@ def _read_file(path: Path) -> pa.Table:
         raise SweepError(f"{path}: {error}") from error
 
 
-def _last_rows(log: pa.Table) -> dict[int, dict[str, Any]]:
-    trials = log["trial"].to_numpy()
-    last = np.flatnonzero(np.diff(trials, append=-1))
-    return {row["trial"]: row for row in log.take(pa.array(last)).to_pylist()}
+def _last_and_best_rows(log: pa.Table) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """By trial, the row of its last epoch and that of the epoch whose numbers are its own; epochs have no gaps."""
+    last = np.flatnonzero(np.diff(log["trial"].to_numpy(), append=-1))
+    best = last
+    if "best_epoch" in log.column_names:
+        since = np.nan_to_num((log["epoch"].to_numpy() - log["best_epoch"].cast(pa.float64()).to_numpy())[last])
+        best = last - since.astype(np.int64)
+    ends, bests = (log.take(pa.array(rows)).to_pylist() for rows in (last, best))
+    return {row["trial"]: row for row in ends}, {row["trial"]: row for row in bests}
 
 
 def _condemned(log: pa.Table) -> np.ndarray:
@@ -278,16 +289,23 @@ def _first_condemned(log: pa.Table) -> dict[int, int]:
     return dict(zip(trials.tolist(), epochs[first].tolist(), strict=True))
 
 
-def _trial(record: TrialRecord, row: Mapping[str, Any] | None, condemned_at: int | None, sweep_ended: bool) -> Trial:
-    told = {name: value for name, value in record.metrics.items() if name.startswith(_METRIC_PREFIXES)}
-    if row is None:
+def _trial(
+    record: TrialRecord,
+    row: Mapping[str, Any] | None,
+    best: Mapping[str, Any] | None,
+    condemned_at: int | None,
+    sweep_ended: bool,
+) -> Trial:
+    told = {name: value for name, value in record.metrics.items() if epoch_log.is_metric(name)}
+    if row is None or best is None:
         return Trial(record, _outcome(record, None, None, sweep_ended), record.epoch, told)
     verdict = Verdict(row["verdict"]) if row["verdict"] is not None else None
     return Trial(
         record,
         _outcome(record, verdict, condemned_at, sweep_ended),
         epochs=row["epoch"],
-        metrics=told | {key: row[key] for key in row if key.startswith(_METRIC_PREFIXES) and row[key] is not None},
+        metrics=told | {key: best[key] for key in best if epoch_log.is_metric(key) and best[key] is not None},
+        best_epoch=best["epoch"],
         verdict=verdict,
         verdict_detail=row["verdict_detail"] or "",
         condemned_at=condemned_at,

@@ -15,7 +15,7 @@ from sweeps.journal import Status
 from trainables.health import Verdict
 
 _COLLAPSE = (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED)
-_PARTS_OF_THE_SCORE = ("mse", "mse_mean")
+_PARTS_OF_THE_SCORE = ("mse", "mse_constant", "mse_swapped")
 _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
 NORMAL_95 = 1.959963984540054
 
@@ -24,13 +24,13 @@ NORMAL_95 = 1.959963984540054
 
 
 def best_trial(sweep: Sweep) -> Trial | None:
-    """The best configuration: finished, healthy, best by the sweep's first metric at its last epoch; None if none."""
+    """The best configuration: finished, healthy, best by the sweep's first metric at its best epoch; None if none."""
     candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
     return candidates[0] if candidates and math.isfinite(candidates[0].metric(sweep.objectives[0].metric)) else None
 
 
 def ranked(objectives: Sequence[Objective], trials: Iterable[Trial]) -> list[Trial]:
-    """Trials from best to worst by the last epoch; those without a finite score last.
+    """Trials from best to worst by their best epochs; those without a finite score last.
 
     With several objectives those that no other trial dominates come first; within each part, by the first metric.
     """
@@ -372,7 +372,10 @@ def _collapsed(trial: Trial) -> bool | None:
         return True
     if trial.record.status != Status.FINISHED:
         return None
-    return {Verdict.HEALTHY: False, Verdict.DIVERGED: False, **dict.fromkeys(_COLLAPSE, True)}.get(trial.verdict)
+    return {
+        **dict.fromkeys((Verdict.HEALTHY, Verdict.DIVERGED, Verdict.IGNORES_Z), False),
+        **dict.fromkeys(_COLLAPSE, True),
+    }.get(trial.verdict)
 
 
 def _finite(value: float | None) -> bool:

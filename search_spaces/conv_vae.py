@@ -49,6 +49,7 @@ def _scales_fit(config: Mapping[str, Value]) -> str | None:
 
 SPACE = SearchSpace(
     model="conv_vae",
+    kl_weight="kl_weight_max",
     metrics=(
         "val/elbo_gain",
         "val/generation_gap",

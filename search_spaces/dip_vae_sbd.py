@@ -23,7 +23,6 @@ from search_spaces.vae3d import (
     METRICS,
     RULES,
     TARGETS,
-    TEMPLATE_COLLAPSE,
 )
 
 Z_DIM = Parameter(
@@ -62,9 +61,10 @@ PRETRAIN = Parameter(
 
 SPACE = SearchSpace(
     model="dip_vae_sbd",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
+    thresholds={"consecutive": 3},
     metrics=METRICS,
     targets=TARGETS,
     parameters=(

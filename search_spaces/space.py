@@ -179,6 +179,7 @@ class SearchSpace:
     rules: tuple[Rule, ...] = ()  # what configurations must obey beyond each value's own range
     thresholds: Mapping[str, float] = field(default_factory=dict)  # of the health verdict, other than the usual ones
     targets: tuple[Target, ...] = ()  # stated by the model's source; told, never ranked by
+    kl_weight: str | None = None  # the parameter that the final weight of the KL is proportional to
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)

@@ -8,7 +8,7 @@ there, as far as it applies, with the middle of the searched range where the aud
 from search_spaces.dip_vae_sbd import DECODER, PRETRAIN, Z_DIM
 from search_spaces.space import Parameter, SearchSpace
 from search_spaces.study import Claim, Study
-from search_spaces.vae3d import AUDIT, COMMON, FREE_BITS, LEARNING_RATE, METRICS, RULES, TARGETS, TEMPLATE_COLLAPSE
+from search_spaces.vae3d import AUDIT, COMMON, FREE_BITS, LEARNING_RATE, METRICS, RULES, TARGETS
 
 _PAPER = "Chen et al. 2018"
 
@@ -16,7 +16,7 @@ SPACE = SearchSpace(
     model="tc_vae_sbd",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE | {"consecutive": 3},
+    thresholds={"consecutive": 3},
     metrics=METRICS,
     targets=TARGETS,
     parameters=(

@@ -33,10 +33,6 @@ def whole_groups(config: Mapping[str, Value]) -> str | None:
 
 RULES = (power_of_two, whole_groups)
 
-# A decoder that paints a template leaves the encoder some unused nats below its free bits: the audited collapse has
-# no active unit and 1.2 to 2.1 nats in 128 dimensions. Healthy trials may start without active units and gain some.
-TEMPLATE_COLLAPSE = {"kl_floor_per_dim": True, "mi_floor": 0.5}
-
 METRICS = (
     "val/elbo_gain",
     "val/ssim",
@@ -161,9 +157,9 @@ COMMON = (
 
 SPACE = SearchSpace(
     model="vae3d",
+    kl_weight="kl_beta",
     epochs=200,
     rules=RULES,
-    thresholds=TEMPLATE_COLLAPSE,
     metrics=METRICS,
     targets=TARGETS,
     parameters=(

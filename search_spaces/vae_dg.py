@@ -43,6 +43,7 @@ def _weights_are_there(config: Mapping[str, Value]) -> str | None:
 
 SPACE = SearchSpace(
     model="vae_dg",
+    kl_weight="loss_multiplier_kl",
     metrics=(
         "val/accuracy",
         "val/elbo_gain",

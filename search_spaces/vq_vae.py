@@ -229,6 +229,17 @@ SPACE = SearchSpace(
             source=_STATED,
         ),
         Parameter(
+            "skip_drop",
+            "fixed",
+            default=0.3,
+            baseline=0.0,
+            minimum=0.0,
+            maximum=1.0,
+            unit="share of the training batches",
+            doc="trains without skip connections, for the score is that of the codes alone",
+            source=_OURS,
+        ),
+        Parameter(
             "skip_connections",
             "fixed",
             default="details",

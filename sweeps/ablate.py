@@ -2,6 +2,7 @@
 
     python sweeps/ablate.py imc_vae                            all its studies and claims, five seeds
     python sweeps/ablate.py imc_vae --study fixes --seeds 3    one study
+    python sweeps/ablate.py imc_vae --study claims --seeds auto    seeds are added where a verdict is open
     python sweeps/ablate.py imc_vae --vary kl_warmup=0,0.1,0.3
     python sweeps/ablate.py --resume NAME
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,13 +23,14 @@ from sweeps.config import Options
 from sweeps.run import Flag, Integer, Number, Repeated, String, run
 
 DEFAULT_SEEDS = 5
+Seeds = Annotated[int | Literal["auto"] | None, tyro.conf.arg(metavar="INT|auto", help_behavior_hint="")]
 
 
 def options(
     model: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = None,
     /,
     study: String = None,
-    seeds: Integer = None,
+    seeds: Seeds = None,
     vary: Repeated = (),
     file: String = None,
     set: Repeated = (),
@@ -53,7 +55,8 @@ def options(
     Args:
         model: The model, as in imc_vae.
         study: Names of studies, separated by commas; claims for the documented advice (default: all of them).
-        seeds: Runs of each variant, paired by seed (default: 5).
+        seeds: Runs of each variant, paired by seed (default: 5); auto: 5 first, then 8, 12 and 20 of the variants on
+            which a verdict is open, at levels that pay for looking more than once.
         vary: Compare values of a hyperparameter with the documented one: name=a,b,c. May be repeated.
         file: A TOML file with studies of your own.
         set: Fix a hyperparameter in every variant that does not vary it: name=value. May be repeated.

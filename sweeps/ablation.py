@@ -1,53 +1,65 @@
-"""An ablation as trials: every distinct configuration of its comparisons, once per seed."""
+"""An ablation as data: every distinct configuration of its comparisons, and with how many seeds each is run."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import search_spaces
 from search_spaces.space import SearchSpace, Value, show
 from search_spaces.study import FORMS, Claim, Comparison, Study
+from trainables.health import Verdict
+
+AUTO = "auto"
+AUTO_LOOKS = (5, 8, 12, 20)  # seeds; found by simulation: of changes worth finding most, in few seeds
+CLAIMS = "claims"  # what the comparisons of claims have for a study
+OUTCOMES = {  # metrics that are 1 for a trial that ended so, 0 for any other
+    "outcome/collapsed": (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED),
+    "outcome/numeric": (Verdict.NUMERIC,),
+}
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Trial k runs variant (k − 1) mod V with seed (k − 1) div V beyond the sweep's own: whole rounds, so that an
-    ablation that is cut off is still paired.
+    """What is compared. The trials come seed by seed, all variants with each (`sweeps.seeds`), so that an ablation
+    that is cut off is still paired.
 
     Args:
-        seeds: rounds.
+        seeds: the most of a variant.
         variants: name and whole configuration of each, all different.
         comparisons: what is compared: study or claim, name, the places of `before` and `after` among the variants,
             and for a claim its metric, direction and source.
+        looks: after how many seeds verdicts are looked for; the last is `seeds`, and the only one unless seeds are
+            added where a verdict is open.
     """
 
     seeds: int
     variants: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
+    looks: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.looks:
+            object.__setattr__(self, "looks", [self.seeds])
 
     @property
     def trials(self) -> int:
-        """How many trials it takes."""
+        """How many trials it takes at most."""
         return self.seeds * len(self.variants)
-
-    def suggestion(self, trial: int, seed: int) -> tuple[str, dict[str, Any], int]:
-        """Name, configuration and seed of trial `trial` of a sweep with `seed`."""
-        turn, place = divmod(trial - 1, len(self.variants))
-        variant = self.variants[place]
-        return variant["name"], dict(variant["config"]), seed + turn
 
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""
         return asdict(self)
 
 
-def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim], seeds: int) -> Ablation:
-    """The ablation of `studies` and `claims`; a configuration that several of them need is one variant."""
-    ablation = Ablation(seeds, [], [])
+def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim], seeds: int | str) -> Ablation:
+    """The ablation of `studies` and `claims`, with so many seeds or as many as it takes (`AUTO`); a configuration
+    that several of them need is one variant.
+    """
+    ablation = Ablation(AUTO_LOOKS[-1], [], [], list(AUTO_LOOKS)) if seeds == AUTO else Ablation(int(seeds), [], [])
     for study in studies:
         for comparison in study.comparisons(space):
             places = _places(ablation, space, comparison)
@@ -55,7 +67,7 @@ def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim],
     for claim in claims:
         places = _places(ablation, space, claim.comparison(space))
         told = {key: value for key, value in asdict(claim).items() if key in ("metric", "direction", "source")}
-        ablation.comparisons.append({"study": "claims", "name": claim.text, **places, **told})
+        ablation.comparisons.append({"study": CLAIMS, "name": claim.text, **places, **told})
     return ablation
 
 
@@ -74,11 +86,11 @@ def chosen(model: str, study: str | None, file: str | None) -> tuple[list[Study]
     known = {each.name: each for each in [*studies, *more]}
     names = [name.strip() for name in study.split(",")]
     problems += [
-        f"--study {name}: {model} has {', '.join([*known, 'claims'])}"
+        f"--study {name}: {model} has {', '.join([*known, CLAIMS])}"
         for name in names
-        if name not in known and name != "claims"
+        if name not in known and name != CLAIMS
     ]
-    return [known[name] for name in names if name in known], claims if "claims" in names else [], problems
+    return [known[name] for name in names if name in known], claims if CLAIMS in names else [], problems
 
 
 def read_file(path: Path) -> tuple[list[Study], list[str]]:
@@ -129,7 +141,10 @@ def _places(ablation: Ablation, space: SearchSpace, comparison: Comparison) -> d
 def _place(ablation: Ablation, space: SearchSpace, config: dict[str, Value]) -> int:
     configs = [variant["config"] for variant in ablation.variants]
     if config not in configs:
-        ablation.variants.append({"name": _name(space, config), "config": config})
+        name = _name(space, config)
+        taken = any(variant["name"] == name for variant in ablation.variants)  # values are shown with six digits
+        name += f" ({len(configs) + 1})" if taken else ""
+        ablation.variants.append({"name": name, "config": config})
         return len(configs)
     return configs.index(config)
 

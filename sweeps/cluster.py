@@ -17,6 +17,7 @@ from sweeps.record import ROOT
 
 FORWARDED = ("MLFLOW_", "AWS_", "OMP_NUM_THREADS")  # environment variables that workers need
 PACKAGE_EXCLUDES = ["results", "mlruns", ".git", ".venv", "build", "*.egg-info"]
+PROBE = ".probe-"  # how the names of the preflight's files in a sweep's folder begin
 PROBE_TIMEOUT = 120  # seconds for a worker to start and answer
 KNOCK_TIMEOUT = 5  # seconds for a head node to take a connection
 CLIENT_PORT = 10001  # of Ray Client, where ray:// names none
@@ -119,7 +120,7 @@ def _node_problems(config: SweepConfig) -> list[str]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    probe = config.folder / f".probe-{uuid.uuid4().hex}"
+    probe = config.folder / f"{PROBE}{uuid.uuid4().hex}"
     probe.write_text("driver")
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
     task = ray.remote(num_cpus=0, max_retries=0)(_probe)

@@ -102,7 +102,7 @@ class Options:
     study: str | None = None
     vary: tuple[str, ...] = ()
     file: str | None = None
-    seeds: int | None = None  # given: an ablation instead of a search
+    seeds: int | str | None = None  # given: an ablation instead of a search; a number or ablation.AUTO
 
     def given(self) -> list[str]:
         """The names of the options that were given, the model aside."""
@@ -182,8 +182,8 @@ def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, prob
         studies, claims = [], []
     studies += varied
     problems += [problem for each in [*studies, *claims] for problem in each.problems(space)]
-    if options.seeds < 1:
-        problems.append(f"--seeds {options.seeds}: expected at least 1")
+    if options.seeds != ablation.AUTO and int(options.seeds) < 1:
+        problems.append(f"--seeds {options.seeds}: expected at least 1, or {ablation.AUTO}")
     if problems:
         return config
     built = ablation.build(space, studies, claims, options.seeds)
@@ -204,6 +204,10 @@ def resumed(config: SweepConfig, options: Options) -> SweepConfig:
         for name in options.given()
         if name not in RESUMABLE
     ]
+    if options.seeds is not None:
+        problems.append("--seeds: cannot change on a resume; start a new ablation, which takes over what was run")
+    if config.ablation and options.trials is not None:
+        problems.append("--trials: an ablation has as many as its variants and seeds; leave it out")
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
     changes = {

@@ -44,7 +44,7 @@ class Status(StrEnum):
 
 @dataclass
 class TrialRecord:
-    """One trial, folded from its events. `metrics` are those of its last epoch, the finite ones."""
+    """One trial, folded from its events. `metrics` are those of its best epoch, the finite ones."""
 
     trial: int
     config: dict[str, Any]

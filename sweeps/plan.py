@@ -12,17 +12,27 @@ import numpy as np
 import torch
 
 from search_spaces.space import SearchSpace, show
+from sweeps import kl_weight
+from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
-from sweeps.forecast import Forecaster
+from sweeps.kl_weight import KlWeight
+from sweeps.outlook import outlook
 from sweeps.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
 from trainables.data.store import Dataset
 from trainables.files import write_text
-from trainables.health import ACTIVE_VARIANCE
+from trainables.forecast import MEANING, Forecaster, Reading, reading
 from trainables.loop import Trainer
 
 FILE = "plan.json"
 MEASURED_STEPS = 3
 SURVEYED = 200  # random configurations, for the share of the space that is forecast to collapse
+_FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
+_COLOURS = {
+    Reading.HEALTHY: "green",
+    Reading.AT_RISK: "yellow",
+    Reading.MAY_HOLD: "yellow",
+    Reading.COLLAPSES: "red",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,9 @@ class Plan:
     epochs: int
     slots: int
     configurations: list[dict[str, Any]]  # trial, origin, config, forecast
-    survey: dict[str, float] | None  # of the whole space: share forecast to collapse, quartiles of forecast AU
+    survey: dict[str, float] | None  # of the whole space: shares forecast to collapse, quartiles of forecast AU
+    kl_weight: KlWeight | None
+    basis: str  # of the probability of collapse, in words; '' where theory stands alone
     epoch_seconds: float
     total_seconds: float
     disk_bytes: float
@@ -57,6 +69,8 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
         slots=slots,
         configurations=configurations,
         survey=_survey(config, forecaster),
+        kl_weight=kl_weight.find(space, forecaster),
+        basis=forecaster.collapse.source if forecaster.collapse else "",
         epoch_seconds=seconds,
         total_seconds=seconds * config.epochs * config.trials / slots,
         disk_bytes=checkpoint_bytes * config.trials,
@@ -98,8 +112,10 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     from rich.text import Text
 
     space = config.search_space()
-    table = Table(box=SIMPLE, title=f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs")
-    columns = ("trial", "origin", *(("forecast", "AU", "KL (nats)", "σ²") if plan.survey else ()))
+    most = "at most " if config.ablation and len(Ablation(**config.ablation).looks) > 1 else ""
+    title = f"{plan.model} on {plan.data}: {most}{plan.trials} trials of {plan.epochs} epochs"
+    table = Table(box=SIMPLE, title=title)
+    columns = ("trial", "origin", *(_FORECAST_COLUMNS if plan.survey else ()))
     for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
     varied = [parameter.name for parameter in space.parameters]
@@ -115,17 +131,25 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     rest = plan.trials - len(plan.configurations)
     lines = [
         _rest_line(config, rest),
-        _survey_line(plan.survey),
+        *_survey_lines(plan),
+        *(f"{found}: {MEANING[found]}" for found in MEANING if found in _readings(plan)),
+        *kl_weight.sentences(plan.kl_weight),
         f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
         f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
     ]
     return Group(table, Text("\n".join(filter(None, lines))))
 
 
+def _readings(plan: Plan) -> set[Reading | None]:
+    return {reading(row["forecast"]) for row in plan.configurations if row["forecast"]}
+
+
 def _rest_line(config: SweepConfig, rest: int) -> str:
     if config.ablation:
-        seeds, comparisons = config.ablation["seeds"], len(config.ablation["comparisons"])
-        return f"Each variant runs with {seeds} seeds, for {comparisons} comparisons."
+        ablation = Ablation(**config.ablation)
+        seeds = " or ".join(map(str, ablation.looks))
+        what = f"Each variant runs with {seeds} seeds, for {len(ablation.comparisons)} comparisons."
+        return "\n".join([what, *outlook(ablation)])
     return f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else ""
 
 
@@ -134,19 +158,39 @@ def _forecast_cells(forecast: dict[str, Any] | None) -> list[Any]:
 
     if forecast is None:
         return []
-    verdict = Text("collapses", "red") if forecast["collapsed"] else Text("healthy", "green")
-    return [verdict, f"{forecast['au']}", f"{forecast['kl']:.0f}", f"{forecast['sigma2']:.3g}"]
+    found = reading(forecast)
+    probability = forecast["collapse_probability"]
+    return [
+        Text(found.value, _COLOURS[found]),
+        "–" if probability is None else f"{probability:.2f}",
+        f"{forecast['au']}",
+        _interval(forecast["kl_low"], forecast["kl_high"]),
+        f"{forecast['sigma2']:.3g}",
+    ]
 
 
-def _survey_line(survey: dict[str, float] | None) -> str:
+def _interval(low: float | None, high: float | None) -> str:
+    """A KL in nats; None is unbounded."""
+    texts = ["∞" if value is None else f"{value:.0f}" for value in (low, high)]
+    return texts[0] if texts[0] == texts[1] else "–".join(texts)
+
+
+def _survey_lines(plan: Plan) -> list[str]:
+    survey = plan.survey
     if survey is None:
-        return "No forecast: this model's loss has no KL term."
-    return (
-        f"Of the whole space, {survey['collapsed']:.0%} is forecast to collapse; "
-        f"AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / {survey['au_75']:.0f}.\n"
-        f"The forecast is of the fully trained model: a unit is active (variance of mu over {ACTIVE_VARIANCE:g}) "
-        "where an eigenvalue of the data exceeds σ². It informs; it stops nothing."
+        return ["No forecast: this model's loss has no KL term, or there are fewer than four samples."]
+    theory = (
+        f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as found "
+        f"in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
+        f"{survey['au_75']:.0f}."
     )
+    if not plan.basis:
+        return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
+    learnt = (
+        f"p: probability that training ends collapsed, from {plan.basis}; over one half in "
+        f"{survey['likely']:.0%} of the space. It informs; it stops nothing."
+    )
+    return [theory, learnt]
 
 
 def rounded(value: Any) -> Any:
@@ -161,8 +205,11 @@ def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float] | N
     if not forecasts:
         return None
     quartiles = np.percentile([forecast.au for forecast in forecasts], [25, 50, 75])
-    collapsed = float(np.mean([forecast.collapsed for forecast in forecasts]))
-    return {"collapsed": collapsed, **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)}}
+    return {
+        "collapsed": float(np.mean([forecast.collapsed for forecast in forecasts])),
+        "likely": float(np.mean([(forecast.collapse_probability or 0.0) > 0.5 for forecast in forecasts])),
+        **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)},
+    }
 
 
 def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:

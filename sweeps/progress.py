@@ -101,8 +101,8 @@ class Progress:
             sick = sum(r.status is Status.STOPPED and r.reason != RUNG for r in records)
             saved = sum(self.run.config.epochs - r.epoch for r in records if r.status is Status.STOPPED)
             states = Counter(record.status.lower() for record in records)
+            waiting = self.run.to_start
         parts = [f"{count} {state}" for state, count in sorted(states.items())]
-        waiting = self.run.config.trials - len(records)
         parts += [f"{waiting} to come"] * (waiting > 0) + [f"{sick} collapsed or sick", f"{saved} epochs saved"]
         if best is not None:
             health = _health_text(self.run.latest.get(best.trial, {}))
@@ -118,7 +118,7 @@ class Progress:
         return max(scored)[2] if scored else None
 
     def _score(self, record: TrialRecord) -> float | None:
-        value = self.run.latest.get(record.trial, {}).get(self.run.config.metric[0])
+        value = self.run.best.get(record.trial, {}).get(self.run.config.metric[0])
         return value if value is not None and value == value else None
 
     def _score_text(self, record: TrialRecord) -> str:

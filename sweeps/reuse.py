@@ -14,20 +14,25 @@ from sweeps.journal import Status, TrialRecord
 from trainables import epoch_log
 from trainables.checkpoint import folder_of
 
+DECIDE_NUMBERS = ("torch", "numpy", "scipy", "scikit-learn", "torchmetrics", "vector-quantize-pytorch")
+
 
 class Finished:
     """The finished trials of the other sweeps of a storage folder.
 
-    A sweep counts if its code is a commit without changes, the same as that of the sweep that starts.
+    A sweep counts if its code and the libraries that decide numbers are known, and the same as those of the sweep
+    that starts: by the fingerprint of the sources, for a commit is unknown outside a checkout and says nothing of
+    changes.
     """
 
     def __init__(self, config: SweepConfig, own: Mapping[str, Any]) -> None:
         self._found: dict[str, tuple[Path, TrialRecord]] = {}
-        if own["code"]["dirty"]:
+        kind = _kind(own)
+        if kind is None:
             return
         for path in sorted(Path(config.storage).glob(f"*/{record.FILE}")):
             other = record.read(path.parent)
-            if path.parent == config.folder or _kind(other) != _kind(own):
+            if path.parent == config.folder or _kind(other) != kind:
                 continue
             for trial in journal.read(path.parent).trials.values():
                 if trial.status is Status.FINISHED:
@@ -44,11 +49,15 @@ class Finished:
         return f"trial {found.trial} of sweep {source.name}"
 
 
-def _kind(sweep: Mapping[str, Any]) -> list[Any]:
-    """What must be the same for two trials to give the same numbers, configuration and seed aside."""
-    code, config = sweep["code"], sweep["config"]
-    same = (sweep["model"], config["epochs"], sweep["data"]["fingerprint"], sweep["health"])
-    return [*same, code["commit"], code["dirty"]]
+def _kind(sweep: Mapping[str, Any]) -> list[Any] | None:
+    """What must be the same for two trials to give the same numbers, configuration and seed aside; None if a part of
+    it is not known.
+    """
+    libraries = [sweep.get("packages", {}).get(name) for name in DECIDE_NUMBERS]
+    known = [sweep["code"].get("fingerprint"), *libraries]
+    if None in known:
+        return None
+    return [*known, sweep["model"], sweep["config"]["epochs"], sweep["data"]["fingerprint"], sweep["health"]]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:

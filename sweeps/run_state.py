@@ -9,19 +9,20 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sweeps import journal
-from sweeps.ablation import Ablation
+from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
-from sweeps.forecast import Forecaster
 from sweeps.journal import Status, TrialRecord
 from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
+from sweeps.seeds import SeedSchedule
 from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
+from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
 
 ERROR_LOG = "errors.log"
@@ -58,9 +59,11 @@ class SweepRun:
             finished,
         )
         self.space = config.search_space()
+        self.schedule = _schedule(config, self._value)
         self.journal = journal.Journal(config.folder)
         self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
-        self.latest: dict[int, Mapping[str, Any]] = {}
+        self.latest: dict[int, Mapping[str, Any]] = {}  # the last epoch of every trial
+        self.best: dict[int, Mapping[str, Any]] = {}  # the epoch whose numbers are the trial's
         self.lock = threading.RLock()  # the progress display reads from its own thread
         self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
         self.errors = 0  # of our own code, survived
@@ -79,8 +82,19 @@ class SweepRun:
 
     @property
     def remaining(self) -> int:
-        """Trials still to run, the interrupted ones included."""
-        return self.config.trials - sum(record.status.ended for record in self.records.values())
+        """Trials still to run, the interrupted ones included; of an ablation those before its next look."""
+        with self.lock:
+            if self.schedule:
+                return self.schedule.remaining(self.records)
+            return self.config.trials - sum(record.status.ended for record in self.records.values())
+
+    @property
+    def to_start(self) -> int:
+        """How many of them have not been suggested yet."""
+        with self.lock:
+            if self.schedule:
+                return self.schedule.to_start(self.records)
+            return self.config.trials - len(self.records)
 
     @property
     def waiting(self) -> bool:
@@ -113,7 +127,7 @@ class SweepRun:
         with self.lock:
             if "failure" in row:
                 return Decision(False)
-            self.latest[trial] = row
+            self._hear(trial, row)
             self.records[trial].epoch = int(row["epoch"])
             decision = self.policy.on_epoch(trial, row, self.records[trial].control)
             if decision.stop:
@@ -153,7 +167,7 @@ class SweepRun:
                 decision = self._decisions.pop(trial)
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self.latest[trial] = row
+                self._hear(trial, row)
                 self._finish(trial, row)
 
     def interrupted(self, reason: str) -> None:
@@ -206,15 +220,15 @@ class SweepRun:
         twin = self.finished.take(self.config.folder, record) if self.finished else None
         if twin is None:
             return False
-        self.latest[record.trial] = epoch_log.read_trial(self.config.folder, record.trial)[-1]
+        self._recall(record.trial, epoch_log.read_trial(self.config.folder, record.trial))
         self._end(record.trial, Status.FINISHED, "", f"run already, as {twin}")
         return True
 
     def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None, int]:
         """Origin, configuration (None: there is nothing left to try) and seed of a new trial."""
         seed = self.config.seed
-        if self.config.ablation:
-            return Ablation(**self.config.ablation).suggestion(trial, seed)
+        if self.schedule:
+            return self.schedule.next(self.records) or ("", None, seed)
         if trial == 1:
             return "documented", self.space.documented(), seed
         if trial == 2:
@@ -225,6 +239,15 @@ class SweepRun:
             self.note_error("search", error)
             return "search", RandomSearch(self.space, seed).suggest(trial), seed
 
+    def _value(self, record: TrialRecord, metric: str) -> float:
+        """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
+        if record.status is not Status.FINISHED:
+            return math.nan
+        if metric in OUTCOMES:
+            row = self.latest.get(record.trial)
+            return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
+        return record.metrics.get(metric, math.nan)
+
     def _tell_search(self, record: TrialRecord) -> None:
         try:
             self.search.tell(record)
@@ -233,13 +256,13 @@ class SweepRun:
 
     def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
         record = self.records[trial]
-        row = self.latest.get(trial, {})
+        row = self.best.get(trial, {})
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
-        record.epoch = int(row.get("epoch", record.epoch))
+        record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = {
             name: float(value)
             for name, value in row.items()
-            if "/" in name and isinstance(value, int | float) and math.isfinite(value)
+            if epoch_log.is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
         }
         self.journal.append(
             "ended",
@@ -252,14 +275,28 @@ class SweepRun:
         )
         self._tell_search(record)
 
+    def _hear(self, trial: int, row: Mapping[str, Any]) -> None:
+        self.latest[trial] = row
+        if row.get("best_epoch", row["epoch"]) == row["epoch"]:
+            self.best[trial] = row
+
+    def _recall(self, trial: int, rows: list[dict[str, Any]]) -> None:
+        self.latest[trial], self.best[trial] = rows[-1], epoch_log.best_row(rows)
+
     def _restore(self, folder: Path) -> None:
         """Teach search and policy what an earlier driver saw."""
         for trial, record in sorted(self.records.items()):
             self._tell_search(record)
             rows = epoch_log.read_trial(folder, trial)
             if rows:
-                self.latest[trial] = rows[-1]
+                self._recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
             if record.status is not Status.FAILED:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.
                 self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
+
+
+def _schedule(config: SweepConfig, value: Callable[[TrialRecord, str], float]) -> SeedSchedule | None:
+    if config.ablation is None:
+        return None
+    return SeedSchedule(Ablation(**config.ablation), config.seed, config.metric[0], value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import signal
 import threading
 import time
@@ -53,13 +52,14 @@ def run(options: Options) -> int:
     if options.plan:
         _print_plan(console, config, dataset)
         return ExitCode.FINISHED
+    made = not config.folder.exists()
     config.folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(config):
         try:
             code = _sweep(console, config, dataset, told, resuming, alone=bool(options.trial))
         except BaseException:
-            if not (config.folder / record.FILE).exists():  # it never began: the name stays free
-                shutil.rmtree(config.folder)
+            if made and config.folder.is_dir():
+                _free_name(config.folder)
             raise
     if options.trial:
         console.print(f"{again.comparison(options, config.folder)}.", highlight=False, soft_wrap=True)
@@ -69,24 +69,27 @@ def run(options: Options) -> int:
 def _sweep(
     console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
-    from sweeps import cluster, plan, search
-    from sweeps.forecast import Forecaster
+    from sweeps import cluster, kl_weight, plan, search
+    from sweeps.ablation import Ablation
+    from sweeps.forecasting import forecaster as make_forecaster
+    from sweeps.outlook import outlook
     from sweeps.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.stopping import StoppingPolicy
     from sweeps.tracking.process import TrackingProcess
-    from trainables import models
 
     health = HealthConfig(**config.search_space().thresholds)
-    forecaster = Forecaster.of(models.load(config.model), dataset)
+    forecaster = make_forecaster(config, dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
+    if warning := kl_weight.warning(planned.kl_weight):
+        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     _preflight(config, planned.disk_bytes)
     if resuming:
-        written = record.read(config.folder) | {"config": config.to_dict()}
+        written = record.resumed(record.read(config.folder), config)
         if written["data"]["fingerprint"] != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
-        health = HealthConfig(**written["health"])
+        health = HealthConfig.from_record(written["health"])
         record.write(config, written)
     else:
         stated = [asdict(target) for target in config.search_space().targets]
@@ -103,8 +106,12 @@ def _sweep(
     state.journal.append("sweep", status="resumed" if resuming else "started")
     tracking = TrackingProcess(config.folder, config.tracking_uri)
     tracking.start()
+    ablation = Ablation(**config.ablation) if config.ablation else None
+    for line in outlook(ablation) if ablation else []:
+        console.print(line, highlight=False, soft_wrap=True)
+    more = f" and at most {config.trials} in all" if ablation and len(ablation.looks) > 1 else ""
     console.print(
-        f"Sweep {config.name}: {state.remaining} trials of {config.epochs} epochs, {planned.slots} at once, "
+        f"Sweep {config.name}: {state.remaining} trials{more} of {config.epochs} epochs, {planned.slots} at once, "
         f"in {config.folder}. MLflow: {config.tracking_uri}",
         highlight=False,
         soft_wrap=True,
@@ -133,6 +140,8 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),
         health=asdict(state.health),
+        metric=config.metric[0],
+        mode=config.mode[0],
     )
     resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
     tuner = tune.Tuner(
@@ -222,6 +231,20 @@ def _exclusive(config: SweepConfig) -> Iterator[None]:
         yield
 
 
+def _free_name(folder: Path) -> None:
+    """Remove the folder of a sweep that never began, so that its name stays free.
+
+    It goes only if it holds nothing but the lock and probes of the preflight; whatever else is in it stays.
+    """
+    from sweeps.cluster import PROBE
+
+    found = list(folder.iterdir())
+    if all(path.name == LOCK or path.name.startswith(PROBE) for path in found):
+        for path in found:
+            path.unlink()
+        folder.rmdir()
+
+
 def _config(options: Options) -> SweepConfig:
     if options.trial:
         return again.config_of(options)
@@ -274,10 +297,8 @@ def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
 
 def _print_plan(console: Console, config: SweepConfig, dataset: Any) -> None:
     from sweeps import plan
-    from sweeps.forecast import Forecaster
-    from trainables import models
+    from sweeps.forecasting import forecaster
 
     cpus = os.cpu_count() or 1
     slots = max(1, min(int(cpus / config.cpus_per_trial), config.max_concurrent or cpus, config.trials))
-    forecaster = Forecaster.of(models.load(config.model), dataset)
-    console.print(plan.render(plan.make(config, dataset, forecaster, slots), config))
+    console.print(plan.render(plan.make(config, dataset, forecaster(config, dataset), slots), config))

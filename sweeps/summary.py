@@ -38,9 +38,9 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
 
 def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str, page: Path | str) -> None:
     """Print what was compared or forecast, the best trial, and the path of the report or why there is none."""
-    from analysis import ablation, tables
+    from analysis import tables
 
-    if ablation.comparisons(sweep):
+    if config.ablation:
         _show_effects(console, config, sweep)
     else:
         _show_forecasts(console, tables.forecast_outcome(sweep))
@@ -82,11 +82,11 @@ def _show_forecasts(console: Console, rows: list[Any]) -> None:
 
 
 def _show_effects(console: Console, config: SweepConfig, sweep: Any) -> None:
-    """The effect of each comparison on the score, and the verdict on each claim."""
+    """The effect of each step of the studies on the score, and the verdict on each claim."""
     from analysis import ablation
 
     metric = config.metric[0]
-    table = Table(title=f"effect on {metric}, mean over seeds [95 % bootstrap interval]")
+    table = Table(title=f"effect on {metric}, mean over seeds [95 % interval, for all steps together]")
     for column, justify in (
         ("study", "left"),
         ("step", "left"),
@@ -95,18 +95,23 @@ def _show_effects(console: Console, config: SweepConfig, sweep: Any) -> None:
         ("effect", "right"),
     ):
         table.add_column(column, justify=justify)
-    for comparison in ablation.comparisons(sweep):
-        for effect in ablation.effects(sweep, comparison, [metric]):
-            change = f"{effect.mean:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]"
-            table.add_row(
-                comparison["study"], comparison["name"], f"{effect.before:.4g}", f"{effect.after:.4g}", change
-            )
-    console.print(table)
+    for step, effects in ablation.steps(sweep, [metric]):
+        for effect in effects.values():
+            numbers = f"{effect.before:.4g}", f"{effect.after:.4g}", _effect_text(effect)
+            table.add_row(step["study"], step["name"], *numbers)
+    if table.row_count:
+        console.print(table)
     for claim in ablation.claims(sweep):
-        numbers = f": {claim.effect.mean:+.3g} [{claim.low:+.3g}, {claim.high:+.3g}]" if claim.effect else ""
+        numbers = f": {_effect_text(claim.effect)}" if claim.effect else ""
+        note = f"; {claim.note}" if claim.note else ""
         console.print(
-            f"{claim.finding}: {claim.text} ({claim.metric}{numbers}) {claim.note}", highlight=False, soft_wrap=True
+            f"{claim.finding}: {claim.text} ({claim.metric}{numbers}{note})", highlight=False, soft_wrap=True
         )
+
+
+def _effect_text(effect: Any) -> str:
+    bounds = f" [{effect.low:+.3g}, {effect.high:+.3g}]" if effect.low == effect.low else ""
+    return f"{effect.mean:+.3g}{bounds}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import search_spaces
-from sweeps.forecast import Forecaster
 from trainables import artifacts, checkpoint, models
 from trainables.data.cache import prepare
+from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, judge
 from trainables.loop import Trainer
 

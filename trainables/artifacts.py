@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from trainables.diagnostics import LatentStatistics, active_units
-from trainables.files import replace_file, write_text
+from trainables.files import replace_file
 from trainables.loop import Trainer
 
 PANEL_SAMPLES = 8
@@ -23,10 +23,9 @@ def write(trainer: Trainer, folder: Path) -> None:
     folder = folder / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     _save(_reconstructions(trainer), folder / "reconstructions.png")
-    if hasattr(trainer.model, "generate"):
-        _save(_samples(trainer), folder / "samples.png")
     _, latent = trainer.evaluate()
     if trainer.model.posterior == "gaussian":
+        _save(_samples(trainer), folder / "samples.png")
         _latents(trainer, latent, folder)
     else:
         _save(_code_usage(latent.counts().numpy()), folder / "code_usage.png")
@@ -34,20 +33,25 @@ def write(trainer: Trainer, folder: Path) -> None:
 
 def _latents(trainer: Trainer, latent: LatentStatistics, folder: Path) -> None:
     kl = latent.kl_per_dim().sort(descending=True).values.numpy()
-    mu = latent.mu().double()
+    mu = latent.mu.double()
     _save(_latent_pca(mu.numpy(), trainer.evaluation_labels()), folder / "latent_pca.png")
     _save(_kl_per_dim(kl, int(active_units(mu).sum())), folder / "kl_per_dim.png")
-    summary = {"kl_per_dim": latent.kl_per_dim().tolist(), "mu_var": mu.var(dim=0, correction=0).tolist()}
-    write_text(folder / "latents.json", json.dumps(summary))
 
 
 def _reconstructions(trainer: Trainer) -> Figure:
-    """Original, reconstruction (decoded mu) and absolute difference, in the fixed space."""
-    target, decoded = trainer.reconstruct(trainer.evaluation_index[:PANEL_SAMPLES])
-    original, reconstruction = (images.float().cpu().numpy() for images in trainer.model.panel(target, decoded))
-    rows = {"original": original, "reconstruction": reconstruction, "difference": np.abs(original - reconstruction)}
-    figure = Figure(figsize=(1.1 * len(target) + 1.2, 3.6), layout="constrained")
-    axes = figure.subplots(3, len(target), squeeze=False)
+    """Originals, reconstructions (the mean of several decoded samples), their absolute difference, and the decodes
+    of mu and of z = 0, which a decoder need not have learnt to paint well; in the fixed space."""
+    pictures = trainer.pictures(trainer.evaluation_index[:PANEL_SAMPLES])
+    target = pictures["original"]
+    rows = {name: _image(trainer, target, values) for name, values in pictures.items()}
+    difference = np.abs(rows["original"] - rows["reconstruction"])
+    rows = {
+        "original": rows.pop("original"),
+        "reconstruction": rows.pop("reconstruction"),
+        "difference": difference,
+    } | rows
+    figure = Figure(figsize=(1.1 * len(target) + 1.2, 1.2 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(target), squeeze=False)
     for row, (name, images) in enumerate(rows.items()):
         axes[row][0].set_ylabel(name, fontsize=8)
         for axis, image in zip(axes[row], images, strict=True):
@@ -57,9 +61,14 @@ def _reconstructions(trainer: Trainer) -> Figure:
     return figure
 
 
+def _image(trainer: Trainer, target: Tensor, values: Tensor) -> np.ndarray:
+    """`values` as the model shows them beside `target`."""
+    return trainer.model.panel(target, values)[1].float().cpu().numpy()
+
+
 @torch.no_grad()
 def _samples(trainer: Trainer) -> Figure:
-    """Decoded draws from the prior, the same draws at every call."""
+    """Decoded draws from the prior, the same draws at every call, in the space the trial trains in."""
     generator = torch.Generator(device=trainer.device).manual_seed(trainer.seed)
     drawn = trainer.model.eval().generate(SAMPLES, generator)
     images = trainer.model.panel(drawn, drawn)[0].float().cpu().numpy()

@@ -21,11 +21,11 @@ def folder_of(sweep: Path, trial: int) -> Path:
     return sweep / "trials" / f"{trial:05d}"
 
 
-def save(folder: Path, state: dict[str, Any]) -> None:
+def save(folder: Path, state: Mapping[str, Any]) -> None:
     """Replace the checkpoint in `folder` by `state` (tensors, numbers, strings, lists and dicts of them)."""
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(folder / FILE) as file:
-        torch.save(state, file)
+        torch.save(dict(state), file)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -35,7 +35,7 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 
 def load_model(folder: Path) -> nn.Module:
-    """The trained model of a trial's folder, in evaluation mode, on the CPU.
+    """The model of a trial's folder after its best epoch, in evaluation mode, on the CPU.
 
     Raises:
         FileNotFoundError: the folder has no checkpoint.
@@ -47,12 +47,15 @@ def load_model(folder: Path) -> nn.Module:
 
 
 def rebuild(state: Mapping[str, Any]) -> nn.Module:
-    """The model of a checkpoint's state, in evaluation mode, on the CPU."""
+    """The model of a checkpoint's state after the best epoch, the last if it keeps none; evaluation mode, on the
+    CPU."""
     statistics = {
         name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
         for name, value in state["statistics"].items()
     }
     model = models.load(state["model_name"]).Model(state["config"], tuple(state["shape"]), statistics)
-    model.load_state_dict(state["model"])
-    model.start_epoch(state["share"])
+    best = state.get("best")
+    kept = best if best and best["epoch"] == state["best_epoch"] else state
+    model.load_state_dict(kept["model"])
+    model.start_epoch(kept["share"])
     return model.eval()

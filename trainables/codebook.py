@@ -77,6 +77,7 @@ class Codebook(nn.Module):
             self.quantiser.codebook = INITIAL[init](size, dim)
             self._state.embed_avg.copy_(self._state.embed)  # m = e: the counts start at 1
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("counts_K", torch.zeros(size))  # of the codes in training, decaying by `decay` a step
 
     @property
     def vectors_KD(self) -> Tensor:
@@ -107,7 +108,11 @@ class Codebook(nn.Module):
                 self._state.threshold_ema_dead_code = DEAD_SHARE * average
                 self._state.reset_cluster_size = average
         vectors_BPD = encoded_BDHW.float().flatten(2).transpose(1, 2)
-        return self.quantiser(vectors_BPD, mask=coded_BP, freeze_codebook=not update)[1]
+        codes_BP = self.quantiser(vectors_BPD, mask=coded_BP, freeze_codebook=not update)[1]
+        if update:
+            used_K = torch.bincount(codes_BP[codes_BP != NO_CODE], minlength=self.size)
+            self.counts_K.mul_(self.decay).add_(used_K)
+        return codes_BP
 
     def embed(self, codes_BP: Tensor, grid: tuple[int, int]) -> Tensor:
         """The vectors of `codes` at their positions, (B, D, H, W), 0 where there is no code."""
@@ -136,13 +141,18 @@ INITIAL = {"normal": _normal, "uniform": _uniform}
 
 
 class CodebookStatistics:
-    """How often each code is used over the evaluation set."""
+    """How often each code is used over the evaluation set.
 
-    def __init__(self, size: int) -> None:
-        self._counts_K = torch.zeros(size, dtype=torch.int64)
+    Args:
+        training_K: how often each was used in training, for the price of a code.
+    """
+
+    def __init__(self, training_K: Tensor) -> None:
+        self._training_K = training_K.double().cpu()
+        self._counts_K = torch.zeros(len(training_K), dtype=torch.int64)
         self._samples = 0
 
-    def add(self, outputs: Any) -> None:
+    def add(self, outputs: Any, decodes: Any) -> None:
         """Add a batch's `codes`, (B, P), −1 where there is none."""
         codes = outputs.codes[outputs.codes != NO_CODE]
         self._counts_K += torch.bincount(codes, minlength=len(self._counts_K)).cpu()
@@ -158,8 +168,12 @@ class CodebookStatistics:
         return float(torch.special.entr(share_K).sum())
 
     def rate(self) -> float:
-        """What the codes of a sample cost under a prior that knows their frequencies: coded positions × entropy."""
-        return float(self._counts_K.sum()) / self._samples * self.entropy()
+        """What the codes of a sample cost, nats: −Σ ln p over its coded positions, p from the counts in training
+        plus ½ each (Krichevsky and Trofimov 1981). The frequencies of the evaluated codes themselves would
+        undercharge a large codebook by about (K − 1) / 2 nats in all.
+        """
+        price_K = -torch.log((self._training_K + 0.5) / (self._training_K.sum() + 0.5 * len(self._training_K)))
+        return float((self._counts_K * price_K).sum()) / self._samples
 
     def metrics(self) -> dict[str, float]:
         """Share of the codes in use, exp(entropy) and the number of codes out of use."""
@@ -169,3 +183,7 @@ class CodebookStatistics:
             "health/perplexity": math.exp(self.entropy()),
             "health/dead_codes": float(len(self._counts_K) - used),
         }
+
+    def by_dimension(self) -> dict[str, list[float]]:
+        """Nothing: there are no dimensions."""
+        return {}

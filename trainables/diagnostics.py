@@ -7,7 +7,9 @@ values of a sample. All information is in nats.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,11 +17,17 @@ from torch import Tensor
 
 from trainables.health import ACTIVE_VARIANCE
 from trainables.kl import kl_per_dim
+from trainables.score import Errors, Pairs, by_channel, elbo_gain, kept_channels
 
 if TYPE_CHECKING:
     from trainables.vae import Batch, Vae
 
 MI_SAMPLES = 512
+DRAWS = 4  # of each posterior, decoded …
+DECODES = (
+    256  # … in all where there are few samples, for at 18 × 4 the noise of z_gain is as large as its threshold …
+)
+MOST_DRAWS = 16  # … but no more of each than this
 
 
 def active_units(mu_NK: Tensor) -> Tensor:
@@ -27,34 +35,24 @@ def active_units(mu_NK: Tensor) -> Tensor:
     return mu_NK.double().var(dim=0, correction=0) > ACTIVE_VARIANCE
 
 
-def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_NK: Tensor) -> float:
-    """I(x; z) = E[ln q(z|x) − ln q(z)], with q(z) the exact mixture of the N posteriors.
+def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_SNK: Tensor) -> float:
+    """I(x; z) = E[ln q(z|x) − ln q(z)], with q(z) the exact mixture of the N posteriors; 0 ≤ I ≤ min(KL, ln N).
 
-    Never above ln N, and 0 (not ln N) on a collapsed encoder: the mixture weighs every posterior 1 / N, and both
-    logarithms are taken at the same draw (Hoffman and Johnson 2016). Uses at most 512 samples.
+    0 (not ln N) on a collapsed encoder: the mixture weighs every posterior 1 / N, and both logarithms are taken at
+    the same draw (Hoffman and Johnson 2016). A mean over S draws of every posterior, whose noise the bounds cut off:
+    the KL to the prior is I plus the KL of the mixture. Uses at most 512 samples.
     """
-    mu, logvar, z = (tensor[:MI_SAMPLES].double() for tensor in (mu_NK, logvar_NK, z_NK))
+    mu, logvar = mu_NK[:MI_SAMPLES].double(), logvar_NK[:MI_SAMPLES].double()
     precision = torch.exp(-logvar)
-    # ln q(z_i | x_j) without the constant that both logarithms share
-    quadratic_NN = (
-        z.square() @ precision.T - 2.0 * z @ (mu * precision).T + (mu.square() * precision + logvar).sum(dim=1)
-    )
-    log_q_NN = -0.5 * quadratic_NN
-    log_marginal_N = torch.logsumexp(log_q_NN, dim=1) - math.log(len(z))
-    return float((log_q_NN.diagonal() - log_marginal_N).mean())
-
-
-def elbo_gain(mse_mean: float, mse_model: float, rate: float, dims: float) -> float:
-    """The score, in nats per data dimension: [dims/2 · ln(mse_mean / mse_model) − rate] / dims.
-
-    The σ-calibrated evidence bound (Rybkin et al. 2021: the best decoder variance is the MSE) of this model minus
-    that of the training mean. `mse_model` decodes sampled z; `rate` is the raw KL in nats per sample. No loss
-    weight rescales it, wasted KL is charged, a model that ignores z scores at most 0. NaN where the error is not a
-    positive number.
-    """
-    if not (math.isfinite(mse_model) and mse_model > 0):
-        return math.nan
-    return 0.5 * math.log(mse_mean / mse_model) - rate / dims
+    offset_N = (mu.square() * precision + logvar).sum(dim=1)
+    information = 0.0
+    for z_NK in z_SNK[:, :MI_SAMPLES].double():
+        # ln q(z_i | x_j) without the constant that both logarithms share
+        log_q_NN = -0.5 * (z_NK.square() @ precision.T - 2.0 * z_NK @ (mu * precision).T + offset_N)
+        log_marginal_N = torch.logsumexp(log_q_NN, dim=1) - math.log(len(mu))
+        information += float((log_q_NN.diagonal() - log_marginal_N).mean()) / len(z_SNK)
+    kl = float(kl_per_dim(mu_NK.double(), logvar_NK.double()).sum(dim=1).mean())
+    return min(max(information, 0.0), kl, math.log(len(mu))) if math.isfinite(information) else math.nan
 
 
 class LatentStatistics:
@@ -63,21 +61,25 @@ class LatentStatistics:
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, outputs: Any) -> None:
-        """Add a batch's `mu`, `logvar` and `z`, each (B, K)."""
-        self._parts.append(tuple(x.float().cpu() for x in (outputs.mu, outputs.logvar, outputs.z)))
+    def add(self, outputs: Any, decodes: Decodes) -> None:
+        """Add a batch's `mu` and `logvar`, each (B, K), and the draws that were decoded."""
+        z_SBK = torch.stack(list(decodes.z))
+        self._parts.append(tuple(x.float().cpu() for x in (outputs.mu, outputs.logvar, z_SBK)))
 
+    @cached_property
     def mu(self) -> Tensor:
         """All posterior means, (N, K)."""
-        return self._gathered()[0]
+        return torch.cat([mu for mu, _, _ in self._parts])
 
+    @cached_property
     def logvar(self) -> Tensor:
         """All posterior log variances, (N, K)."""
-        return self._gathered()[1]
+        return torch.cat([logvar for _, logvar, _ in self._parts])
 
+    @cached_property
     def z(self) -> Tensor:
-        """One draw of each posterior, (N, K)."""
-        return self._gathered()[2]
+        """S draws of each posterior, (S, N, K)."""
+        return torch.cat([z for _, _, z in self._parts], dim=1)
 
     def rate(self) -> float:
         """What the latent costs: raw KL, nats per sample."""
@@ -85,121 +87,166 @@ class LatentStatistics:
 
     def kl_per_dim(self) -> Tensor:
         """Mean raw KL of every dimension, (K,)."""
-        mu, logvar, _ = self._gathered()
-        return kl_per_dim(mu.double(), logvar.double()).mean(dim=0)
+        return kl_per_dim(self.mu.double(), self.logvar.double()).mean(dim=0)
+
+    def mu_variance(self) -> Tensor:
+        """Population variance of every posterior mean over the samples, (K,)."""
+        return self.mu.double().var(dim=0, correction=0)
 
     def metrics(self) -> dict[str, float]:
         """The `health/` metrics that need no decoder."""
-        mu, logvar, z = self._gathered()
-        active = active_units(mu)
+        active = active_units(self.mu)
         kl_raw = self.rate()
-        information = mutual_information(mu, logvar, z)
+        information = mutual_information(self.mu, self.logvar, self.z)
         return {
             "health/au": float(active.sum()),
             "health/au_frac": float(active.double().mean()),
-            "health/dims": float(mu.shape[1]),
+            "health/dims": float(self.mu.shape[1]),
             "health/kl_raw": kl_raw,
             "health/mi": information,
             "health/marginal_kl": kl_raw - information,
-            "health/mu_var_mean": float(mu.double().var(dim=0, correction=0).mean()),
-            "health/logvar_mean": float(logvar.double().mean()),
-            "health/z_std": float(z.double().std(dim=0, correction=0).mean()),
+            "health/mu_var_mean": float(self.mu_variance().mean()),
+            "health/logvar_mean": float(self.logvar.double().mean()),
+            "health/z_std": float(self.z.double().flatten(0, 1).std(dim=0, correction=0).mean()),
+            "health/mu_min": float(self.mu.min()),
+            "health/mu_max": float(self.mu.max()),
+            "health/logvar_min": float(self.logvar.min()),
+            "health/logvar_max": float(self.logvar.max()),
         }
 
-    def _gathered(self) -> tuple[Tensor, Tensor, Tensor]:
-        mu, logvar, z = zip(*self._parts, strict=True)
-        return torch.cat(mu), torch.cat(logvar), torch.cat(z)
+    def by_dimension(self) -> dict[str, list[float]]:
+        """Raw KL and variance of the mean of every dimension, for the epoch log."""
+        return {"latent/kl": self.kl_per_dim().tolist(), "latent/mu_var": self.mu_variance().tolist()}
 
 
-class ReconstructionStatistics:
-    """Errors of the decoder in the fixed space: from the mean (`mu`), a sample (`z`), without latent (`zero`)."""
+@dataclass(frozen=True)
+class Decodes:
+    """What the decoder makes of a batch, each (B, …), in the space the trial trains in.
 
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._values = 0
-        self._samples = 0
-        self._sum_F: Tensor | float = 0.0
-        self._squares_F: Tensor | float = 0.0
+    Args:
+        samples: decodes of samples of the posterior; a codebook has one, its codes, and without what bypasses them.
+        z: those samples, (B, K) each; empty for a codebook.
+        zero: the decode without latent.
+        mu: the decode of the posterior mean; None for a codebook.
+        swapped: the decode of another sample's latent, everything else kept; None where the decoder is given nothing
+            else of the target, for then it follows from `samples`.
+        reconstruction: the decode that is shown and measured; None for the mean of `samples`.
+    """
 
-    def add(self, target: Tensor, predictions: Mapping[str, Tensor], dims: int) -> None:
-        """Add a batch: `target` and the predictions by name (`mean`: of the training mean), each (B, …).
+    samples: Sequence[Tensor]
+    zero: Tensor
+    z: Sequence[Tensor] = ()
+    mu: Tensor | None = None
+    swapped: Tensor | None = None
+    reconstruction: Tensor | None = None
 
-        `dims` is how many of their values count; the others must be equal in all.
-        """
-        error = {name: prediction - target for name, prediction in predictions.items()}
-        error["delta"] = predictions["mu"] - predictions["zero"]
-        for name, value in error.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.double().square().sum())
-        self._values += dims
-        self._samples += len(target)
-        decoded = predictions["mu"].double().flatten(1)
-        self._sum_F = self._sum_F + decoded.sum(dim=0)
-        self._squares_F = self._squares_F + decoded.square().sum(dim=0)
 
-    def mse(self, name: str) -> float:
-        """Mean squared error per value of a prediction; `delta`: between decoded mu and decoded 0."""
-        return self._sums[name] / self._values
+class DecoderStatistics:
+    """Errors and the score over the evaluation set. The score and its errors are of the fixed space; z_gain is of the
+    space the trial trains in, for what the fixed space gives away may hide what z is used for."""
 
-    def metrics(self, rate: float, references: Sequence[str]) -> dict[str, float]:
-        """The score and the `health/recon_*` metrics.
+    def __init__(self, axis: int) -> None:
+        self._axis = axis
+        self.errors, self._trained = Errors(axis), Errors(axis)
+        self._pairs, self._trained_pairs = Pairs(axis), Pairs(axis)
+        self._closed_form = True
+        self._draws = self._samples = 0
+        self._delta = 0.0
+        self._sum_CL: Tensor | float = 0.0
+        self._square_CL: Tensor | float = 0.0
 
-        Args:
-            rate: what the latent costs, nats per sample.
-            references: names of the predictions that owe nothing to the latent; the score counts from the best.
-        """
-        variance = (self._squares_F - self._sum_F.square() / self._samples) / self._samples
-        reference = min(self.mse(name) for name in references)
-        without = min(self.mse(name) for name in ("zero", "shuffled") if name in self._sums)
-        shuffled = {"health/recon_shuffled": self.mse("shuffled")} if "shuffled" in self._sums else {}
-        return shuffled | {
-            "val/elbo_gain": elbo_gain(reference, self.mse("z"), rate, self._values / self._samples),
-            "val/mse": self.mse("z"),
-            "val/mse_mean": self.mse("mean"),
+    def add(self, model: Vae, batch: Batch, outputs: Any, decodes: Decodes) -> tuple[Tensor, Tensor]:
+        """Add a batch; its target and its reconstruction in the fixed space, (B, …) each."""
+        x, content = batch.x, model.content(batch.x)
+        target = model.fixed_target(x)
+        samples = [model.to_fixed(decode, x) for decode in decodes.samples]
+        shown = decodes.reconstruction
+        reconstruction = sum(samples) / len(samples) if shown is None else model.to_fixed(shown, x)
+        zero = model.to_fixed(decodes.zero, x)
+        predictions = {"samples": samples, "reconstruction": [reconstruction], "zero": [zero]}
+        mean = reconstruction
+        if decodes.mu is not None:
+            mean = model.to_fixed(decodes.mu, x)
+            predictions["mu"] = [mean]
+        if decodes.swapped is not None:
+            self._closed_form = False
+            predictions["swapped"] = [model.to_fixed(decodes.swapped, x)]
+            trained = {"samples": decodes.samples, "swapped": [decodes.swapped]}
+            self._trained.add(outputs.target, trained, content)
+        else:
+            neutral = [model.to_fixed_but_for_target(decode) for decode in decodes.samples]
+            self._pairs.add(target, neutral, model.given(x))
+            self._trained_pairs.add(outputs.target, decodes.samples)
+        self.errors.add(target, predictions, content)
+        self._delta += float((mean - zero).double().square().sum())
+        shown_BCL = by_channel(reconstruction, self._axis)
+        self._sum_CL = self._sum_CL + shown_BCL.sum(dim=0)
+        self._square_CL = self._square_CL + shown_BCL.square().sum(dim=0)
+        self._draws, self._samples = len(samples), self._samples + len(x)
+        return target, reconstruction
+
+    def metrics(self, rate: float) -> dict[str, float]:
+        """The score and what it is made of; `rate`: what the latent costs, nats per sample."""
+        errors = self.errors
+        constant_C, values_C = errors.constant_C(), errors.values_C()
+        swapped_C = self._pairs.swapped_C() if self._closed_form else errors.mse_C("swapped")
+        variance_CL = (self._square_CL - self._sum_CL.square() / self._samples) / self._samples
+        diversity_C = variance_CL.clamp(min=0).sqrt().mean(dim=1)[kept_channels(constant_C)]
+        recon_mu = {"health/recon_mu": errors.mse("mu")} if self._closed_form else {}
+        return recon_mu | {
+            "val/elbo_gain": elbo_gain(values_C, errors.mse_C("samples"), constant_C, swapped_C, rate),
+            "val/mse": errors.mse("samples"),
+            "val/mse_constant": errors.constant(),
+            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
+            "val/r2": errors.explained("reconstruction"),
             "health/rate": rate,
-            "health/recon_mu": self.mse("mu"),
-            "health/recon_z0": self.mse("zero"),
-            "health/recon_delta": math.sqrt(self.mse("delta")),
-            "health/z_gain": 1.0 - self.mse("mu") / max(without, 1e-30),
-            "health/recon_std": float(variance.clamp(min=0).sqrt().mean()),
+            "health/draws": float(self._draws),
+            "health/recon_mean": errors.mse("reconstruction"),
+            "health/recon_z0": errors.mse("zero"),
+            "health/recon_delta": math.sqrt(self._delta / (float(values_C.sum()) * self._samples)),
+            "health/recon_std": float(diversity_C.mean()),
+            "health/z_gain": self._z_gain(),
         }
+
+    def _z_gain(self) -> float:
+        """1 − error of a sample's own decodes / that of the decodes of the others' z."""
+        if self._closed_form:
+            own, swapped = self._trained_pairs.own_C().sum(), self._trained_pairs.swapped_C().sum()
+        else:
+            own, swapped = (self._trained.mse(name) for name in ("samples", "swapped"))
+        return 1.0 - float(own) / max(float(swapped), 1e-30)
 
 
 @torch.no_grad()
 def evaluate(
-    model: Vae, batches: Iterable[Batch], generator: torch.Generator
+    model: Vae, batches: Iterable[Batch], generator: torch.Generator, samples: int
 ) -> tuple[dict[str, float], LatentStatistics]:
     """Every `val/` and `health/` metric of a model.
 
     Args:
         model: put into evaluation mode here.
-        batches: on the device of the model.
+        batches: on the device of the model; two samples or more in all.
         generator: on that device, freshly seeded, so that noise and node order are the same at every call.
+        samples: how many samples the batches hold.
     """
-    from torchmetrics.regression import R2Score
-
     model.eval()
-    latent, reconstruction, r2 = model.latent_statistics(), ReconstructionStatistics(), R2Score()
+    latent, decoder = model.latent_statistics(), DecoderStatistics(model.channel_axis)
+    draws = min(max(DRAWS, math.ceil(DECODES / samples)), MOST_DRAWS)
     means: dict[str, float] = {}
     seen: list[Tensor] = []
-    samples = 0
+    done = 0
     for batch in batches:
         outputs = model(batch, generator)
-        target = model.fixed_target(batch.x)
-        decoded = {
-            name: model.to_fixed(prediction, batch.x)
-            for name, prediction in model.reconstructions(outputs, generator).items()
-        }
-        latent.add(outputs)
-        predictions = decoded | {"mean": model.mean_prediction(batch.x)}
-        reconstruction.add(target, predictions, model.fixed_dims(batch.x))
-        r2.update(decoded["mu"].flatten().float().cpu(), target.flatten().float().cpu())
+        decodes = model.decodes(outputs, draws, generator)
+        latent.add(outputs, decodes)
+        target, reconstruction = decoder.add(model, batch, outputs, decodes)
         terms = {f"val/{name}": value for name, value in model.terms(outputs).items()}
-        for name, value in (terms | dict(model.measures(outputs, decoded["mu"], target))).items():
+        for name, value in (terms | dict(model.measures(outputs, reconstruction, target))).items():
             means[name] = means.get(name, 0.0) + float(value) * len(batch.x)
-        seen.append(target[: max(0, model.set_samples - samples)])
-        samples += len(batch.x)
-    metrics = {name: total / samples for name, total in means.items()} | latent.metrics()
+        seen.append(target[: max(0, model.set_samples - done)])
+        done += len(batch.x)
+    metrics = {name: total / done for name, total in means.items()} | latent.metrics()
     if "val/kl" in metrics:
         metrics["health/kl_constrained"] = metrics["val/kl"]
-    metrics |= reconstruction.metrics(latent.rate(), model.references) | {"val/r2": float(r2.compute())}
+    metrics |= decoder.metrics(latent.rate())
     return metrics | dict(model.set_measures(torch.cat(seen), latent, generator)), latent

@@ -9,7 +9,10 @@ complete epochs only and the death of a worker or of the driver loses none of th
     verdict, verdict_detail      string; see `trainables.health`
     control                      bool; True for a condemned trial kept running to measure false stops
     config/<name>                the hyperparameter, in its own type
+    best_epoch                   int32; the epoch whose numbers are the trial's: the best healthy one so far, by the
+                                 metric that trials are ranked by, or this one where it looks sick
     train/… val/… health/… schedule/… time/… memory/…    float64
+    latent/kl, latent/mu_var     list<float>; raw KL (nats) and variance of the mean of every latent dimension
 """
 
 from __future__ import annotations
@@ -33,7 +36,21 @@ _FIXED = {
     "verdict": pa.string(),
     "verdict_detail": pa.string(),
     "control": pa.bool_(),
+    "best_epoch": pa.int32(),
 }
+BY_DIMENSION = "latent/"
+METRICS = ("train/", "val/", "test/", "health/", "schedule/", "time/", "memory/")
+
+
+def is_metric(name: str) -> bool:
+    """True for a column that holds a metric."""
+    return name.startswith(METRICS)
+
+
+def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The row of the epoch whose numbers are those of the trial; the last where a log does not say."""
+    best = rows[-1].get("best_epoch")
+    return next((row for row in rows if row["epoch"] == best), rows[-1])
 
 
 def path_of(sweep: Path, trial: int) -> Path:
@@ -49,7 +66,8 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
     for name, value in sorted(config.items()):
         columns[f"config/{name}"] = pa.array([value] * len(rows))
     for name in metrics:
-        columns[name] = pa.array([row.get(name) for row in rows], pa.float64())
+        kind = pa.list_(pa.float32()) if name.startswith(BY_DIMENSION) else pa.float64()
+        columns[name] = pa.array([row.get(name) for row in rows], kind)
     path = path_of(sweep, trial)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:

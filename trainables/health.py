@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-Row = Mapping[str, float]
-Symptom = Callable[[Row, "HealthConfig"], str]  # what is wrong with an epoch, '' if nothing is
+Row = Mapping[str, Any]
+Metric = Callable[[str], Any]  # by name: a number of one epoch, or an array (R,) of many; NaN where there is none
 
 ACTIVE_VARIANCE = 0.01  # of mu over the data; Burda, Grosse, Salakhutdinov 2016, section 5.2
+JUDGED = ("train/loss", "val/loss", "val/elbo_gain", "health/kl_raw", "train/kl_peak")  # must be finite
 
 
 class Verdict(StrEnum):
@@ -28,35 +30,59 @@ class Verdict(StrEnum):
     COLLAPSED = "COLLAPSED"
     CODEBOOK_COLLAPSED = "CODEBOOK_COLLAPSED"
     DIVERGED = "DIVERGED"
+    IGNORES_Z = "IGNORES_Z"  # reported, never ranked or exported as the best, not stopped
 
     @property
     def condemned(self) -> bool:
         """True if the trial should be stopped."""
-        return self not in (Verdict.HEALTHY, Verdict.GRACE)
+        return self not in (Verdict.HEALTHY, Verdict.GRACE, Verdict.IGNORES_Z)
 
 
 @dataclass(frozen=True)
 class HealthConfig:
-    """Thresholds. KL and MI in nats."""
+    """Thresholds. KL in nats per sample."""
 
-    au_frac_floor: float = 0.0  # sick when no unit is active, or a smaller share than this
-    kl_floor: float = 0.05  # sick below this raw KL …
-    kl_floor_per_dim: bool = False  # … in total, or per latent dimension
-    mi_floor: float = 0.05
+    au_frac_floor: float = 0.0  # collapsed when no unit is active, or a smaller share than this, and …
+    kl_floor: float = 0.1  # … raw KL is below this …
+    z_gain_floor: float = (
+        0.01  # … or the decoder gains less than this from z; below it z is ignored, whatever AU says
+    )
     codebook_usage_floor: float = 0.02  # share of codes
     kl_ceiling: float = 1e6  # beyond any sense: NUMERIC
-    divergence_ratio: float = 2.0  # held-out error against that of the mean predictor, and the trial's own best
+    divergence_ratio: float = 2.0  # held-out error against that of the best constant, and the trial's own best
     consecutive: int = 2  # evaluations in a row
     grace_share: float = 0.05  # of the epoch budget
     control_share: float = 0.05  # of the condemned keep running
 
+    @classmethod
+    def from_record(cls, recorded: Mapping[str, Any]) -> HealthConfig:
+        """The thresholds of a sweep's record; those that this version does not know are left out."""
+        return cls(**{name: value for name, value in recorded.items() if name in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True)
 class Health:
-    """A verdict, and a sentence with the numbers behind it ('' when healthy)."""
+    """A verdict, and a sentence with the numbers behind it ('' when there is nothing to say)."""
 
     verdict: Verdict
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What makes an epoch look sick.
+
+    Args:
+        verdict: if it shows `HealthConfig.consecutive` times in a row.
+        shows: True where it shows; of one epoch or, with arrays, of many.
+        explain: half a sentence with the numbers.
+        counts: the epochs in which it may be judged.
+    """
+
+    verdict: Verdict
+    shows: Callable[[Metric, HealthConfig], Any]
+    explain: Callable[[Row, HealthConfig], str]
+    counts: Callable[[Row], bool]
 
 
 def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) -> Health:
@@ -69,38 +95,50 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
     """
     config = config or HealthConfig()
     now = rows[-1]
-    if broken := _not_finite(now, config):
+    if broken := _broken(now, config):
         return Health(Verdict.NUMERIC, f"{broken} at epoch {now['epoch']:.0f}")
     after_grace = [row for row in rows if row["epoch"] > grace_end(rows, epochs, config)]
-    findings = [
-        _finding(
-            Verdict.COLLAPSED, _collapse_symptom, [row for row in after_grace if _collapse_shows(row)], now, config
-        ),
-        _finding(
-            Verdict.CODEBOOK_COLLAPSED,
-            _codebook_symptom,
-            [row for row in rows if row.get("schedule/codebook_ready")],
-            now,
-            config,
-        ),
-        _finding(Verdict.DIVERGED, _divergence_symptom(rows), after_grace, now, config),
-    ]
-    return max(findings, key=lambda health: (health.verdict.condemned, health.verdict is Verdict.GRACE))
+    findings = [_finding(symptom, rows, after_grace, config) for symptom in SYMPTOMS]
+    worst = max(findings, key=lambda health: (health.verdict.condemned, health.verdict is not Verdict.HEALTHY))
+    return worst if worst.detail else Health(worst.verdict, _not_finite(now))
 
 
-def _finding(verdict: Verdict, symptom: Symptom, judged: Sequence[Row], now: Row, config: HealthConfig) -> Health:
-    """`verdict` if the last of the `judged` epochs, this one among them, all show the symptom; else GRACE."""
-    found = symptom(now, config)
-    if not found:
+def looks_sick(metric: Metric, config: HealthConfig) -> Any:
+    """False where the verdict can only be HEALTHY; of one epoch or, with arrays, of many."""
+    found = metric("health/kl_raw") > config.kl_ceiling
+    found = found | (metric("train/kl_peak") > config.kl_ceiling)
+    for symptom in SYMPTOMS:
+        found = found | symptom.shows(metric, config)
+    return found
+
+
+def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], config: HealthConfig) -> Health:
+    """Its verdict if the last of the epochs in which it counts, this one among them, all show it; else GRACE."""
+    now = rows[-1]
+
+    def shows(row: Row) -> bool:
+        if not symptom.shows(_metric_of(row), config):
+            return False
+        return symptom.verdict is not Verdict.DIVERGED or _above_own_best(row, rows, config)
+
+    if not shows(now):
         return Health(Verdict.HEALTHY)
-    recent = judged[-config.consecutive :]
-    confirmed = (
-        len(recent) == config.consecutive and recent[-1] is now and all(symptom(row, config) for row in recent)
-    )
+    told = symptom.explain(now, config)
+    judged = rows if symptom.verdict is Verdict.CODEBOOK_COLLAPSED else after_grace
+    recent = [row for row in judged if symptom.counts(row)][-config.consecutive :]
+    confirmed = len(recent) == config.consecutive and recent[-1] is now and all(shows(row) for row in recent)
     if not confirmed:
-        return Health(Verdict.GRACE, f"{found} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
+        return Health(Verdict.GRACE, f"{told} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
     first, last = recent[0]["epoch"], recent[-1]["epoch"]
-    return Health(verdict, f"{found} at epoch {last:.0f}, the same since epoch {first:.0f}")
+    return Health(symptom.verdict, f"{told} at epoch {last:.0f}, the same since epoch {first:.0f}")
+
+
+def _metric_of(row: Row) -> Metric:
+    def metric(name: str) -> float:
+        value = row.get(name)
+        return math.nan if value is None else value
+
+    return metric
 
 
 def grace_end(rows: Sequence[Row], epochs: int, config: HealthConfig) -> float:
@@ -122,57 +160,93 @@ def is_control(sweep_seed: int, trial: int, config: HealthConfig | None = None) 
     return int.from_bytes(digest[:8], "big") < (config or HealthConfig()).control_share * 2**64
 
 
-def _not_finite(row: Row, config: HealthConfig) -> str:
-    bad = sorted(name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value))
+def _broken(row: Row, config: HealthConfig) -> str:
+    """What of loss, score and KL is not a number, or beyond sense; '' if all are fine."""
+    bad = [name for name in JUDGED if (value := row.get(name)) is not None and not math.isfinite(value)]
     if bad:
-        return ", ".join(f"{name} is {row[name]}" for name in bad[:3]) + (
-            f" and {len(bad) - 3} more" if bad[3:] else ""
-        )
+        return ", ".join(f"{name} is {row[name]}" for name in bad)
     for name in ("health/kl_raw", "train/kl_peak"):
-        if row.get(name, 0.0) > config.kl_ceiling:
+        if (row.get(name) or 0.0) > config.kl_ceiling:
             return f"{name} {row[name]:.3g} nats, beyond {config.kl_ceiling:.0e},"
     return ""
 
 
-def _collapse_shows(row: Row) -> bool:
+def _not_finite(row: Row) -> str:
+    """Measures beside loss, score and KL that are no number: reported, no disease; '' if there are none."""
+    bad = sorted(name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value))
+    more = f" and {len(bad) - 3} more" if bad[3:] else ""
+    listed = ", ".join(f"{name} is {row[name]}" for name in bad[:3])
+    return f"{listed}{more} at epoch {row['epoch']:.0f}; not judged" if bad else ""
+
+
+def _collapsed(metric: Metric, config: HealthConfig) -> Any:
+    inactive = (metric("health/au") == 0) | (metric("health/au_frac") < config.au_frac_floor)
+    return inactive & ((metric("health/kl_raw") < config.kl_floor) | _ignores_z(metric, config))
+
+
+def _ignores_z(metric: Metric, config: HealthConfig) -> Any:
+    return metric("health/z_gain") < config.z_gain_floor
+
+
+def _codebook_collapsed(metric: Metric, config: HealthConfig) -> Any:
+    return metric("health/codebook_usage") < config.codebook_usage_floor
+
+
+def _diverged(metric: Metric, config: HealthConfig) -> Any:
+    return metric("val/mse") > config.divergence_ratio * metric("val/mse_constant")
+
+
+def _above_own_best(row: Row, rows: Sequence[Row], config: HealthConfig) -> bool:
+    return row["val/mse"] > config.divergence_ratio * _own_best(row, rows)
+
+
+def _own_best(row: Row, rows: Sequence[Row]) -> float:
+    return min(earlier["val/mse"] for earlier in rows if earlier["epoch"] <= row["epoch"])
+
+
+def _explain_collapse(row: Row, config: HealthConfig) -> str:
+    metric = _metric_of(row)
+    return (
+        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {metric('health/kl_raw'):.2g} nats and "
+        f"z gain {metric('health/z_gain'):.2g} (one of them < {config.kl_floor:g} or {config.z_gain_floor:g}), mutual "
+        f"information {metric('health/mi'):.2g} nats"
+    )
+
+
+def _explain_ignored(row: Row, config: HealthConfig) -> str:
+    return f"the decoder ignores z: z gain {row['health/z_gain']:.2g} (< {config.z_gain_floor:g})"
+
+
+def _explain_codebook(row: Row, config: HealthConfig) -> str:
+    return f"{row['health/codebook_usage']:.1%} of the codes in use (< {config.codebook_usage_floor:.1%})"
+
+
+def _explain_divergence(row: Row, config: HealthConfig) -> str:
+    return (
+        f"held-out error {row['val/mse']:.3g}, over {config.divergence_ratio:g} times that of the best constant "
+        f"({row['val/mse_constant']:.3g}) and that of its own best epoch,"
+    )
+
+
+def _kl_shows(row: Row) -> bool:
     """True where collapse may be judged: with KL on, and of a cycle only at its end."""
     return row.get("schedule/kl_weight", 1.0) > 0 and row.get("schedule/cycle_end", 1.0) > 0
 
 
-def _collapse_symptom(row: Row, config: HealthConfig) -> str:
-    if "health/au" not in row:
-        return ""
-    au, kl, mi = row["health/au"], row["health/kl_raw"], row["health/mi"]
-    floor = config.kl_floor * (row["health/dims"] if config.kl_floor_per_dim else 1.0)
-    inactive = au == 0 or row["health/au_frac"] < config.au_frac_floor
-    if not (inactive and kl < floor and mi < config.mi_floor):
-        return ""
-    return (
-        f"{au:.0f} of {row['health/dims']:.0f} units active, raw KL {kl:.2g} nats (< {floor:g}) "
-        f"and mutual information {mi:.2g} nats (< {config.mi_floor:g})"
-    )
+def _codebook_ready(row: Row) -> bool:
+    return bool(row.get("schedule/codebook_ready"))
 
 
-def _codebook_symptom(row: Row, config: HealthConfig) -> str:
-    usage = row.get("health/codebook_usage")
-    if usage is None or usage >= config.codebook_usage_floor:
-        return ""
-    return f"{usage:.1%} of the codes in use (< {config.codebook_usage_floor:.1%})"
+def _always(row: Row) -> bool:
+    return True
 
 
-def _divergence_symptom(rows: Sequence[Row]) -> Symptom:
-    def symptom(row: Row, config: HealthConfig) -> str:
-        error, mean_error = row.get("val/mse"), row.get("val/mse_mean")
-        if error is None or mean_error is None:
-            return ""
-        best = min(earlier["val/mse"] for earlier in rows if earlier["epoch"] <= row["epoch"])
-        if error <= config.divergence_ratio * max(mean_error, best):
-            return ""
-        return (
-            f"error {error:.3g}, against {mean_error:.3g} of the mean predictor and {best:.3g} of its own best epoch,"
-        )
-
-    return symptom
+SYMPTOMS = (
+    Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows),
+    Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
+    Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
+    Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _kl_shows),
+)
 
 
 def _kl_weight_reached_half(row: Row) -> bool:

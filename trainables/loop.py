@@ -24,8 +24,9 @@ from trainables.kl import kl_per_dim
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
 
-EVALUATION_SHARE = 1 / 8  # of the number of training samples; keeps evaluation below a tenth of the time
+EVALUATION_SHARE = 1 / 10  # of the number of training samples
 EVALUATION_MINIMUM = 64  # samples
+FEWEST_EVALUATED = 2  # samples; the error of a constant cannot be told from one
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 SMALL_STATISTIC = 64  # values; kept whole in checkpoints, for names and counts say how a model is built
@@ -39,7 +40,7 @@ class Trainer:
         config: every hyperparameter of the model's space.
         dataset: the memory-mapped data.
         epochs: the budget; schedules are shares of it.
-        seed: of the weights, the data order and all noise.
+        seed: of the split, the weights, the data order and all noise.
         device: `cuda` if there is one, else `cpu`. On CUDA the forward pass runs in bfloat16.
     """
 
@@ -61,7 +62,7 @@ class Trainer:
         )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.definition = models.load(model_name)
-        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"))
+        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"), seed)
         with self._seeded("weights"):
             model = self.definition.Model(config, dataset.shape, dataset.statistics)
         self.model = model.to(self.device)
@@ -75,15 +76,16 @@ class Trainer:
         evaluated = max(EVALUATION_MINIMUM, int(len(self.train_index) * EVALUATION_SHARE))
         self.evaluation_index, self.test_index = val[:evaluated], held_out[:evaluated]
 
-    def run_epoch(self) -> dict[str, float]:
-        """Train one epoch and evaluate: the flat metrics of the epoch log (names: `trainables.epoch_log`)."""
+    def run_epoch(self) -> dict[str, Any]:
+        """Train one epoch and evaluate: a row of the epoch log (names: `trainables.epoch_log`)."""
         started = time.perf_counter()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         metrics = self._train()
         trained = time.perf_counter()
         self.epoch += 1
-        metrics |= self.evaluate()[0]
+        evaluated, latent = self.evaluate()
+        metrics |= evaluated | latent.by_dimension()
         ended = time.perf_counter()
         self.plateau.update(metrics["val/mse"])
         metrics |= self._schedule() | {
@@ -110,7 +112,7 @@ class Trainer:
         """
         self.model.start_epoch(self.epoch / self.epochs)
         metrics, latent = self._evaluate(self.evaluation_index)
-        if len(self.test_index):
+        if len(self.test_index) >= FEWEST_EVALUATED:
             held_out = self._evaluate(self.test_index)[0]
             metrics |= {
                 f"test/{name.removeprefix('val/')}": value
@@ -120,16 +122,15 @@ class Trainer:
         return metrics, latent
 
     @torch.no_grad()
-    def reconstruct(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Targets and decoded means of those samples, in the fixed space."""
+    def pictures(self, index: np.ndarray) -> dict[str, Tensor]:
+        """Those samples, their reconstructions and the decodes of mu and of z = 0, in the fixed space, by name."""
         model = self.model.eval()
         model.start_epoch(self.epoch / self.epochs)
-        generator, pairs = self._generator("evaluation"), []
+        generator, parts = self._generator("evaluation"), []
         for batch in self._batches(index):
             with self._autocast():
-                pairs.append((model.fixed_target(batch.x), model.reconstruct(batch.x, generator)))
-        targets, predictions = zip(*pairs, strict=True)
-        return torch.cat(targets), torch.cat(predictions)
+                parts.append(model.pictures(batch.x, generator))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def evaluation_labels(self) -> list[str] | None:
         """The labels of the evaluation set, if the data has any."""
@@ -194,11 +195,12 @@ class Trainer:
         loss = sum(weights[name] * term for name, term in terms.items())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self.config["grad_clip_norm"] is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config["grad_clip_norm"])
+        limit = self.config["grad_clip_norm"]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), math.inf if limit is None else limit)
         self.optimizer.step()
         kl = _raw_kl(outputs) if "kl" in terms else loss.new_zeros(())
-        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}, kl
+        told = {"loss": loss.detach(), "grad_norm": norm.detach()}
+        return told | {name: term.detach() for name, term in terms.items()}, kl
 
     def _rate(self, at: Progress) -> float:
         factor = self.plateau.factor if self.config.get("lr_schedule") == "plateau" else 1.0
@@ -219,7 +221,11 @@ class Trainer:
 
     def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
         with self._autocast():
-            return evaluate(self.model, self._batches(index), self._generator("evaluation"))
+            metrics, latent = evaluate(self.model, self._batches(index), self._generator("evaluation"), len(index))
+        weights = self.definition.term_weights(self.config, END)
+        terms = {name: metrics[f"val/{name}"] for name in weights if f"val/{name}" in metrics}
+        metrics["val/loss"] = sum(weights[name] * value for name, value in terms.items())
+        return metrics, latent
 
     def _batches(self, index: np.ndarray) -> Iterator[Batch]:
         size = self.config["batch_size"]
@@ -249,13 +255,14 @@ def _raw_kl(outputs: Any) -> Tensor:
     return kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean()
 
 
-def _parts(dataset: Dataset, test_environment: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parts(dataset: Dataset, test_environment: int | None, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training, validation and held-out indices; the environment held out is in neither of the first two."""
+    train, val = dataset.split(seed)
     if test_environment is None:
-        return dataset.train, dataset.val, np.zeros(0, np.int64)
+        return train, val, np.zeros(0, np.int64)
     out = dataset.environment(test_environment)
-    train, val = (index[~out[index]] for index in (dataset.train, dataset.val))
-    return train, val, np.concatenate([index[out[index]] for index in (dataset.val, dataset.train)])
+    held_out = np.concatenate([index[out[index]] for index in (val, train)])
+    return train[~out[train]], val[~out[val]], held_out
 
 
 def _blank(statistic: np.ndarray) -> Any:

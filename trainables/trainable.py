@@ -16,6 +16,7 @@ import torch
 from ray import tune
 
 from trainables import checkpoint, epoch_log
+from trainables.best import BestEpoch
 from trainables.data.store import open_dataset
 from trainables.files import write_text
 from trainables.health import HealthConfig, Verdict, judge
@@ -40,6 +41,8 @@ class TrialSettings:
     seed: int
     threads: int
     health: dict[str, Any]
+    metric: str  # what trials are ranked by, and their epochs
+    mode: str
 
 
 class VaeTrainable(tune.Trainable):
@@ -64,7 +67,8 @@ class VaeTrainable(tune.Trainable):
         except Exception as error:
             return self._failure(error)
         self._again = None
-        return {**row, "trial": self._trial, "done": self._ended()}
+        told = {name: value for name, value in row.items() if not name.startswith(epoch_log.BY_DIMENSION)}
+        return {**told, "trial": self._trial, "done": self._ended()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
@@ -90,14 +94,16 @@ class VaeTrainable(tune.Trainable):
         torch.set_num_threads(settings.threads)
         self._sweep = Path(settings.sweep)
         self._folder = checkpoint.folder_of(self._sweep, self._trial)
-        self._health = HealthConfig(**settings.health)
+        self._health = HealthConfig.from_record(settings.health)
         if self._dataset is None or str(self._dataset.path) != settings.dataset:
             self._dataset = open_dataset(Path(settings.dataset))
         self._trainer = Trainer(settings.model, self._hyperparameters, self._dataset, settings.epochs, settings.seed)
+        self._best = BestEpoch(settings.metric, settings.mode)
         self._saved_at = time.perf_counter()
         state = checkpoint.load(self._folder)
         if state is not None:
             self._trainer.load_state_dict(state)
+            self._best.load_state_dict(state)
             logged = epoch_log.read_trial(self._sweep, self._trial)
             self._rows = [_metrics_of(row) for row in logged if row["epoch"] <= self._trainer.epoch]
             self._again = self._rows[-1]  # the driver may not have heard of it
@@ -108,7 +114,7 @@ class VaeTrainable(tune.Trainable):
         row |= {"seconds": earlier + row["time/epoch_seconds"], "memory/rss_mib": _resident_mib()}
         health = judge([*self._rows, row], self._settings.epochs, self._health)
         row |= {"verdict": health.verdict.value, "verdict_detail": health.detail, "control": self._control}
-        row["seed"] = self._settings.seed
+        row |= {"seed": self._settings.seed, "best_epoch": self._best.consider(row, self._trainer)}
         self._rows.append(row)
         last = self._ended()
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
@@ -126,16 +132,18 @@ class VaeTrainable(tune.Trainable):
         started = time.perf_counter()
         cost = getattr(self, "_checkpoint_seconds", 0.0)
         if due or cost <= CHECKPOINT_SHARE * (started - self._saved_at):
-            checkpoint.save(self._folder, self._trainer.state_dict())
+            checkpoint.save(self._folder, self._trainer.state_dict() | self._best.state_dict())
             self._saved_at = time.perf_counter()
             self._checkpoint_seconds = self._saved_at - started
 
     def _draw(self) -> None:
-        """Draw the trial's pictures; a drawing that fails is noted in its folder and costs the trial nothing."""
+        """Draw the trial's pictures after its best epoch; a drawing that fails is noted in its folder and costs the
+        trial nothing."""
         try:
             from trainables import artifacts
 
-            artifacts.write(self._trainer, self._folder)
+            with self._best.weights(self._trainer):
+                artifacts.write(self._trainer, self._folder)
         except Exception as error:
             self._note(error)
 

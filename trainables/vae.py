@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import DRAWS, Decodes, LatentStatistics
+from trainables.kl import sample
+
+GENERATED_AT_ONCE = 8
 
 
 class Batch(NamedTuple):
@@ -19,17 +22,17 @@ class Batch(NamedTuple):
 
 
 class Vae(nn.Module):
-    """A model with a latent; subclasses give `forward`, `terms`, `encode`, `decode` and the buffer `fixed_mean`.
+    """A model with a latent; subclasses give `forward`, `terms`, `encode`, `decode` and `panel`.
 
     The fixed space is the one in which all trials of a model are scored, whatever they train in. Here it is the
     data itself.
     """
 
     posterior: ClassVar[Literal["gaussian", "codebook"]] = "gaussian"
-    references: ClassVar[tuple[str, ...]] = ("mean",)  # predictions that owe nothing to the latent: the score's zero
+    channel_axis: ClassVar[int] = 1  # of the fixed space
     set_samples: ClassVar[int] = 0  # how many samples `set_measures` wants to see
     notes: tuple[str, ...] = ()  # what the user should know of how this model was set up
-    fixed_mean: Tensor  # the training mean in the fixed space
+    latent_dim: int
 
     def loss_terms(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Every term of the loss, unweighted."""
@@ -38,39 +41,78 @@ class Vae(nn.Module):
     def start_epoch(self, share: float) -> None:
         """Called before each epoch and evaluation with the share of the budget that is done."""
 
-    def to_fixed(self, prediction: Tensor, x: Tensor) -> Tensor:
-        """A prediction of the space the trial trains in, in the fixed space of its target `x`."""
-        return prediction
-
     def fixed_target(self, x: Tensor) -> Tensor:
         """The target in the fixed space."""
         return x
 
-    def fixed_dims(self, x: Tensor) -> int:
-        """How many values of the fixed space are scored in the batch `x`."""
-        return self.fixed_target(x).numel()
+    def to_fixed_but_for_target(self, prediction: Tensor) -> Tensor:
+        """A prediction of the space the trial trains in, in the fixed space but for the factor of `given`."""
+        return prediction
 
-    def mean_prediction(self, x: Tensor) -> Tensor:
-        """What the model that ignores its input predicts for `x`, in the fixed space."""
-        return self.fixed_mean.expand_as(self.fixed_target(x))
+    def given(self, x: Tensor) -> Tensor | None:
+        """The factor by which the target `x` multiplies every prediction for it, broadcast over a channel's values;
+        None for 1."""
+        return None
+
+    def to_fixed(self, prediction: Tensor, x: Tensor) -> Tensor:
+        """A prediction of the space the trial trains in, in the fixed space of its target `x`."""
+        factor = self.given(x)
+        prediction = self.to_fixed_but_for_target(prediction)
+        return prediction if factor is None else prediction * factor
+
+    def content(self, x: Tensor) -> Tensor | None:
+        """Which values of the fixed space count, (B, 1, …) of 0 and 1; None for all of them."""
+        return None
+
+    def channel_names(self) -> list[str]:
+        """Names of the fixed space's channels; [] where they have none."""
+        return []
 
     def latent_statistics(self) -> LatentStatistics:
         """An empty collector for the outputs of an evaluation."""
         return LatentStatistics()
 
-    def reconstructions(self, outputs: Any, generator: torch.Generator | None) -> dict[str, Tensor]:
-        """Predictions from the posterior mean (`mu`), from a sample (`z`) and without the latent (`zero`)."""
-        zero = self.decode(torch.zeros_like(outputs.mu[:1]))
-        return {"mu": self.decode(outputs.mu), "z": outputs.prediction, "zero": zero.expand_as(outputs.prediction)}
+    def decodes(self, outputs: Any, draws: int, generator: torch.Generator | None) -> Decodes:
+        """What the decoder makes of samples of the posterior, of its mean and of z = 0."""
+        mu = outputs.mu
+        more = [sample(mu, outputs.logvar, generator) for _ in range(draws - 1)]
+        decoded = self.decode(torch.cat([*more, mu, torch.zeros_like(mu[:1])]))
+        *samples, mean, zero = decoded.split([len(mu)] * draws + [1])
+        return Decodes(
+            samples=[outputs.prediction, *samples],
+            z=[outputs.z, *more],
+            mu=mean,
+            zero=zero.expand_as(outputs.prediction),
+        )
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The reconstruction of samples `x` (B, *shape) from their posterior means, in the fixed space."""
+    def pictures(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Samples `x` (B, *shape), their reconstructions, and the decodes of mu and of z = 0, in the fixed space."""
         outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device)), generator)
-        return self.to_fixed(self.reconstructions(outputs, generator)["mu"], x)
+        decodes = self.decodes(outputs, DRAWS, generator)
+        samples = [self.to_fixed(decode, x) for decode in decodes.samples]
+        shown = decodes.reconstruction
+        pictures = {
+            "original": self.fixed_target(x),
+            "reconstruction": sum(samples) / len(samples) if shown is None else self.to_fixed(shown, x),
+        }
+        if decodes.mu is not None:
+            pictures["decoded mean"] = self.to_fixed(decodes.mu, x)
+        return pictures | {"decoded zero": self.to_fixed(decodes.zero, x)}
+
+    def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The reconstruction of samples `x` (B, *shape), in the fixed space: the mean of `DRAWS` decoded samples."""
+        return self.pictures(x, generator)["reconstruction"]
+
+    @torch.no_grad()
+    def generate(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Decodes of `count` draws from the prior, (count, …), in the space the trial trains in."""
+        device = next(self.parameters()).device
+        z = torch.randn(count, self.latent_dim, generator=generator, device=device)
+        return torch.cat([self.decode(part) for part in z.split(GENERATED_AT_ONCE)])
 
     def measures(self, outputs: Any, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor]:
-        """Domain measures of the decoded means, in the fixed space: means over the batch, by metric name."""
+        """Domain measures of the reconstructions, in the fixed space: means over the batch, by metric name."""
         return {}
 
     def set_measures(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.replay.curves import Curves
-from trainables.health import Health, HealthConfig, Verdict, judge
+from trainables.health import Health, HealthConfig, Verdict, judge, looks_sick
 
 HEALTHY = Health(Verdict.HEALTHY)
 _TRIALS_IN_MEMORY = 256
@@ -60,14 +60,7 @@ def _plainly_healthy(curves: Curves, config: HealthConfig) -> list[Health | None
 def _suspicious(table: pa.Table, config: HealthConfig) -> np.ndarray:
     """True wherever the verdict may be other than HEALTHY: (R,). A comparison with an absent metric is False."""
     column = {name: table[name].to_numpy() for name in table.column_names if pa.types.is_floating(table[name].type)}
-
-    def metric(name: str) -> np.ndarray:
-        return column.get(name, np.float64(np.nan))
-
-    au, usage = metric("health/au"), metric("health/codebook_usage")
-    found = (au == 0) | (metric("health/au_frac") < config.au_frac_floor) | (usage < config.codebook_usage_floor)
-    found = found | (metric("health/kl_raw") > config.kl_ceiling)
-    found = found | (metric("val/mse") > config.divergence_ratio * metric("val/mse_mean"))
+    found = looks_sick(lambda name: column.get(name, np.float64(np.nan)), config)
     for name, values in column.items():
         if not name.startswith("config/"):
             found = found | ~np.isfinite(values) & pc.is_valid(table[name]).to_numpy()

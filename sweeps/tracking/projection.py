@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeps.journal import Status, SweepState, TrialRecord
+from trainables.epoch_log import best_row, is_metric
 from trainables.health import Verdict
 
 TRANSIENT_TAGS = frozenset(
@@ -45,7 +46,6 @@ _WORDS = {
     Status.INTERRUPTED: "Cut off",
     Status.FAILED: "Failed",
 }
-_NOT_METRICS = {"trial", "epoch", "seed", "seconds", "verdict", "verdict_detail", "control"}
 _LONGEST_VALUE = 5000  # characters; every MLflow server takes tags and params of that length
 
 
@@ -63,6 +63,7 @@ class LogSummary:
     """What one trial's epoch log says in short."""
 
     epochs: int = 0
+    best_epoch: int = 0
     verdict: str = ""
     verdict_detail: str = ""
     control: bool = False
@@ -104,6 +105,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> LogSummary:
                 nonfinite.setdefault(name, row["epoch"])
     return LogSummary(
         epochs=rows[-1]["epoch"],
+        best_epoch=best_row(rows)["epoch"],
         verdict=rows[-1]["verdict"] or "",
         verdict_detail=rows[-1]["verdict_detail"] or "",
         control=any(row["control"] for row in rows),
@@ -133,6 +135,7 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         "seed": record.seed,
         "control": record.control,
         "epochs": log.epochs,
+        "best_epoch": log.best_epoch,
         "verdict": log.verdict,
         "verdict.detail": "" if log.verdict_detail == record.detail else log.verdict_detail,
         "nonfinite": log.nonfinite,
@@ -150,6 +153,11 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         for name, value in record.forecast.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )
+    best = tuple(
+        Point(f"best/{name}", record.metrics[name], _milliseconds(record.ended_at) or _start(record), log.best_epoch)
+        for name in sweep["config"]["metric"]
+        if name in record.metrics
+    )
     return RunView(
         name=_trial_name(record),
         status=_RUN_STATUS[record.status],
@@ -157,7 +165,7 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         end_time=_milliseconds(record.ended_at),
         params=_texts(record.config),
         tags=_tags(tags),
-        metrics=forecast,
+        metrics=forecast + best,
     )
 
 
@@ -174,7 +182,8 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         "seed": config["seed"],
         "data.source": data["source"],
         "data.fingerprint": data["fingerprint"],
-        "git.dirty": code["dirty"],
+        "git.dirty": "unknown" if code["dirty"] is None else code["dirty"],
+        "code.fingerprint": code.get("fingerprint") or "unknown",
         "command": shlex.join(sweep["command"]),
         "mlflow.source.name": Path(sweep["command"][0]).name,
         "mlflow.source.type": "LOCAL",
@@ -245,14 +254,13 @@ def best_trial(config: Mapping[str, Any], state: SweepState, logs: Mapping[int, 
     scores = {
         record.trial: sign * record.metrics[metric]
         for record in state.trials.values()
-        if record.status == Status.FINISHED and metric in record.metrics and not _condemned(logs, record)
+        if record.status == Status.FINISHED and metric in record.metrics and _healthy(logs, record)
     }
     return max(scores, key=scores.__getitem__, default=None)
 
 
-def _condemned(logs: Mapping[int, LogSummary], record: TrialRecord) -> bool:
-    verdict = logs.get(record.trial, LogSummary()).verdict
-    return bool(verdict) and Verdict(verdict).condemned
+def _healthy(logs: Mapping[int, LogSummary], record: TrialRecord) -> bool:
+    return logs.get(record.trial, LogSummary()).verdict in ("", Verdict.HEALTHY)
 
 
 def _progress(
@@ -279,11 +287,7 @@ def _progress(
 
 
 def _metrics(row: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return [
-        (name, value)
-        for name, value in row.items()
-        if value is not None and name not in _NOT_METRICS and not name.startswith("config/")
-    ]
+    return [(name, value) for name, value in row.items() if value is not None and is_metric(name)]
 
 
 def _start(record: TrialRecord) -> int:

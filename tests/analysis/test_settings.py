@@ -36,21 +36,22 @@ def test_a_search_has_no_settings(writer):
 def test_settings_are_ranked_by_their_mean_over_seeds(ablated):
     first, second = settings.settings(ablated.load())
     assert (first.name, second.name) == ("two", "documented")
-    assert first.scores == pytest.approx({0: 0.1, 1: 1.2, 2: 2.3, 3: 3.4})
+    assert first.scores == pytest.approx({0: 0.2, 1: 1.3, 2: 2.2, 3: 3.3})
     assert (first.mean, second.mean) == pytest.approx((1.75, 1.5))
     assert first.low < 1.75 < first.high
     gap = settings.gap(ablated.load(), first, second)
-    assert (gap.mean, gap.pairs, gap.luck) == (pytest.approx(0.25), 4, 0.125)
-    assert 0.1 <= gap.low < 0.25 < gap.high <= 0.4
+    assert (gap.mean, gap.pairs) == (pytest.approx(0.25), 4)
+    half = 3.182446 * math.sqrt(0.01 / 3) / 2  # Student's t with 3 degrees of freedom
+    assert (gap.low, gap.high) == pytest.approx((0.25 - half, 0.25 + half), rel=1e-6)
 
 
 def test_a_setting_that_fell_sick_stands_behind_one_that_did_not(make_writer):
     variants = [{"name": name, "config": CONFIG} for name in ("sick once", "always sick", "healthy")]
     writer = make_writer(ablation={"seeds": 2, "variants": variants, "comparisons": []})
     for seed in range(2):
-        writer.trial([0.9] * 10, seed=seed, verdicts={} if seed else {10: "COLLAPSED"})
-        writer.trial([0.9] * 10, seed=seed, verdicts={10: "COLLAPSED"})
-        writer.trial([0.1] * 10, seed=seed)
+        writer.trial([0.9] * 10, seed=seed, origin="sick once", verdicts={} if seed else {10: "COLLAPSED"})
+        writer.trial([0.9] * 10, seed=seed, origin="always sick", verdicts={10: "COLLAPSED"})
+        writer.trial([0.1] * 10, seed=seed, origin="healthy")
     found = settings.settings(writer.load())
     assert [(setting.name, len(setting.scores)) for setting in found] == [
         ("healthy", 2),
@@ -60,7 +61,3 @@ def test_a_setting_that_fell_sick_stands_behind_one_that_did_not(make_writer):
     assert math.isnan(found[0].low)  # two seeds are too few for an interval
     assert settings.gap(writer.load(), found[0], found[1]).mean == pytest.approx(-0.8)
     assert settings.gap(writer.load(), found[0], found[2]) is None
-
-
-def test_luck_of_signs():
-    assert [settings.luck(pairs) for pairs in (0, 1, 3, 6)] == [0.0, 1.0, 0.25, 1 / 32]

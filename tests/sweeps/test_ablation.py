@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 import search_spaces
+from search_spaces.study import Study
 from sweeps import ablation, journal
 from sweeps.journal import Status
 from trainables import epoch_log
 
 SPACE = search_spaces.load("imc_vae")
+NEARLY = [("a", 0.30000001), ("b", 0.30000002)]
 ABLATE = Path(__file__).resolve().parents[2] / "sweeps" / "ablate.py"
 
 
@@ -28,13 +31,19 @@ def test_a_configuration_that_several_comparisons_need_is_one_variant():
     assert {c["before"] for c in built.comparisons if c["study"] == "without one"} == {3}
 
 
-def test_whole_rounds_of_seeds():
-    built = ablation.build(SPACE, search_spaces.studies("imc_vae")[:1], [], seeds=3)
-    suggested = [built.suggestion(trial, seed=7) for trial in range(1, built.trials + 1)]
-    assert [seed for _, _, seed in suggested] == [7] * 4 + [8] * 4 + [9] * 4
-    assert [config for _, config, _ in suggested[:4]] == [config for _, config, _ in suggested[8:]]
-    assert len({name for name, _, _ in suggested}) == 4
-    assert ablation.Ablation(**built.to_dict()) == built
+def test_an_ablation_survives_its_record():
+    for seeds, looks in ((3, [3]), (ablation.AUTO, [5, 8, 12, 20])):
+        built = ablation.build(SPACE, search_spaces.studies("imc_vae")[:1], [], seeds)
+        assert (built.looks, built.trials) == (looks, looks[-1] * len(built.variants))
+        assert ablation.Ablation(**json.loads(json.dumps(built.to_dict()))) == built
+    older = {key: value for key, value in built.to_dict().items() if key != "looks"} | {"seeds": 4}
+    assert ablation.Ablation(**older).looks == [4]
+
+
+def test_values_that_look_the_same_are_variants_of_their_own():
+    study = Study("s", "", "", "one-at-a-time", {name: {"kl_warmup": value} for name, value in NEARLY}, "documented")
+    names = [variant["name"] for variant in ablation.build(SPACE, [study], [], 1).variants]
+    assert len(set(names)) == 3
 
 
 def test_variants_are_named_by_what_they_differ_in():

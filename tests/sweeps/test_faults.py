@@ -6,15 +6,18 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sweeps import runner
+from sweeps.config import ConfigError, Options
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
-from tests.sweeps.conftest import Sweeps
+from tests.sweeps.conftest import ROOT, TINY, Sweeps
 from tests.sweeps.tracking.conftest import Server
 from trainables import epoch_log
 
@@ -204,3 +207,52 @@ def test_killed_tracking_server_costs_nothing(sweeps: Sweeps, mlflow_server: Ser
         for metric in ("val/elbo_gain", "health/kl_raw"):
             sent = client.get_metric_history(found[str(trial)].info.run_id, metric)
             assert [(point.step, point.value) for point in sent] == [(row["epoch"], row[metric]) for row in rows]
+
+
+VANISHING = """
+import sys
+sys.path.insert(0, {root!r})
+from sweeps import run, runner
+
+def vanish(console, config, *rest):
+    (config.folder / "sweep.json").rename(config.folder.parent / "hidden.json")
+    raise OSError("Transport endpoint is not connected")
+
+runner._close = vanish
+run.run(run.options, "run.py")
+"""
+
+
+def test_results_stay_when_the_record_cannot_be_seen_at_the_end(sweeps: Sweeps) -> None:
+    """A mount that goes away and comes back, say."""
+    given = ["imc_vae", "--data", "digits", *TINY, "--trials", "1", "--epochs", "2", "--name", "vanished"]
+    done = subprocess.run(
+        [sys.executable, "-c", VANISHING.format(root=str(ROOT)), *given, "--storage", str(sweeps.storage)],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert "Transport endpoint is not connected" in done.stderr
+    assert epochs_of(sweeps, "vanished", 1) == [1, 2]
+    assert list((sweeps.folder("vanished") / "trials" / "00001").iterdir())
+    (sweeps.storage / "hidden.json").rename(sweeps.folder("vanished") / "sweep.json")
+    code, output = sweeps.resume("vanished")
+    assert code == ExitCode.FINISHED, output
+    assert_whole(sweeps, "vanished", 1, 2)
+
+
+def test_a_sweep_that_never_began_leaves_its_name_free_and_removes_nothing_else(tmp_path: Path, monkeypatch) -> None:
+    def failing(leave: str):
+        def sweep(console, config, *rest, **more) -> int:
+            if leave:
+                (config.folder / leave).write_text("result")
+            raise ConfigError(["refused"])
+
+        return sweep
+
+    for leave in ("", ".probe-0", "trials.jsonl", "anything"):
+        monkeypatch.setattr(runner, "_sweep", failing(leave))
+        with pytest.raises(ConfigError, match="refused"):
+            runner.run(Options(model="imc_vae", data="digits", name="refused", storage=str(tmp_path)))
+        assert (tmp_path / "refused").exists() == (leave in ("trials.jsonl", "anything"))
+        if leave in ("trials.jsonl", "anything"):
+            assert (tmp_path / "refused" / leave).read_text() == "result"
+            (tmp_path / "refused").rename(tmp_path / f"kept-{leave}")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +15,7 @@ import pytest
 from sweeps import journal, record
 from sweeps.config import Options, SweepConfig, complete
 from sweeps.journal import TrialRecord
-from sweeps.reuse import Finished
+from sweeps.reuse import DECIDE_NUMBERS, Finished
 from trainables import epoch_log
 from trainables.checkpoint import folder_of
 
@@ -20,8 +24,10 @@ KIND = {
     "config": {"epochs": 2},
     "data": {"fingerprint": "f"},
     "health": {},
-    "code": {"commit": "c", "dirty": False},
+    "code": {"fingerprint": "s", "commit": "c", "dirty": False},
+    "packages": dict.fromkeys(DECIDE_NUMBERS, "1.0"),
 }
+OUTSIDE_A_CHECKOUT = {"commit": None, "dirty": None}
 
 
 @pytest.fixture
@@ -63,8 +69,12 @@ def test_another_seed_a_stopped_trial_and_another_configuration_are_not(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"code": {"commit": "d", "dirty": False}},
-        {"code": {"commit": "c", "dirty": True}},
+        {"code": {"fingerprint": "t", "commit": "c", "dirty": False}},
+        {"code": {"fingerprint": "t", **OUTSIDE_A_CHECKOUT}},
+        {"code": {"commit": "c", "dirty": False}},
+        {"code": {"fingerprint": None, "commit": "c", "dirty": False}},
+        {"packages": KIND["packages"] | {"torch": "2.0"}},
+        {"packages": {}},
         {"data": {"fingerprint": "g"}},
         {"config": {"epochs": 3}},
         {"model": "other"},
@@ -76,3 +86,56 @@ def test_other_code_data_and_budget_are_not(config: SweepConfig, old: Path, chan
 
 def test_a_sweep_is_not_its_own_twin(config: SweepConfig, old: Path):
     assert Finished(replace(config, name="old"), KIND).take(config.folder, TrialRecord(9, {"a": 3}, "x", 5)) is None
+
+
+@pytest.mark.parametrize(
+    "code", [{"commit": "d", "dirty": False}, {"commit": "c", "dirty": True}, OUTSIDE_A_CHECKOUT]
+)
+def test_the_same_sources_are_the_same_code_whatever_git_says(config: SweepConfig, old: Path, code: dict):
+    own = KIND | {"code": {"fingerprint": "s", **code}}
+    assert Finished(config, own).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is not None
+
+
+def test_what_is_unknown_on_both_sides_is_not_the_same(config: SweepConfig, old: Path):
+    for unknown in (
+        {"code": {"fingerprint": None, **OUTSIDE_A_CHECKOUT}},
+        {"code": OUTSIDE_A_CHECKOUT},
+        {"packages": {}},
+    ):
+        (old / record.FILE).write_text(json.dumps(KIND | unknown))
+        assert Finished(config, KIND | unknown).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None
+
+
+def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepConfig, old: Path, tmp_path: Path):
+    codes = {}
+    for name in ("original", "copy", "changed"):
+        root = tmp_path / "code" / name
+        for package in record.SOURCES:
+            shutil.copytree(record.ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+        if name == "changed":
+            with open(root / "trainables" / "kl.py", "a", encoding="utf-8") as source:
+                source.write("CHANGED = True\n")
+        command = "import json; from sweeps import record; print(json.dumps(record.code()))"
+        environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=True
+        )
+        codes[name] = json.loads(done.stdout)
+    assert codes["original"] | OUTSIDE_A_CHECKOUT == codes["original"]
+    (old / record.FILE).write_text(json.dumps(KIND | {"code": codes["original"]}))
+    taken = {
+        name: Finished(config, KIND | {"code": code}).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
+        for name, code in codes.items()
+    }
+    assert [name for name in taken if taken[name]] == ["original", "copy"]
+
+
+def test_a_sweep_that_went_on_with_other_code_is_of_no_one_code(config: SweepConfig):
+    now = {"code": record.code(), "packages": record.packages()}
+    written = {"config": {}, **now}
+    assert record.resumed(written, config) == written | {"config": config.to_dict()}
+    for other in ({"code": now["code"] | {"fingerprint": "other"}}, {"packages": now["packages"] | {"torch": "2.0"}}):
+        gone_on = record.resumed(written | other, config)
+        assert gone_on["code"]["fingerprint"] is None
+        assert gone_on["code"]["before"] == [(written | other)["code"]]
+        assert gone_on["packages"] == now["packages"]

@@ -305,7 +305,7 @@ def test_quadratic_form_is_the_loss(reduction):
 
 
 def test_the_forecast_condemns_what_no_direction_of_the_data_pays_for():
-    from sweeps.forecast import Forecaster
+    from trainables.forecast import Forecaster
 
     forecaster = Forecaster(models.load("conv_vae"), images(64), {})
     healthy = forecaster.forecast(small(free_bits=0.0))

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import search_spaces
-from sweeps.forecast import from_spectrum
 from trainables import checkpoint
 from trainables.data.cache import prepare
 from trainables.data.samples import Samples
 from trainables.data.store import open_dataset, split, write_dataset
+from trainables.forecast import from_spectrum
 from trainables.health import Verdict, judge
 from trainables.kl import kl_per_dim
 from trainables.loop import Trainer

@@ -34,7 +34,7 @@ from trainables.files import replace_file
 FORMAT_VERSION = 2
 MINIMUM_SAMPLES = 10
 TRAIN_SHARE = 0.8
-SPLIT_SEED = 20_210_411  # never the trial's: all trials of all sweeps share one split
+SPLIT_SEED = 20_210_411  # of the stored split, which all trials with seed 0 share; others draw theirs from it
 _HEADER = b"data set"
 _STATISTIC = b"statistic/"
 _CHECKSUM = b"checksum"
@@ -85,6 +85,16 @@ class Dataset:
         if self.labels is None:
             return np.full(len(self), -1)
         return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
+
+    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Training and validation indices for trials with `seed`, int64: the stored ones for 0, else both drawn anew
+        from the two together, in the same sizes, always the same for a seed.
+        """
+        if seed == 0:
+            return self.train, self.val
+        both = np.sort(np.concatenate([self.train, self.val]))
+        order = np.random.default_rng([SPLIT_SEED, seed]).permutation(both)
+        return order[: len(self.train)], order[len(self.train) :]
 
     def environment(self, number: int) -> np.ndarray:
         """Which samples come from the environment `number`, counted from 0 in sorted order, (N,) bool.

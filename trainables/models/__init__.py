@@ -11,7 +11,7 @@ A model file offers, beside what its docstring says of the architecture:
     term_weights(config, at)              {term: weight} at that point of training (`trainables.schedules.Progress`)
     kl_cycles(config, steps)              where the KL weight may be cyclical: how many cycles in a budget of `steps`
     quadratic_form(config, x, statistics) the reconstruction loss as Σ weight · ‖features(error)‖², from which the
-                                          collapse is forecast (`sweeps.forecast`); None where there is no KL
+                                          collapse is forecast (`trainables.forecast`); None where there is no KL
     READER                                how data is read and embedded data made; see `trainables.data`
 """
 

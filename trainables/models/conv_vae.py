@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from trainables.blocks import ACTIVATIONS, DownBlock, SelfAttention, UpBlock, kaiming, near_zero
 from trainables.data.grey_images import GreyImageReader as READER
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.forms import QuadraticForm
 from trainables.generation import checkerboard, diversity, generation_gap
 from trainables.image_losses import multi_scale, quadratic, quadratic_spectral, residual_std, spectral, ssim
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
 
 
 class Model(Vae):
-    """The VAE. `statistics` holds `fixed_mean`, the mean of the training images."""
+    """The VAE; it needs no `statistics`."""
 
     set_samples = 64
 
@@ -116,7 +116,6 @@ class Model(Vae):
         self.config = dict(config)
         self.latent_shape = (config["latent_channels"], LATENT_SIDE, LATENT_SIDE)
         self.latent_dim = math.prod(self.latent_shape)
-        self.register_buffer("fixed_mean", torch.tensor(statistics["fixed_mean"], dtype=torch.float32))
         self.encoder = Encoder(config, shape)
         self.decoder = Decoder(config, shape)
         self._initialise()
@@ -149,11 +148,6 @@ class Model(Vae):
         """The image, (B, C, S, S), in [0, 1]."""
         return self.decoder(z_BK.unflatten(1, self.latent_shape)).float().sigmoid()
 
-    def generate(self, count: int, generator: torch.Generator | None) -> Tensor:
-        """Decoded samples of the prior, (count, C, S, S)."""
-        z = torch.randn(count, self.latent_dim, generator=generator, device=self.fixed_mean.device)
-        return torch.cat([self.decode(part) for part in z.split(self.config["batch_size"])])
-
     def terms(self, outputs: Outputs) -> dict[str, Tensor]:
         """The unweighted terms of the loss, scalars.
 
@@ -173,10 +167,11 @@ class Model(Vae):
                 "kl": free_bits(kl_per_dim(outputs.mu, outputs.logvar), self.config["free_bits"]) / latents,
             }
 
-    def reconstructions(self, outputs: Outputs, generator: torch.Generator | None) -> dict[str, Tensor]:
-        """Predictions from the mean, from a sample (whatever the terms were computed from) and without latent."""
-        decoded = super().reconstructions(outputs, generator)
-        return decoded if self._samples else decoded | {"z": self.decode(outputs.z)}
+    def decodes(self, outputs: Outputs, draws: int, generator: torch.Generator | None) -> Decodes:
+        """Those of samples, whatever the terms were computed from, of the mean and of z = 0."""
+        if not self._samples:
+            outputs = replace(outputs, prediction=self.decode(outputs.z))
+        return super().decodes(outputs, draws, generator)
 
     def measures(self, outputs: Outputs, prediction_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
         """Structural similarity, peak signal-to-noise ratio (dB) and mean absolute error, means over images."""
@@ -198,7 +193,7 @@ class Model(Vae):
         kl_constrained: with its floor, nats. kl_floor_frac: the share of samples and dimensions on the floor; 1 is
         normal early, before the encoder is used, and has no gradient.
         """
-        generated, kl_NK = self.generate(len(targets_NCHW), generator), kl_per_dim(latent.mu(), latent.logvar())
+        generated, kl_NK = self.generate(len(targets_NCHW), generator), kl_per_dim(latent.mu, latent.logvar)
         floored = free_bits(kl_NK, self.config["free_bits"])
         return {
             "val/generation_gap": generation_gap(targets_NCHW, generated),

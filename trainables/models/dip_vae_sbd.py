@@ -11,6 +11,7 @@ Shapes: B samples, M modalities, S × S × S voxels, K latent dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
 from trainables.models import vae3d
 from trainables.models.vae3d import Outputs, mean_squared_form
-from trainables.schedules import Progress, linear_warmup
+from trainables.penalties import expected_penalty
+from trainables.schedules import END, Progress, linear_warmup
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
@@ -50,11 +52,11 @@ class Model(vae3d.PretrainedModel):
         cov_mu_offdiag: squared Frobenius norm off the diagonal. cov_mu_diag_mean: mean variance of a unit's means.
         mean_posterior_var: mean variance of a posterior.
         """
-        covariance_KK = covariance(latent.mu())
+        covariance_KK = covariance(latent.mu)
         return super().set_measures(targets_NMDHW, latent, generator) | {
             "health/cov_mu_offdiag": float(off_diagonal_penalty(covariance_KK)),
             "health/cov_mu_diag_mean": float(covariance_KK.diagonal().mean()),
-            "health/mean_posterior_var": float(latent.logvar().exp().mean()),
+            "health/mean_posterior_var": float(latent.logvar.exp().mean()),
         }
 
 
@@ -74,5 +76,19 @@ def term_weights(config: Mapping[str, Any], at: Progress) -> dict[str, float]:
 def quadratic_form(
     config: Mapping[str, Any], x_NMDHW: np.ndarray, statistics: Mapping[str, np.ndarray]
 ) -> QuadraticForm:
-    """The loss for the forecast, as that of vae3d; the covariance penalties are left out."""
-    return mean_squared_form(x_NMDHW, config["kl_beta"], config["free_bits"], config["z_dim"])
+    """The loss for the forecast: that of vae3d, and the covariance penalties of independent units.
+
+    In a batch of B samples K such units of variance m pay about λ_od · K² m² / B off the diagonal, and
+    λ_d · 2 K m² / B on it: what their chance covariances cost.
+    """
+    form = mean_squared_form(x_NMDHW, config["kl_beta"], config["free_bits"], config["z_dim"])
+    weights = term_weights(config, END)
+    if not (weights["cov_offdiag"] or weights["cov_diag"]):
+        return form
+
+    def penalty(mu_BK: torch.Tensor, logvar_BK: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        covariance_KK = aggregate_covariance(mu_BK, logvar_BK)
+        off_diagonal, diagonal = off_diagonal_penalty(covariance_KK), diagonal_penalty(covariance_KK)
+        return weights["cov_offdiag"] * off_diagonal + weights["cov_diag"] * diagonal
+
+    return replace(form, penalty=expected_penalty(penalty, config["batch_size"]))

@@ -57,7 +57,8 @@ def attention_blocks(width: int, heads: int, layers: int) -> nn.TransformerEncod
 
 
 class Normalisation(nn.Module):
-    """Maps raw embeddings into the space a trial trains in, and its predictions into the fixed space.
+    """Maps raw embeddings into the space a trial trains in, and its predictions into the fixed space, where every
+    kind is given the offset and the scale of the target.
 
     `channel_wise`: per sample and channel over the grid, the fixed space itself. `learned`: batch norm over all
     nodes; its learned scale and shift act on the input alone, for on the target they could shrink the loss to
@@ -85,14 +86,21 @@ class Normalisation(nn.Module):
         """What the encoder sees of a target."""
         return target_BRCD * self.scale + self.shift if self.kind == "learned" else target_BRCD
 
-    def to_fixed(self, prediction_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
-        """A prediction of the training space in the fixed space of its target `x`."""
-        if self.kind == "channel_wise":
-            return prediction_BRCD
+    def centred(self, prediction_BRCD: Tensor) -> Tensor:
+        """A prediction of the training space with every channel's mean over the grid 0; raw units, `channel_wise`
+        apart.
+
+        So every kind is given the offset of its target, as `channel_wise` is by what it trains on.
+        """
         if self.kind == "learned":
-            std = (self.batch_norm.running_var + self.batch_norm.eps).sqrt()
-            prediction_BRCD = prediction_BRCD * std + self.batch_norm.running_mean
-        return self.fixed(prediction_BRCD, x_BRCD)
+            prediction_BRCD = prediction_BRCD * (self.batch_norm.running_var + self.batch_norm.eps).sqrt()
+        return prediction_BRCD - prediction_BRCD.mean(dim=(1, 2), keepdim=True)
+
+    def given(self, x_BRCD: Tensor) -> Tensor | None:
+        """The target's scale, (B, 1, 1, D), by which a centred prediction in raw units is multiplied."""
+        if self.kind == "channel_wise":
+            return None
+        return 1.0 / x_BRCD.std(dim=(1, 2), correction=0, keepdim=True).clamp(min=self.std_floor)
 
     def fixed(self, values_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
         """`values` normalised by the mean and standard deviation of `x` over its grid, per sample and channel."""
@@ -121,6 +129,8 @@ class Permuter(nn.Module):
 class Model(Vae):
     """The VAE. `statistics` are those of `trainables.data.normalise.grid_statistics`."""
 
+    channel_axis = -1
+
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
@@ -129,7 +139,6 @@ class Model(Vae):
         width, latent = config["hidden_dim"], config["latent_dim"]
         self.shape, self.latent_dim, self.free_bits = shape, latent, config["kld_free_bits"]
         self.normalisation = Normalisation(config["normalize"], channels, statistics["std_floor"])
-        self.register_buffer("fixed_mean", torch.tensor(statistics["fixed_mean"], dtype=torch.float32))
         self.embed = nn.Linear(channels, width)
         self.graph_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.encoder = attention_blocks(width, config["heads"], config["layers"])
@@ -185,9 +194,13 @@ class Model(Vae):
             "kl": free_bits(kl_per_dim(outputs.mu, outputs.logvar), self.free_bits),
         }
 
-    def to_fixed(self, prediction_BRCD: Tensor, x_BRCD: Tensor) -> Tensor:
-        """A prediction in the fixed space: channels normalised by the target's own statistics over the grid."""
-        return self.normalisation.to_fixed(prediction_BRCD, x_BRCD)
+    def to_fixed_but_for_target(self, prediction_BRCD: Tensor) -> Tensor:
+        """A prediction with every channel's mean over the grid 0; see `Normalisation.centred`."""
+        return self.normalisation.centred(prediction_BRCD)
+
+    def given(self, x_BRCD: Tensor) -> Tensor | None:
+        """The target's scale; see `Normalisation.given`."""
+        return self.normalisation.given(x_BRCD)
 
     def fixed_target(self, x_BRCD: Tensor) -> Tensor:
         """The target in the fixed space."""

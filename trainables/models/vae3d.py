@@ -42,7 +42,7 @@ class Outputs:
 
 
 class Model(Vae):
-    """The VAE. `statistics` holds `fixed_mean`, the training mean (M, S, S, S), and `modalities`, M names."""
+    """The VAE. `statistics` holds `modalities`, M names."""
 
     set_samples = 8
 
@@ -52,7 +52,6 @@ class Model(Vae):
         super().__init__()
         self.config, self.shape, self.latent_dim = dict(config), shape, config["z_dim"]
         self.modalities = [str(name) for name in statistics["modalities"]]
-        self.register_buffer("fixed_mean", torch.tensor(statistics["fixed_mean"], dtype=torch.float32))
         self.encoder = Encoder(shape, self.latent_dim, config["width"])
         self.decoder = self.make_decoder()
 
@@ -87,7 +86,7 @@ class Model(Vae):
         }
 
     def measures(self, outputs: Outputs, prediction_BMDHW: Tensor, target_BMDHW: Tensor) -> dict[str, Tensor]:
-        """SSIM and PSNR (dB) of the decoded means by modality and in the mean, and of the decoded samples."""
+        """SSIM and PSNR (dB) of the reconstructions by modality and in the mean, and of single decoded samples."""
         ssim_M, psnr_M = similarity(prediction_BMDHW, target_BMDHW)
         sampled_ssim_M, sampled_psnr_M = similarity(outputs.prediction, target_BMDHW)
         measures = {
@@ -111,9 +110,13 @@ class Model(Vae):
         mu_NK, _ = self.encode(targets_NMDHW)
         moved = [self.encode(targets_NMDHW.roll(1, dims=axis))[0] - mu_NK for axis in (2, 3, 4)]
         return {
-            "health/latent_correlation": mean_correlation(latent.mu()),
+            "health/latent_correlation": mean_correlation(latent.mu),
             "health/shift_sensitivity": float(torch.stack(moved).square().mean().sqrt()),
         }
+
+    def channel_names(self) -> list[str]:
+        """The modalities."""
+        return self.modalities
 
     def panel(self, target_BMDHW: Tensor, prediction_BMDHW: Tensor) -> tuple[Tensor, Tensor]:
         """Both as images (B, H, W, 3): the middle axial slice of every modality."""

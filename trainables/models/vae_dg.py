@@ -108,8 +108,6 @@ class Model(Vae):
     ) -> None:
         super().__init__()
         self.config, self.latent_dim = dict(config), config["latent_dim"]
-        fixed_mean = mean_without(config["test_environment"], statistics)
-        self.register_buffer("fixed_mean", torch.tensor(fixed_mean, dtype=torch.float32))
         self.register_buffer("input_mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
         self.register_buffer("input_std", torch.tensor(IMAGENET_STD)[:, None, None])
         self.encoder = Encoder(config)
@@ -224,13 +222,6 @@ def encoder_note(config: Mapping[str, Any]) -> str:
 def dense(inputs: int, outputs: int) -> list[nn.Module]:
     """A fully connected layer with layer norm and ReLU."""
     return [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
-
-
-def mean_without(environment: int, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The mean training image of all environments but one, (C, S, S)."""
-    weights = np.array(statistics["environment_counts"], float)
-    weights[environment] = 0
-    return np.tensordot(weights / max(weights.sum(), 1), statistics["environment_means"], 1)
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

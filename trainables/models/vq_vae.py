@@ -6,10 +6,11 @@ first stride, residual blocks, self-attention at the resolution of the codes, sk
 the decoder, a perceptual loss, and a reconstruction loss that weighs the cell more than its surroundings. Only
 positions with content have a code; at the others the decoder gets zeros, so that padding costs no information.
 
-Skip connections can carry all that the decoder needs. So the codes are judged against a decoder that has the skips
-of a sample but no codes, or those of another sample. `features` hands the encoder's features on as they are, and
-the codes then fall idle; `details` only what the codes' grid cannot hold: the features less their mean over each
-position of it. Convolutions see a flat area as flat, so its level has to pass through the codes.
+Skip connections can carry all that the decoder needs, and nothing in the loss charges for them. So a share of the
+training batches (`skip_drop`) goes without, and the score is that of the decoder without skips, from the codes alone;
+PSNR, SSIM and pictures are of the decoder with them. `features` hands the encoder's features on as they are, as the
+fix notes have it; `details` only what the codes' grid cannot hold: the features less their mean over each position
+of it.
 
 Shapes: B samples, C channels, S × S pixels, D dimensions of a code, H × W positions of codes, P = H·W.
 """
@@ -29,7 +30,7 @@ from trainables.blocks import ACTIVATIONS, NORM_GROUPS, SelfAttention
 from trainables.codebook import NO_CODE, Codebook, CodebookStatistics, Quantised
 from trainables.data.cells import CellReader as READER
 from trainables.data.crops import CLIPPED, FLOOR, PADDING, PERCENTILES
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.perceptual import Perceptual
 from trainables.schedules import Progress
 from trainables.vae import Batch, Vae
@@ -48,7 +49,7 @@ class Outputs:
 
     codes: Tensor  # (B, P) int64, row-major positions; −1 where there is no content
     quantised: Quantised
-    skips: Tensor | None  # (B, width, ⌈S / first stride⌉, ⌈S / first stride⌉): what bypasses the codes
+    skips: Tensor | None  # (B, width, ⌈S / first stride⌉, ⌈S / first stride⌉): what bypasses the codes, if anything
     prediction: Tensor  # (B, C, S, S), in the space the trial trains in
     target: Tensor  # (B, C, S, S), there too
     x: Tensor  # (B, C + 1, S, S): the sample
@@ -98,11 +99,6 @@ def _percentiles(values_BCHW: Tensor, content_B1HW: Tensor, percentiles: tuple[i
         low, high = (ordered_BCN.gather(2, index.long()) for index in (place.floor(), place.ceil()))
         found.append(torch.lerp(low, high, place.frac())[..., None])
     return found
-
-
-def content(x_BXHW: Tensor) -> Tensor:
-    """1 on the cell, 0 on background and padding, (B, 1, S, S)."""
-    return x_BXHW[:, -1:].clamp(min=0)
 
 
 class Block(nn.Module):
@@ -195,10 +191,9 @@ SKIPS = {"none": lambda features, grid: None, "features": lambda features, grid:
 
 
 class Model(Vae):
-    """The autoencoder. `statistics` holds `fixed_mean`, see `trainables.data.crops.crop_statistics`."""
+    """The autoencoder; it needs no `statistics`."""
 
     posterior = "codebook"
-    references = ("mean", "zero", "shuffled")
 
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
@@ -208,7 +203,6 @@ class Model(Vae):
         channels, side = shape[0] - 1, shape[1]
         fine_side = -(-side // config["stride_first"])
         self.grid = (-(-fine_side // SECOND_STRIDE),) * 2
-        self.register_buffer("fixed_mean", torch.tensor(statistics["fixed_mean"], dtype=torch.float32))
         self.encoder = Encoder(config, channels)
         self.decoder = Decoder(config, channels, side, fine_side)
         self.codebook = Codebook(
@@ -228,6 +222,8 @@ class Model(Vae):
         encoded, features = self.encoder(target)
         quantised = self.codebook(encoded, self._coded(batch.x))
         skips = SKIPS[self.config["skip_connections"]](features, self.grid)
+        if self.training and float(torch.rand(())) < self.config["skip_drop"]:
+            skips = None
         prediction = self.decoder(quantised.straight_through_BDHW, skips)
         return Outputs(quantised.codes_BP, quantised, skips, prediction, target, batch.x)
 
@@ -250,38 +246,45 @@ class Model(Vae):
         if not self.config["ema"]:
             terms["codebook"] = outputs.quantised.codebook()
         if self.perceptual is not None:
-            cell, prediction = content(outputs.x), self._robust(outputs.prediction, outputs.x)
+            cell, prediction = self.content(outputs.x), self._robust(outputs.prediction, outputs.x)
             with torch.autocast(cell.device.type, enabled=False):
                 terms["perceptual"] = self.perceptual(prediction * cell, self.fixed_target(outputs.x))
         return terms
 
     def to_fixed(self, prediction_BCHW: Tensor, x_BXHW: Tensor) -> Tensor:
-        """A prediction in robust scale, clipped as the target is, 0 outside of the content."""
-        return self._robust(prediction_BCHW, x_BXHW).clamp(*CLIPPED) * content(x_BXHW)
+        """A prediction in robust scale, clipped as the target is, 0 outside of the content.
+
+        Every normalisation is given the scale of the target's content by what it trains on, and the offset more or
+        less exactly; here all are given the mean of the content exactly.
+        """
+        content = self.content(x_BXHW)
+        scaled = self._robust(prediction_BCHW, x_BXHW)
+        count = content.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+        offset = ((self.fixed_target(x_BXHW) - scaled) * content).sum(dim=(2, 3), keepdim=True) / count
+        return (scaled + offset).clamp(*CLIPPED) * content
 
     def fixed_target(self, x_BXHW: Tensor) -> Tensor:
         """The target in robust scale, 0 outside of the content."""
-        return content_scale(x_BXHW, "robust").apply(x_BXHW[:, :-1]).clamp(*CLIPPED) * content(x_BXHW)
+        return content_scale(x_BXHW, "robust").apply(x_BXHW[:, :-1]).clamp(*CLIPPED) * self.content(x_BXHW)
 
-    def fixed_dims(self, x_BXHW: Tensor) -> int:
-        """How many values are content."""
-        return int((x_BXHW[:, -1] > 0).sum()) * (x_BXHW.shape[1] - 1)
-
-    def mean_prediction(self, x_BXHW: Tensor) -> Tensor:
-        """The training mean, 0 outside of the content."""
-        return self.fixed_mean * content(x_BXHW)
+    def content(self, x_BXHW: Tensor) -> Tensor:
+        """1 on the cell, 0 on background and padding, (B, 1, S, S)."""
+        return (x_BXHW[:, -1:] > 0).float()
 
     def latent_statistics(self) -> CodebookStatistics:
         """An empty collector of codes."""
-        return CodebookStatistics(self.codebook.size)
+        return CodebookStatistics(self.codebook.counts_K)
 
-    def reconstructions(self, outputs: Outputs, generator: torch.Generator | None) -> dict[str, Tensor]:
-        """The prediction (as `mu` and `z`), and with the same skips: without codes, with those of another sample."""
-        zero = self.decode(torch.full_like(outputs.codes, NO_CODE), outputs.skips)
-        others = outputs.codes.roll(1, dims=0) if len(outputs.codes) > 1 else outputs.codes.flip(1)
-        others = torch.where(outputs.codes == NO_CODE, NO_CODE, others)
-        prediction = outputs.prediction
-        return {"mu": prediction, "z": prediction, "zero": zero, "shuffled": self.decode(others, outputs.skips)}
+    def decodes(self, outputs: Outputs, draws: int, generator: torch.Generator | None) -> Decodes:
+        """Without skips: from the codes, from those of another sample of the batch, and without codes. With skips:
+        the reconstruction."""
+        alone = outputs.prediction if outputs.skips is None else self.decode(outputs.codes)
+        return Decodes(
+            samples=[alone],
+            zero=self.decode(torch.full_like(outputs.codes, NO_CODE)),
+            swapped=self.decode(swapped_codes(outputs.codes)),
+            reconstruction=outputs.prediction,
+        )
 
     def measures(self, outputs: Outputs, prediction_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
         """Peak signal-to-noise ratio (dB, of 1), structural similarity and correlation of the content, means over
@@ -290,7 +293,7 @@ class Model(Vae):
         vq_loss = self.config["commitment_cost"] * outputs.quantised.commitment()
         if not self.config["ema"]:
             vq_loss = vq_loss + outputs.quantised.codebook()
-        cell = content(outputs.x).expand_as(target_BCHW)
+        cell = self.content(outputs.x).expand_as(target_BCHW)
         with torch.autocast(cell.device.type, enabled=False):
             return {
                 "val/psnr": psnr(prediction_BCHW, target_BCHW, cell).mean(),
@@ -329,9 +332,22 @@ class Model(Vae):
         return content_scale(x_BXHW, "robust").apply(intensities)
 
     def _reconstruction(self, outputs: Outputs) -> Tensor:
-        weight = 1.0 + (self.config["content_weight"] - 1.0) * content(outputs.x).expand_as(outputs.target)
+        weight = 1.0 + (self.config["content_weight"] - 1.0) * self.content(outputs.x).expand_as(outputs.target)
         mean = (weight * (outputs.prediction - outputs.target).square()).sum() / weight.sum()
         return mean * outputs.target.numel() if self.config["reduction"] == "sum" else mean
+
+
+def swapped_codes(codes_BP: Tensor) -> Tensor:
+    """Every sample's coded positions with codes of the next sample: of the same position, where it has none the next
+    of those that it has. A single sample gets its own in reverse order."""
+    others_BP = codes_BP.roll(-1, dims=0) if len(codes_BP) > 1 else codes_BP.flip(1)
+    coded_BP = others_BP != NO_CODE
+    place_BP = torch.arange(codes_BP.shape[1], device=codes_BP.device) % coded_BP.sum(dim=1, keepdim=True).clamp(
+        min=1
+    )
+    first_BP = (~coded_BP).long().argsort(dim=1, stable=True)  # coded positions first
+    filled_BP = torch.where(coded_BP, others_BP, others_BP.gather(1, first_BP.gather(1, place_BP)))
+    return torch.where(codes_BP == NO_CODE, NO_CODE, filled_BP)
 
 
 def picture(x_BCHW: Tensor) -> Tensor:

@@ -197,3 +197,30 @@ def test_without_labels_and_environments(tmp_path: Path):
     assert (dataset.labels, dataset.environments) == (None, None)
     with pytest.raises(DataError, match="no environment 0; the data has none"):
         dataset.environment(0)
+
+
+def test_seed_0_keeps_the_stored_split(dataset: Dataset):
+    train, val = dataset.split(0)
+    np.testing.assert_array_equal(train, dataset.train)
+    np.testing.assert_array_equal(val, dataset.val)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 12345])
+def test_another_seed_splits_anew_in_the_same_sizes(dataset: Dataset, seed: int):
+    train, val = dataset.split(seed)
+    assert (len(train), len(val)) == (len(dataset.train), len(dataset.val))
+    assert (train.dtype, val.dtype) == (np.int64, np.int64)
+    assert sorted([*train, *val]) == list(range(len(dataset)))
+    assert set(val) != set(dataset.val)
+    for again, once in zip(dataset.split(seed), (train, val), strict=True):
+        np.testing.assert_array_equal(again, once)
+    assert list(dataset.split(seed + 1)[0]) != list(train)
+
+
+def test_over_the_seeds_every_sample_validates_equally_often(tmp_path: Path):
+    write_dataset(tmp_path / "data.arrow", Samples(np.zeros((20, 1), np.float32), "generated"), {})
+    dataset = open_dataset(tmp_path / "data.arrow")
+    counts = np.bincount(np.concatenate([dataset.split(seed)[1] for seed in range(1, 1001)]), minlength=20)
+    assert counts.sum() == 4000
+    assert counts.min() > 200 - 4 * np.sqrt(160)
+    assert counts.max() < 200 + 4 * np.sqrt(160)

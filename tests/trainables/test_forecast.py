@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from sweeps.forecast import Forecaster, from_spectrum
+
 from trainables import models
 from trainables.data.normalise import grid_statistics
 from trainables.forms import QuadraticForm

@@ -1,0 +1,92 @@
+"""What the forecasts of a sweep rest on: theory, the recorded sweeps, and the user's own sweeps of the model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sweeps import journal, record
+from sweeps.config import SweepConfig
+from sweeps.journal import Status, TrialRecord
+from trainables import collapse, epoch_log, models
+from trainables.collapse import FEATURES, CollapseModel, has_collapsed
+from trainables.forecast import Budget, Forecaster
+from trainables.health import Verdict
+
+_LOG = logging.getLogger(__name__)
+LEAST_OWN_TRIALS = 10  # before they are asked
+
+
+def forecaster(config: SweepConfig, dataset: Any) -> Forecaster:
+    """The forecaster of a sweep on `dataset`."""
+    budget = Budget(len(dataset.train), config.epochs)
+    return Forecaster.of(models.load(config.model), dataset, budget, collapse_model(config))
+
+
+def collapse_model(config: SweepConfig) -> CollapseModel | None:
+    """Where the probability of collapse comes from; None where no sweep of the model is known.
+
+    The recorded sweeps alone, or as the prior for the trials that ended in other sweeps of the model in the storage.
+    """
+    shipped = collapse.shipped()
+    own = [
+        pair
+        for folder in sorted(Path(config.storage).glob(f"*/{record.FILE}"))
+        if folder.parent != config.folder
+        for pair in _trials(folder.parent, config.model)
+    ]
+    if len(own) >= LEAST_OWN_TRIALS:
+        seen, collapsed = zip(*own, strict=True)
+        return shipped.updated(np.array(seen), np.array(collapsed, float))
+    return shipped if config.model in shipped.trained_on else None
+
+
+def outcomes(folder: Path) -> dict[int, bool]:
+    """Whether each trial of a sweep ended collapsed; those whose end is not known are left out."""
+    last = _last_epochs(folder)
+    found = {number: _outcome(trial, last.get(number, {})) for number, trial in journal.read(folder).trials.items()}
+    return {number: outcome for number, outcome in found.items() if outcome is not None}
+
+
+def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
+    """Features and outcome of every trial of a sweep that has both."""
+    try:
+        if record.read(folder)["model"] != model:
+            return
+        ends, trials = outcomes(folder), journal.read(folder).trials
+    except (json.JSONDecodeError, KeyError, OSError, pa.ArrowInvalid) as error:
+        _LOG.warning(
+            "%s cannot be read and teaches the forecast nothing: %s: %s", folder, type(error).__name__, error
+        )
+        return
+    for number, collapsed in ends.items():
+        seen = trials[number].forecast.get("features") or {}
+        if set(seen) == set(FEATURES):
+            yield [seen[name] for name in FEATURES], collapsed
+
+
+def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
+    if trial.status is Status.STOPPED and trial.reason == Verdict.COLLAPSED:
+        return True
+    if trial.status is not Status.FINISHED or last.get("health/au") is None:
+        return None
+    z_gain = last.get("health/z_gain")
+    return has_collapsed(last["health/au"], -np.inf if z_gain is None else z_gain)
+
+
+def _last_epochs(folder: Path) -> dict[int, dict[str, Any]]:
+    """The last epoch of every trial: health/au and health/z_gain, where they were logged."""
+    log = epoch_log.dataset(folder)
+    wanted = [name for name in ("trial", "epoch", "health/au", "health/z_gain") if name in log.schema.names]
+    if "epoch" not in wanted:
+        return {}
+    table = log.to_table(columns=wanted)
+    order = pc.sort_indices(table, [("trial", "ascending"), ("epoch", "ascending")])
+    return {row["trial"]: row for row in table.take(order).to_pylist()}

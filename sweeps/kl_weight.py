@@ -1,0 +1,142 @@
+"""Which KL weight for my data? Asked of the forecast, around the documented configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from search_spaces.space import Parameter, SearchSpace
+from trainables.forecast import Forecast, Forecaster
+
+PRECISION = 1.01  # ratio of the two weights between which an answer lies
+STEP = 8.0  # ratio of the weights tried until an answer lies between two of them
+FURTHEST = 16  # such steps
+SPAN = 100.0  # ratio of the ends of a range that is proposed
+
+
+@dataclass(frozen=True)
+class KlWeight:
+    """What the forecast says of the KL weight at the documented configuration.
+
+    `critical`: above it theory keeps no unit active; None if that is so for any weight, infinity if for none.
+    `units`: for some numbers of units, the largest weight that keeps as many active. `even`: the weight from which
+    on collapse is the likelier end of training; None where there is no probability, or no such weight.
+    `low`, `high`: the range that is searched.
+    """
+
+    name: str
+    documented: float
+    low: float
+    high: float
+    critical: float | None
+    units: dict[int, float]
+    even: float | None
+
+    @property
+    def beyond(self) -> bool:
+        """True if every weight of the range lies beyond the critical one."""
+        return self.critical is None or self.low > self.critical
+
+
+def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
+    """The answer for the data of `forecaster`; None where the space names no KL weight, or nothing is forecast."""
+    documented = space.documented()
+    if space.kl_weight is None or forecaster.forecast(documented) is None:
+        return None
+    parameter = space[space.kl_weight]
+
+    def at(weight: float) -> Forecast:
+        return forecaster.forecast(documented | {parameter.name: weight})
+
+    def up_to(holds: Callable[[Forecast], bool]) -> float | None:
+        return _largest(lambda weight: holds(at(weight)), start)
+
+    low, high = _range(parameter)
+    start = float(parameter.default) or high or 1.0
+    latent = forecaster.latent_dim(documented)
+    counts = [count for count in dict.fromkeys((1, 8, latent // 4, latent // 2)) if 0 < count <= latent]
+    found = {count: up_to(lambda forecast, count=count: forecast.au >= count) for count in counts}
+    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) if forecaster.collapse else None
+    return KlWeight(
+        name=parameter.name,
+        documented=float(parameter.default),
+        low=low,
+        high=high,
+        critical=found[1],
+        units={count: weight for count, weight in found.items() if weight is not None and math.isfinite(weight)},
+        even=even if even is not None and math.isfinite(even) else None,
+    )
+
+
+def warning(answer: KlWeight | None) -> str:
+    """What has to be said before a sweep whose every KL weight lies beyond the critical one; '' if none has to."""
+    if answer is None or not answer.beyond:
+        return ""
+    weights = f"{answer.low:.3g}" if answer.low == answer.high else f"{answer.low:.3g} to {answer.high:.3g}"
+    if answer.critical is None:
+        return (
+            f"{answer.name}: at no KL weight do these data keep a unit active: the penalties on the posterior, or the "
+            "lack of variance, forbid it."
+        )
+    proposed = f"{answer.critical / SPAN:.2g}..{answer.critical:.2g}"
+    return (
+        f"{answer.name} ({weights}) lies wholly beyond the critical weight {answer.critical:.3g} of these data: theory "
+        f"forecasts that no unit stays active. Search below it: --space {answer.name}={proposed}"
+    )
+
+
+def sentences(answer: KlWeight | None) -> list[str]:
+    """The answer in words, a line each."""
+    if answer is None:
+        return []
+    if answer.critical is None:
+        return [warning(answer)]
+    if math.isinf(answer.critical):
+        return [f"No KL weight ({answer.name}) is critical for these data."]
+    kept = ", ".join(f"{count} up to {answer.units[count]:.2g}" for count in answer.units if count > 1)
+    lines = [
+        f"KL weight for these data, at the documented configuration: {answer.name} above {answer.critical:.3g} "
+        f"collapses (σ² = λ₁; documented: {answer.documented:.3g})."
+    ]
+    lines += [f"Active units, at least: {kept}."] if kept else []
+    if answer.even is not None:
+        lines.append(f"At this budget collapse becomes the likelier end from {answer.even:.2g} on.")
+    return [*lines, *filter(None, [warning(answer)])]
+
+
+def _range(parameter: Parameter) -> tuple[float, float]:
+    """The smallest and the largest weight that is searched; the documented one where none is."""
+    if parameter.kind == "choice":
+        values = [float(value) for value in parameter.choices]
+        return min(values), max(values)
+    if parameter.searched:
+        return float(parameter.low), float(parameter.high)
+    return float(parameter.default), float(parameter.default)
+
+
+def _largest(holds: Callable[[float], bool], start: float) -> float | None:
+    """The largest weight for which `holds` is true, if it is true below some weight and false above.
+
+    Returns:
+        None if it is false however small the weight, infinity if true however large.
+    """
+    low = high = start
+    for _ in range(FURTHEST):
+        if holds(low):
+            break
+        low, high = low / STEP, low
+    else:
+        return None
+    if low == high:
+        for _ in range(FURTHEST):
+            high *= STEP
+            if not holds(high):
+                break
+            low = high
+        else:
+            return math.inf
+    while high / low > PRECISION:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

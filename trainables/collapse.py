@@ -1,0 +1,177 @@
+"""The probability that training ends collapsed, learnt from trials that have ended. Pure numpy.
+
+Theory tells the optimum of the loss (`trainables.forecast`); training may miss it: a KL that is charged before the
+decoder has learnt to read z shuts units for good. How often, past sweeps tell: a logistic regression on five numbers
+that are known before the first step and mean the same in every model. Ridge keeps it sober, for the numbers are
+standardised and its coefficients have a normal prior. Its curvature at the optimum says how sure it is
+(Laplace's approximation; MacKay 1992, "The Evidence Framework Applied to Classification Networks"), which makes it
+the prior for a user's own trials: a few hardly move it, many overrule it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.forms import QuadraticForm
+from trainables.schedules import Progress
+from trainables.spectrum import Spectrum
+
+FILE = Path(__file__).with_name("collapse.json")  # made by benchmarks/forecast.py
+FEATURES = (
+    "ln(σ²/λ₁)",
+    "ln(λ₁/Σλ)",
+    "ln(1 + free nats)",
+    "mean share of the KL weight",
+    "ln(learning rate · steps)",
+)
+RECORDED, OWN = "recorded", "own sweeps"
+Z_GAIN_FLOOR = 0.01  # below it the decoder makes no use of z
+LN_RATIO = (-12.0, 4.0)  # of σ² to λ₁: beyond these nothing more is to be learnt
+SCHEDULE_POINTS = 200
+PRIOR_VARIANCE = 1.0  # of every coefficient, in standardised units
+DATA_VARIANCE = 0.25  # by which coefficients of one data set differ from the recorded ones
+INTERCEPT_VARIANCE = 4.0
+NEWTON_STEPS = 100
+CONVERGED = 1e-9
+
+TermWeights = Callable[[Mapping[str, Any], Progress], Mapping[str, float]]
+
+
+def has_collapsed(au: float, z_gain: float) -> bool:
+    """Whether a trial ended collapsed: no unit active, and z of no use to the decoder."""
+    return au == 0 and z_gain < Z_GAIN_FLOOR
+
+
+def features(
+    term_weights: TermWeights, config: Mapping[str, Any], steps: int, form: QuadraticForm, spectrum: Spectrum
+) -> np.ndarray:
+    """The numbers of `FEATURES`, (5,).
+
+    How the KL pays at the optimum; how far the first direction stands out of the data; the nats that cost nothing,
+    over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up, cycles
+    and stages lower; and how far a weight can travel (an adaptive optimiser's step is about the learning rate).
+    """
+    tiny = np.finfo(float).tiny  # constant data have no variance, a plain autoencoder has no σ²
+    lambda1, sigma2 = max(float(spectrum.eigenvalues[0]), tiny), max(form.effective_variance, tiny)
+    return np.array(
+        [
+            float(np.clip(math.log(sigma2) - math.log(lambda1), *LN_RATIO)),
+            math.log(lambda1) - math.log(max(spectrum.total, tiny)),
+            math.log1p(form.free_bits * form.latent_dim),
+            kl_share(term_weights, config, steps),
+            math.log(config["learning_rate"] * steps),
+        ]
+    )
+
+
+def kl_share(term_weights: TermWeights, config: Mapping[str, Any], steps: int) -> float:
+    """The mean of the KL weight over the budget, as a share of its final value; 1 for a weight of 0."""
+    final = term_weights(config, Progress(1.0, steps))["kl"]
+    if final == 0:
+        return 1.0
+    points = (np.arange(SCHEDULE_POINTS) + 0.5) / SCHEDULE_POINTS
+    return float(np.mean([term_weights(config, Progress(float(at), steps))["kl"] for at in points])) / final
+
+
+@dataclass(frozen=True)
+class CollapseModel:
+    """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))).
+
+    `coefficients` and `covariance` are those of the intercept and the standardised features, (6,) and (6, 6);
+    `trained_on` names the models of the recorded sweeps, `own` counts the user's own trials.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    trained_on: tuple[str, ...]
+    own: int = 0
+
+    @property
+    def basis(self) -> str:
+        """What kind of trials the probability rests on."""
+        return OWN if self.own else RECORDED
+
+    @property
+    def source(self) -> str:
+        """The same in words."""
+        recorded = f"the recorded sweeps of {', '.join(self.trained_on)}"
+        return f"{self.own} trials of your own sweeps of this model, and {recorded}" if self.own else recorded
+
+    def probability(self, seen: np.ndarray) -> float:
+        """Of collapse, for the features of one trial."""
+        return float(_sigmoid(self._standardised(seen[None]) @ self.coefficients)[0])
+
+    def updated(self, seen_NF: np.ndarray, collapsed_N: np.ndarray) -> CollapseModel:
+        """This model after trials on other data, (N, 5) and (N,)."""
+        spread = np.diag([INTERCEPT_VARIANCE, *[DATA_VARIANCE] * len(self.mean)])
+        design = self._standardised(seen_NF)
+        fitted = _posterior(design, collapsed_N, self.coefficients, self.covariance + spread)
+        return CollapseModel(self.mean, self.scale, *fitted, self.trained_on, self.own + len(seen_NF))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        arrays = {name: getattr(self, name).tolist() for name in ("mean", "scale", "coefficients", "covariance")}
+        return {"features": list(FEATURES), **arrays, "trained_on": list(self.trained_on)}
+
+    def _standardised(self, seen_NF: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(seen_NF)), (seen_NF - self.mean) / self.scale])
+
+
+def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, trained_on: Sequence[str] = ()) -> CollapseModel:
+    """The ridge logistic regression of collapse, (N,) of 0 and 1, on the features, (N, 5)."""
+    mean, scale = seen_NF.mean(axis=0), seen_NF.std(axis=0)
+    scale = np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1.0), scale, 1.0)
+    design = np.column_stack([np.ones(len(seen_NF)), (seen_NF - mean) / scale])
+    prior = np.diag([1e6, *[PRIOR_VARIANCE] * len(mean)])  # the intercept is free
+    coefficients, covariance = _posterior(design, collapsed_N, np.zeros(len(prior)), prior)
+    return CollapseModel(mean, scale, coefficients, covariance, tuple(trained_on))
+
+
+def shipped() -> CollapseModel:
+    """The model fitted on the recorded sweeps that ship with the project.
+
+    Raises:
+        ValueError: it was fitted on other features than today's.
+    """
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    if found["features"] != list(FEATURES):
+        raise ValueError(f"{FILE}: fitted on other features; run python benchmarks/forecast.py")
+    arrays = (np.array(found[name]) for name in ("mean", "scale", "coefficients", "covariance"))
+    return CollapseModel(*arrays, tuple(found["trained_on"]))
+
+
+def _posterior(
+    design_NF: np.ndarray, collapsed_N: np.ndarray, prior: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable coefficients under a normal prior, by damped Newton steps, and Laplace's covariance."""
+    precision = np.linalg.inv(covariance)
+    signs = 2.0 * collapsed_N - 1.0
+
+    def loss(w: np.ndarray) -> float:
+        return float(np.logaddexp(0.0, -signs * (design_NF @ w)).sum() + 0.5 * (w - prior) @ precision @ (w - prior))
+
+    w = prior
+    for _ in range(NEWTON_STEPS):
+        p = _sigmoid(design_NF @ w)
+        gradient = design_NF.T @ (p - collapsed_N) + precision @ (w - prior)
+        hessian = (design_NF * (p * (1.0 - p))[:, None]).T @ design_NF + precision
+        step = np.linalg.solve(hessian, gradient)
+        while loss(w - step) > loss(w) + CONVERGED:
+            step = step / 2.0
+        w = w - step
+        if np.abs(step).max() < CONVERGED:
+            break
+    return w, np.linalg.inv(hessian)
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 0.5 * (1.0 + np.tanh(0.5 * logit))
