@@ -76,6 +76,7 @@ SPACE = SearchSpace(
             maximum=4096,
             doc="dimensions of a code",
             source="512 → 256 stated; range derived",
+            memory=True,
         ),
         Parameter(
             "num_embeddings",
@@ -87,6 +88,7 @@ SPACE = SearchSpace(
             maximum=65536,
             doc="codes in the codebook",
             source="reduced to 512; before not stated; range derived",
+            memory=True,
         ),
         Parameter(
             "commitment_cost",
@@ -132,6 +134,7 @@ SPACE = SearchSpace(
             unit="samples",
             doc="samples per training step",
             source="increased to 16; before not stated; range derived",
+            memory=True,
         ),
         Parameter(
             "reconstruction_loss_weight",
@@ -334,6 +337,7 @@ SPACE = SearchSpace(
             maximum=1024,
             doc="channels after the first convolution, half of those after the second; a multiple of 8",
             source=_OURS,
+            memory=True,
         ),
         Parameter(
             "image_size",
@@ -347,6 +351,7 @@ SPACE = SearchSpace(
             unit="pixels a side",
             doc="crops are padded to this side, larger ones are shrunk to it",
             source=_OURS,
+            memory=True,
         ),
     ),
 )

@@ -182,7 +182,7 @@ def test_padding_has_no_weight_in_the_fixed_space():
     background[:, -1] = np.maximum(x[:, -1], 0)
     same = torch.from_numpy(background)
     assert torch.equal(model.fixed_target(outputs.x), model.fixed_target(same))
-    assert model.fixed_dims(outputs.x) == model.fixed_dims(same)
+    assert torch.equal(model.content(outputs.x), model.content(same))
     fixed = model.to_fixed(torch.ones_like(outputs.target), outputs.x)
     assert torch.equal(fixed != 0, (outputs.x[:, -1:] > 0).expand_as(fixed))
     assert torch.equal(
