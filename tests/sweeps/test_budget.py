@@ -57,3 +57,13 @@ def test_a_sweep_of_steps_says_and_records_its_epochs(sweeps: Sweeps) -> None:
     code, output = sweeps.resume("stepped", "--steps", "90")
     assert code == ExitCode.REFUSED
     assert "--steps: cannot change on a resume" in output
+
+
+def test_a_trial_leaves_pictures_of_its_way_for_the_report(sweeps: Sweeps) -> None:
+    code, output = sweeps.run("--trials", "1", "--epochs", "8", "--name", "drawn", "--scheduler", "none")
+    assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
+    artifacts = sweeps.folder("drawn") / "trials" / "00001" / "artifacts"
+    drawn = sorted(path.name for path in artifacts.glob("reconstructions-epoch-*.png"))
+    assert drawn == [f"reconstructions-epoch-{epoch:05d}.png" for epoch in (2, 4, 6)]
+    page = (sweeps.folder("drawn") / "report.html").read_text()
+    assert ("Reconstructions after epoch 4" in page) == (code == ExitCode.FINISHED)
