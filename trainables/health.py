@@ -207,10 +207,14 @@ def _own_best(row: Row, rows: Sequence[Row]) -> float:
 def _explain_collapse(row: Row, config: HealthConfig) -> str:
     metric = _metric_of(row)
     return (
-        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {metric('health/kl_raw'):.2g} nats and "
-        f"z gain {metric('health/z_gain'):.2g} (one of them < {config.kl_floor:g} or {config.z_gain_floor:g}), mutual "
-        f"information {metric('health/mi'):.2g} nats"
+        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {row['health/kl_raw']:.2g} nats"
+        f"{_below(metric('health/kl_raw'), config.kl_floor)}, z gain {metric('health/z_gain'):.2g}"
+        f"{_below(metric('health/z_gain'), config.z_gain_floor)}, mutual information {metric('health/mi'):.2g} nats"
     )
+
+
+def _below(value: float, floor: float) -> str:
+    return f" (< {floor:g})" if value < floor else ""
 
 
 def _explain_ignored(row: Row, config: HealthConfig) -> str:

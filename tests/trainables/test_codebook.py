@@ -206,15 +206,15 @@ def test_codes_at_first():
     assert torch.equal(codebook(init="normal").vectors_KD, codebook(init="normal")._state.embed_avg[0])
 
 
-def collected(size, *batches) -> CodebookStatistics:
-    statistics = CodebookStatistics(size)
+def collected(training, *batches) -> CodebookStatistics:
+    statistics = CodebookStatistics(torch.tensor(training, dtype=torch.float32))
     for batch in batches:
-        statistics.add(SimpleNamespace(codes=torch.tensor(batch)))
+        statistics.add(SimpleNamespace(codes=torch.tensor(batch)), None)
     return statistics
 
 
 def test_use_is_counted_over_the_whole_set():
-    statistics = collected(8, [[0, 1, 1, 2]], [[3, 4, 4, 5]])
+    statistics = collected([1.0] * 8, [[0, 1, 1, 2]], [[3, 4, 4, 5]])
     assert statistics.metrics() == {
         "health/codebook_usage": 0.75,
         "health/perplexity": pytest.approx(math.exp(4 * math.log(8) / 8 + 2 * math.log(4) / 4)),
@@ -223,15 +223,39 @@ def test_use_is_counted_over_the_whole_set():
     assert statistics.counts().tolist() == [1, 2, 1, 1, 2, 1, 0, 0]
 
 
-def test_the_rate_is_positions_times_entropy():
-    uniform = collected(16, np.arange(16).reshape(4, 4).tolist())
+def test_the_rate_is_the_cross_entropy_under_the_counts_of_training():
+    uniform = collected([100.0] * 16, np.arange(16).reshape(4, 4).tolist())
     assert uniform.metrics()["health/perplexity"] == pytest.approx(16.0)
     assert uniform.rate() == pytest.approx(4 * math.log(16))
-    one = collected(16, [[7, 7, 7, 7]])
-    assert (one.rate(), one.metrics()["health/perplexity"]) == (0.0, 1.0)
+    counts = [30.0, 10.0, 0.0, 0.0]
+    price = [-math.log((count + 0.5) / 42.0) for count in counts]
+    assert collected(counts, [[0, 1, 2]], [[0, 0, 0]]).rate() == pytest.approx(
+        (4 * price[0] + price[1] + price[2]) / 2
+    )
+    dead = collected([4000.0] + [0.0] * 15, [[0, 0, 0, 0]])
+    assert (dead.rate(), dead.metrics()["health/perplexity"]) == (pytest.approx(0.0, abs=0.01), 1.0)
+
+
+def test_its_own_frequencies_would_undercharge_a_large_book():
+    """About (K − 1) / 2 nats over all positions: 512 codes drawn evenly, 2000 positions."""
+    drawn = np.random.default_rng(0).integers(512, size=(20, 100))
+    statistics = collected(np.random.default_rng(1).multinomial(200_000, [1 / 512] * 512).tolist(), drawn.tolist())
+    assert statistics.rate() == pytest.approx(100 * math.log(512), rel=0.002)
+    assert 20 * (statistics.rate() - 100 * statistics.entropy()) == pytest.approx(511 / 2, rel=0.2)
+
+
+def test_training_counts_fade_and_evaluation_leaves_them_alone():
+    book, encoded = codebook(4, 3, decay=0.5), encodings(1, side=2)
+    used = torch.bincount(book(encoded, everywhere(encoded)).codes_BP.flatten(), minlength=4).float()
+    torch.testing.assert_close(book.counts_K, used)
+    again = torch.bincount(book(encoded, everywhere(encoded)).codes_BP.flatten(), minlength=4).float()
+    torch.testing.assert_close(book.counts_K, 0.5 * used + again)
+    before = book.counts_K.clone()
+    book.eval()(encoded, everywhere(encoded))
+    assert torch.equal(book.counts_K, before)
 
 
 def test_positions_without_a_code_cost_nothing():
-    statistics = collected(4, [[0, -1, 1, -1], [2, 3, -1, -1]], [[-1, -1, -1, -1]])
+    statistics = collected([1000.0] * 4, [[0, -1, 1, -1], [2, 3, -1, -1]], [[-1, -1, -1, -1]])
     assert statistics.rate() == pytest.approx(4 / 3 * math.log(4))
     assert statistics.metrics()["health/codebook_usage"] == 1.0

@@ -12,11 +12,13 @@ CONFIG = {"learning_rate": 3e-4, "latent_dim": 8, "two_stage": False, "normalize
 
 def row(epoch, **metrics):
     told = {"seed": 7, "seconds": 1.5 * epoch, "verdict": "HEALTHY", "verdict_detail": "", "control": False}
+    told["best_epoch"] = epoch
     return {"epoch": epoch} | told | {name.replace("__", "/"): value for name, value in metrics.items()}
 
 
 def test_rows_come_back_as_written(tmp_path):
     rows = [row(1, train__loss=0.5), row(2, train__loss=0.25) | {"verdict": "GRACE", "control": True}]
+    rows[0]["latent/kl"], rows[1]["latent/kl"] = [0.5, 0.0], [0.25, 1.0]
     epoch_log.write(tmp_path, 3, CONFIG, rows)
     found = epoch_log.read_trial(tmp_path, 3)
     configured = {f"config/{name}": value for name, value in CONFIG.items()}
@@ -58,6 +60,12 @@ def test_metrics_are_doubles_and_keep_what_is_not_finite(tmp_path):
     assert first["val/mse"] is None
     assert second["val/mse"] == math.inf
     assert second["train/loss"] is None
+
+
+def test_the_best_row_is_the_one_that_the_last_names():
+    rows = [row(1), row(2), row(3) | {"best_epoch": 2}]
+    assert epoch_log.best_row(rows)["epoch"] == 2
+    assert epoch_log.best_row([{"epoch": 1}, {"epoch": 2}])["epoch"] == 2  # a log of an older version
 
 
 def test_writing_again_replaces_the_file(tmp_path):
