@@ -106,12 +106,11 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
 def units_and_kl(sweep: Sweep) -> str:
     """Active units against raw KL at the last epoch, with the thresholds of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/au", "health/kl_raw")]
-    kl_floors = _kl_floors(sweep)
+    kl_floor = sweep.health.kl_floor
     figure, axes = _figure(_HALF)
-    _logarithmic(axes.xaxis, 0.01, [*(trial.metric("health/kl_raw") for trial in trials), 10 * kl_floors[-1]])
+    _logarithmic(axes.xaxis, 0.01, [*(trial.metric("health/kl_raw") for trial in trials), 10 * kl_floor])
     _logarithmic(axes.yaxis, 1.0, [*(trial.metric("health/au") for trial in trials), 10.0])
-    for kl_floor in kl_floors:
-        axes.axvline(kl_floor, **_THRESHOLD)
+    axes.axvline(kl_floor, **_THRESHOLD)
     axes.axhline(max(0.5, sweep.health.au_frac_floor * _dims(sweep)), **_THRESHOLD)
     axes.text(
         kl_floor, 0.97, f" KL floor {plain(kl_floor)}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
@@ -121,14 +120,6 @@ def units_and_kl(sweep: Sweep) -> str:
     axes.set(xlabel="raw KL, nats per sample", ylabel="active units")
     _legend(axes, trials)
     return _svg(figure, "units")
-
-
-def _kl_floors(sweep: Sweep) -> list[float]:
-    """The thresholds of raw KL, ascending: several where they count per dimension and trials differ in those."""
-    if not sweep.health.kl_floor_per_dim:
-        return [sweep.health.kl_floor]
-    dims = {trial.metrics["health/dims"] for trial in sweep.trials if "health/dims" in trial.metrics}
-    return sorted(sweep.health.kl_floor * count for count in dims or {1.0})
 
 
 def _dims(sweep: Sweep) -> float:
@@ -249,7 +240,7 @@ def _heat_norm(sweep: Sweep, metric: str, values: np.ndarray) -> Normalize:
     if metric == "health/kl_raw":
         positive = finite[finite > 0]
         low, high = np.quantile(positive, [0.02, 0.98]) if len(positive) else (1.0, 1.0)
-        low = max(low, _kl_floors(sweep)[0])
+        low = max(low, sweep.health.kl_floor)
         return LogNorm(low, max(high, 1.1 * low), clip=True)
     return Normalize(0.0, np.quantile(finite, 0.98) or 1.0, clip=True)
 

@@ -16,6 +16,7 @@ KINDS = {
     "kl_per_dim.png": "KL per latent dimension",
     "code_usage.png": "Use of the codes",
 }
+ON_THE_WAY = "reconstructions-epoch-*.png"
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ def representatives(sweep: Sweep) -> list[Pictures]:
 
 def _of(folder: Path, trial: Trial) -> dict[str, str]:
     artifacts = folder / "trials" / f"{trial.number:05d}" / "artifacts"
+    kinds = KINDS | {path.name: _title(path) for path in sorted(artifacts.glob(ON_THE_WAY))}
     return {
         title: "data:image/png;base64," + base64.b64encode((artifacts / file).read_bytes()).decode()
-        for file, title in KINDS.items()
+        for file, title in kinds.items()
         if (artifacts / file).exists()
     }
+
+
+def _title(path: Path) -> str:
+    return f"Reconstructions after epoch {int(path.stem.rpartition('-')[2])}"

@@ -117,6 +117,7 @@ SPACE = SearchSpace(
             minimum=1,
             doc="channels of the 8 × 8 latent",
             source="round 1: 64 → 16; round 5: 16 → 8",
+            memory=True,
         ),
         Parameter(
             "spectral_loss_weight",
@@ -260,6 +261,7 @@ SPACE = SearchSpace(
             maximum=512,
             doc="channels where the side is 128; twice as many at half the side, so 8 times at the attention's 16",
             source="round 6: 256 channels at 16 × 16",
+            memory=True,
         ),
         Parameter(
             "image_size",
@@ -273,6 +275,7 @@ SPACE = SearchSpace(
             unit="pixels a side",
             doc="images are brought to this side",
             source="change log: 65,536 pixels",
+            memory=True,
         ),
         Parameter(
             "batch_size",
@@ -283,6 +286,7 @@ SPACE = SearchSpace(
             unit="samples",
             doc="samples per training step",
             source=_OURS,
+            memory=True,
         ),
         Parameter(
             "weight_decay",

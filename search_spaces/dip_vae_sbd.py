@@ -33,6 +33,7 @@ Z_DIM = Parameter(
     minimum=1,
     doc="latent dimensions",
     source=AUDIT,
+    memory=True,
 )
 
 DECODER = Parameter(

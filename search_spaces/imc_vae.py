@@ -190,6 +190,7 @@ SPACE = SearchSpace(
             minimum=1,
             doc="latent dimensions",
             source="1024 stated; rest derived",
+            memory=True,
         ),
         Parameter(
             "hidden_dim",
@@ -200,6 +201,7 @@ SPACE = SearchSpace(
             maximum=8192,
             doc="width of encoder and decoder; a multiple of `heads`",
             source=_OURS,
+            memory=True,
         ),
         Parameter(
             "layers",
@@ -210,6 +212,7 @@ SPACE = SearchSpace(
             maximum=48,
             doc="attention blocks of the encoder, and of the decoder",
             source=_OURS,
+            memory=True,
         ),
         Parameter(
             "heads",
@@ -230,6 +233,7 @@ SPACE = SearchSpace(
             unit="samples",
             doc="samples per training step",
             source=_OURS,
+            memory=True,
         ),
         Parameter(
             "weight_decay",

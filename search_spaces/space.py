@@ -44,6 +44,7 @@ class Parameter:
     when: tuple[str, Value] | None = None  # searched only while that other parameter has that value
     demo: Value = None  # on the embedded data, where the documented value is too large for a laptop
     data: bool = False  # says how the data is prepared: the same in all trials of a sweep
+    memory: bool = False  # the larger, the more memory a trial needs
 
     def __post_init__(self) -> None:
         if self.kind in ("float", "log", "int"):
@@ -217,6 +218,12 @@ class SearchSpace:
     def data_settings(self) -> dict[str, Value]:
         """The values of the parameters that say how the data is prepared."""
         return {parameter.name: parameter.default for parameter in self.parameters if parameter.data}
+
+    def memory_advice(self) -> str:
+        """What to do about a trial that ran out of memory, as half a sentence; '' if no hyperparameter helps."""
+        names = [parameter.name for parameter in self.parameters if parameter.memory]
+        listed = " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+        return f"a smaller {listed} needs less (--set NAME=VALUE or --space NAME=LOW..HIGH)" if names else ""
 
     def problems(self, config: Mapping[str, Value]) -> list[str]:
         """What the rules have against `config`."""

@@ -102,6 +102,7 @@ COMMON = (
         maximum=1024,
         doc="channels at a side of 8, a multiple of 8; half as many at every doubling of the side",
         source=OURS,
+        memory=True,
     ),
     Parameter(
         "image_size",
@@ -115,6 +116,7 @@ COMMON = (
         unit="voxels a side",
         doc="volumes are brought to this side, a power of two",
         source="audit: 128³",
+        memory=True,
     ),
     Parameter(
         "modalities",
@@ -134,6 +136,7 @@ COMMON = (
         unit="samples",
         doc="samples per training step",
         source=OURS,
+        memory=True,
     ),
     Parameter(
         "grad_clip_norm",
@@ -184,6 +187,7 @@ SPACE = SearchSpace(
             minimum=1,
             doc="latent dimensions",
             source="audit: 128; rest derived",
+            memory=True,
         ),
         LEARNING_RATE,
         *COMMON,

@@ -178,6 +178,7 @@ SPACE = SearchSpace(
             maximum=256,
             doc="channels of the encoder's first stage; the decoder begins with four times as many",
             source="He et al. 2016",
+            memory=True,
         ),
         Parameter(
             "encoder_weights",
@@ -198,6 +199,7 @@ SPACE = SearchSpace(
             maximum=8192,
             doc="width of the fully connected layers",
             source=_STATED,
+            memory=True,
         ),
         Parameter(
             "latent_dim",
@@ -208,6 +210,7 @@ SPACE = SearchSpace(
             maximum=8192,
             doc="latent dimensions",
             source=_STATED,
+            memory=True,
         ),
         Parameter(
             "image_size",
@@ -221,6 +224,7 @@ SPACE = SearchSpace(
             unit="pixels a side",
             doc="images are brought to this side, a multiple of 32",
             source="arXiv 2309.11301",
+            memory=True,
         ),
         Parameter(
             "batch_size",
@@ -232,6 +236,7 @@ SPACE = SearchSpace(
             unit="samples",
             doc="samples per training step",
             source=_DOMAINBED,
+            memory=True,
         ),
         Parameter(
             "grad_clip_norm",

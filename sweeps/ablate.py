@@ -35,6 +35,7 @@ def options(
     file: String = None,
     set: Repeated = (),
     epochs: Integer = None,
+    steps: Integer = None,
     time_budget: String = None,
     seed: Integer = None,
     gpus_per_trial: Number = None,
@@ -60,6 +61,7 @@ def options(
         file: A TOML file with studies of your own.
         set: Fix a hyperparameter in every variant that does not vary it: name=value. May be repeated.
         epochs: Budget of a trial, in epochs.
+        steps: Budget of a trial in training steps instead, of the documented batch size.
         time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
         seed: The first seed (default: 0).
         gpus_per_trial: GPUs of a trial; fractions share one (default: 0).

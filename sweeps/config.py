@@ -51,6 +51,7 @@ class SweepConfig:
     strict: bool  # refuse damaged data instead of leaving it out
     tracking_uri: str
     ablation: dict[str, Any] | None = None  # `sweeps.ablation.Ablation`, instead of a search
+    steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
 
     @property
     def folder(self) -> Path:
@@ -77,6 +78,7 @@ class Options:
     model: str | None = None
     trials: int | None = None
     epochs: int | None = None
+    steps: int | None = None
     time_budget: str | None = None
     seed: int | None = None
     search: str | None = None
@@ -158,7 +160,10 @@ def complete(options: Options) -> SweepConfig:
         subset=options.subset,
         strict=options.strict,
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
+        steps=options.steps,
     )
+    if options.steps is not None and options.epochs is not None:
+        problems.append(f"--steps {options.steps} and --epochs {options.epochs}: expected one of them, the budget")
     problems += _problems(config, changed)
     if options.seeds is not None:
         config = _as_ablation(config, changed, options, problems)
@@ -222,6 +227,7 @@ def resumed(config: SweepConfig, options: Options) -> SweepConfig:
 def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
     checks = [
         (config.trials >= MINIMUM_TRIALS, f"--trials {config.trials}: expected at least {MINIMUM_TRIALS}"),
+        (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
         (

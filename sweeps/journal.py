@@ -25,6 +25,8 @@ from typing import Any
 
 FILE = "trials.jsonl"
 
+OUT_OF_MEMORY = "OUT_OF_MEMORY"  # a reason
+
 
 class Status(StrEnum):
     """Where a trial stands."""

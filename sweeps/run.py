@@ -36,6 +36,7 @@ def options(
     /,
     trials: Integer = None,
     epochs: Integer = None,
+    steps: Integer = None,
     time_budget: String = None,
     seed: Integer = None,
     search: String = None,
@@ -63,6 +64,7 @@ def options(
         model: The model, as in imc_vae.
         trials: Number of trials; the documented configuration and the documented "before" are trials 1 and 2.
         epochs: Budget of a trial, in epochs.
+        steps: Budget of a trial in training steps instead, of the documented batch size.
         time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
         seed: Of weights, data order, noise and search (default: 0).
         search: tpe, random or grid (default: tpe).

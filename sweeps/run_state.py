@@ -16,7 +16,7 @@ from typing import Any
 from sweeps import course, journal
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
-from sweeps.journal import Status, TrialRecord
+from sweeps.journal import OUT_OF_MEMORY, Status, TrialRecord
 from sweeps.reuse import Finished
 from sweeps.search import RandomSearch, Search
 from sweeps.seeds import SeedSchedule
@@ -261,6 +261,8 @@ class SweepRun:
     def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
         record = self.records[trial]
         row = self.best.get(trial, {})
+        if reason == OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
+            detail = f"{detail}; {advice}"
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps import again, notes, record
+from sweeps import again, budget, notes, record
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
@@ -44,6 +44,9 @@ def run(options: Options) -> int:
     if options.trial:
         again.check_data(options, dataset.fingerprint)
     _say_embedded(console, config, dataset)
+    if options.steps is not None:
+        config, said = budget.in_epochs(config, dataset)
+        console.print(f"{said}.", highlight=False, soft_wrap=True)
     told = notes.gather(config, dataset)
     notes.show(console, told)
     if options.plan:

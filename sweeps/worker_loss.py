@@ -7,8 +7,9 @@ import re
 from ray._private import serialization
 from ray.exceptions import OutOfMemoryError, RayActorError
 
+from sweeps.journal import OUT_OF_MEMORY
+
 WORKER_LOST = "WORKER_LOST"
-OUT_OF_MEMORY = "OUT_OF_MEMORY"
 _MONITOR = re.compile(r"node running low on memory.* was (\S+) used / (\S+) limit")
 _CAUSE = re.compile(r"actor is dead because its (.+?) has died\.")
 _FEWER = "run fewer trials at once (--max-concurrent) or smaller configurations"

@@ -1,4 +1,7 @@
-"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions, samples; latent PCA, KL per dim; code use."""
+"""Pictures of a trial, in `trials/<trial>/artifacts/`: reconstructions, samples; latent PCA, KL per dim; code use.
+
+Reconstructions are also drawn on the way; see `trainables.trainable`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from trainables.loop import Trainer
 PANEL_SAMPLES = 8
 SAMPLES = 16
 DPI = 110
+PROGRESS = "reconstructions-epoch-{:05d}.png"
 
 
 def write(trainer: Trainer, folder: Path) -> None:
@@ -29,6 +33,16 @@ def write(trainer: Trainer, folder: Path) -> None:
         _latents(trainer, latent, folder)
     else:
         _save(_code_usage(latent.counts().numpy()), folder / "code_usage.png")
+
+
+def write_progress(trainer: Trainer, folder: Path) -> None:
+    """Draw what the trial reconstructs now into `folder/artifacts`: originals and the means of decoded samples."""
+    folder = folder / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = trainer.pictures(trainer.evaluation_index[:PANEL_SAMPLES])
+    target = pictures["original"]
+    rows = {name: _image(trainer, target, pictures[name]) for name in ("original", "reconstruction")}
+    _save(_panel(rows), folder / PROGRESS.format(trainer.epoch))
 
 
 def _latents(trainer: Trainer, latent: LatentStatistics, folder: Path) -> None:
@@ -50,8 +64,14 @@ def _reconstructions(trainer: Trainer) -> Figure:
         "reconstruction": rows.pop("reconstruction"),
         "difference": difference,
     } | rows
-    figure = Figure(figsize=(1.1 * len(target) + 1.2, 1.2 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), len(target), squeeze=False)
+    return _panel(rows)
+
+
+def _panel(rows: dict[str, np.ndarray]) -> Figure:
+    """Images (B, H, W, 3) by the name of their row."""
+    count = len(next(iter(rows.values())))
+    figure = Figure(figsize=(1.1 * count + 1.2, 1.2 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), count, squeeze=False)
     for row, (name, images) in enumerate(rows.items()):
         axes[row][0].set_ylabel(name, fontsize=8)
         for axis, image in zip(axes[row], images, strict=True):
@@ -80,6 +100,8 @@ def _samples(trainer: Trainer) -> Figure:
 
 
 def _latent_pca(mu_NK: np.ndarray, labels: list[str] | None) -> Figure:
+    """Of the posterior means. The fix notes of imc_vae take sampled latents, but there every unit that is not used
+    adds a variance of 1 that is noise: with hundreds of them the plane of most variance shows nothing else."""
     centred = mu_NK - mu_NK.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     plane = np.pad(left[:, :2] * scale[:2], ((0, 0), (0, max(0, 2 - len(scale)))))

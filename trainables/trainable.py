@@ -6,6 +6,7 @@ of its own goes on from it, whoever started it and whatever died before.
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from trainables.files import write_text
 from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
 
+DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
+SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way
 CHECKPOINT_SHARE = 0.05  # of the training time may go into checkpoints
 ERROR_FILE = "error.txt"
 NO_MEMORY = (  # what allocators say in errors that are plain RuntimeErrors
@@ -120,7 +123,10 @@ class VaeTrainable(tune.Trainable):
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
         self._checkpoint(last or health.verdict.condemned)
         ends = last or (health.verdict.condemned and not self._control)
-        if ends and health.verdict is not Verdict.NUMERIC:
+        finite = health.verdict is not Verdict.NUMERIC
+        if finite and _on_the_way(self._trainer.epoch, self._settings.epochs):
+            self._draw_progress()
+        if finite and ends:
             self._draw()
         return row
 
@@ -147,6 +153,15 @@ class VaeTrainable(tune.Trainable):
         except Exception as error:
             self._note(error)
 
+    def _draw_progress(self) -> None:
+        """Draw what the trial reconstructs on the way; a drawing that fails is noted, as in `_draw`."""
+        try:
+            from trainables import artifacts
+
+            artifacts.write_progress(self._trainer, self._folder)
+        except Exception as error:
+            self._note(error)
+
     def _note(self, error: Exception) -> Path:
         folder = checkpoint.folder_of(Path(self._settings.sweep), self._trial)
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,6 +183,11 @@ class VaeTrainable(tune.Trainable):
             f"traceback in {note})",
             "done": True,
         }
+
+
+def _on_the_way(epoch: int, epochs: int) -> bool:
+    """True if reconstructions are drawn after that epoch."""
+    return epochs >= SHORTEST_DRAWN and epoch in {math.ceil(share * epochs) for share in DRAWN_AT}
 
 
 def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:

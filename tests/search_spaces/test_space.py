@@ -1,10 +1,12 @@
 """Typed search spaces: parsing, legality, ranges."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import search_spaces
 from search_spaces.space import Parameter, SearchSpace, applies, show
 
 
@@ -242,3 +244,16 @@ def test_rules_are_asked_about_the_ends_of_every_range():
     _, problems = small_space(rules=(rule,)).changed([], [])
     assert problems == ["rate=1: expected less than 1"]
     assert small_space(rules=(rule,)).changed([], ["rate=0.1..0.9"])[1] == []
+
+
+def test_what_to_do_about_memory_comes_from_the_space():
+    named = [replace(WIDTH, name=name, memory=True) for name in ("width", "depth", "batch_size")]
+    advice = [SearchSpace("toy", (RATE, *named[:count])).memory_advice() for count in range(4)]
+    assert advice[0] == ""
+    for text, found in zip(("width", "width or depth", "width, depth or batch_size"), advice[1:], strict=True):
+        assert found.startswith(f"a smaller {text} needs less")
+
+
+@pytest.mark.parametrize("model", search_spaces.names())
+def test_every_model_knows_what_needs_memory(model):
+    assert "batch_size" in search_spaces.load(model).memory_advice()

@@ -20,6 +20,7 @@ SEARCHED = [  # hyperparameter, was, now, kind, what is searched
     ("grad_clip_norm", None, 0.5, "choice", (0.5, 1.0)),
 ]
 FIXED = [  # hyperparameter, was, now
+    ("padding", "zeros", "reflect"),
     ("stride_first", 3, 2),
     ("residual", False, True),
     ("attention", False, True),
@@ -33,7 +34,7 @@ FIXED = [  # hyperparameter, was, now
     ("weight_decay", 0.0, 0.01),
     ("early_stopping_patience", None, 15),
 ]
-SAME = {"perceptual_weights": None, "width": 64, "image_size": 128}
+SAME = {"activation": "relu", "perceptual_weights": None, "width": 64, "image_size": 128}
 
 
 @pytest.mark.parametrize(("name", "was", "now", "kind", "searched"), SEARCHED)

@@ -60,6 +60,17 @@ def test_a_trial_that_lost_its_worker_is_the_next_to_start(run):
     assert start(run) == 3
 
 
+def test_who_ran_out_of_memory_is_told_what_would_need_less(run):
+    assert [start(run), start(run)] == [1, 2]
+    run.ended(1, {"failure": "OUT_OF_MEMORY", "failure_detail": "RuntimeError: CUDA out of memory"})
+    run.ended(2, {"failure": "ERROR", "failure_detail": "KeyError: 'x'"})
+    assert run.records[1].detail == (
+        "RuntimeError: CUDA out of memory; a smaller latent_dim, hidden_dim, layers or batch_size needs less "
+        "(--set NAME=VALUE or --space NAME=LOW..HIGH)"
+    )
+    assert run.records[2].detail == "KeyError: 'x'"
+
+
 def test_after_the_second_death_it_runs_alone(run):
     assert [start(run), start(run)] == [1, 2]
     run.lost(1, *DEATH)
@@ -100,7 +111,8 @@ def test_who_dies_alone_is_given_up_with_the_reason(run):
         assert (run.next_trial() is None) == (death == WORKER_DEATHS - 1)
     record = journal.read(run.config.folder).trials[3]
     assert (record.status, record.reason) == (Status.FAILED, "OUT_OF_MEMORY")
-    assert record.detail == "its worker died 3 times in a row; at last Ray ended it"
+    advice = run.config.search_space().memory_advice()
+    assert record.detail == f"its worker died 3 times in a row; at last Ray ended it; {advice}"
     run.lost(3, *DEATH)  # heard twice
     assert sum(event == "ended" for event in events(run)) == 3
 

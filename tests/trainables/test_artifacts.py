@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from trainables import artifacts
+from trainables.trainable import _on_the_way
 
 PICTURES = ("reconstructions.png", "samples.png", "latent_pca.png", "kl_per_dim.png")
 
@@ -48,3 +49,21 @@ def test_a_collapsed_encoder_can_be_drawn():
     figure = artifacts._latent_pca(np.zeros((20, 8)), None)
     assert figure.axes[0].get_legend() is None
     assert "0%" in figure.axes[0].get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "drawn"), [(100, {25, 50, 75}), (8, {2, 4, 6}), (9, {3, 5, 7}), (7, set()), (1, set())]
+)
+def test_reconstructions_are_drawn_on_the_way(epochs, drawn):
+    assert {epoch for epoch in range(1, epochs + 1) if _on_the_way(epoch, epochs)} == drawn
+
+
+def test_drawing_on_the_way_leaves_the_training_as_it_is(trainer, tmp_path):
+    one, other = trainer(epochs=8), trainer(epochs=8)
+    for each in (one, other):
+        each.run_epoch()
+    artifacts.write_progress(one, tmp_path)
+    image = matplotlib.image.imread(tmp_path / "artifacts" / "reconstructions-epoch-00001.png")
+    assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 20
+    rows = [each.run_epoch() for each in (one, other)]
+    assert rows[0]["val/loss"] == rows[1]["val/loss"]

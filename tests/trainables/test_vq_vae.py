@@ -14,7 +14,7 @@ import search_spaces
 from trainables import checkpoint
 from trainables.codebook import NO_CODE, Quantised
 from trainables.data.cache import prepare
-from trainables.data.crops import crop_statistics, robust_scaled
+from trainables.data.crops import PADDING, crop_statistics, robust_scaled
 from trainables.diagnostics import evaluate
 from trainables.loop import Trainer
 from trainables.models.vq_vae import (
@@ -153,6 +153,53 @@ def test_the_vq_loss_is_the_codes_part_of_the_loss(ema):
     terms, weights = model.terms(outputs), term_weights(model.config, END)
     expected = sum(weights[name] * terms[name] for name in ("commitment", "codebook") if name in terms)
     assert model.measures(outputs, target, target)["val/vq_loss"].item() == pytest.approx(expected.item())
+
+
+def padded(x):
+    """The same with a margin of 3 pixels marked as padding, bright there."""
+    x = x.copy()
+    x[:, -1, :3] = x[:, -1, -3:] = PADDING
+    x[:, :-1, :3] = x[:, :-1, -3:] = 500.0
+    return x
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_padding_is_reflected_or_zero(method):
+    x = padded(cells())
+    black = x.copy()
+    black[:, :-1] *= x[:, -1:] != PADDING
+    reflected, zeros = (build(x, normalize_method=method, padding=padding) for padding in ("reflect", "zeros"))
+    target = {name: model(unlabelled(x)).target for name, model in (("reflect", reflected), ("zeros", zeros))}
+    assert torch.equal(target["zeros"], reflected(unlabelled(black)).target)
+    assert not torch.equal(target["zeros"], target["reflect"])
+    inside = torch.from_numpy(x[:, -1:] != PADDING).expand_as(target["zeros"])
+    assert torch.equal(target["zeros"][inside], target["reflect"][inside])
+
+
+def test_padding_has_no_weight_in_the_fixed_space():
+    x = padded(cells())
+    model = build(x).eval()
+    outputs = model(unlabelled(x))
+    background = x.copy()
+    background[:, -1] = np.maximum(x[:, -1], 0)
+    same = torch.from_numpy(background)
+    assert torch.equal(model.fixed_target(outputs.x), model.fixed_target(same))
+    assert torch.equal(model.content(outputs.x), model.content(same))
+    fixed = model.to_fixed(torch.ones_like(outputs.target), outputs.x)
+    assert torch.equal(fixed != 0, (outputs.x[:, -1:] > 0).expand_as(fixed))
+    assert torch.equal(
+        model.terms(outputs)["reconstruction"], model.terms(model(unlabelled(background)))["reconstruction"]
+    )
+
+
+def test_the_activation_is_that_of_every_layer():
+    x = cells()
+    kinds = {"relu": torch.nn.ReLU, "leaky_relu": torch.nn.LeakyReLU}
+    for name, kind in kinds.items():
+        modules = list(build(x, activation=name).modules())
+        found = [module for module in modules if isinstance(module, tuple(kinds.values()))]
+        assert len(found) == 10
+        assert {type(module) for module in found} == {kind}
 
 
 # codes, skips, decoding

@@ -1,7 +1,7 @@
 """Folders of cell crops, and the reader of the models that train on them.
 
 A sample is (C + 1, S, S) float32: the crop's raw intensities in the middle, padded by reflection, and the content
-mask: 1 on the cell, 0 on background and padding. See `trainables.data.crops`.
+mask: 1 on the cell, 0 on background, −1 on padding. See `trainables.data.crops`.
 
 The content is what the crop's mask file marks (not 0), or else, what is not exactly 0 in all channels. The mask of
 `cell.tif` is `cell_mask.png` beside it, or `cell.png` in a folder `masks` beside it or beside its folder.
@@ -77,7 +77,7 @@ class CellReader:
     """Reads cell crops; see `trainables.data.cache.Reader`."""
 
     name = "cells"
-    version = 1
+    version = 2
     named = ()
 
     @staticmethod
@@ -161,7 +161,7 @@ def _read(
     if max(mask_HW.shape) > size:
         found.append(f"are larger than {size} × {size}: they are shrunk")
     sample = to_sample(crop_CHW, mask_HW, size)
-    if not sample[-1].any():
+    if not (sample[-1] > 0).any():
         raise DataError(str(crop.path), [f"holds no cell: all of it is background at {size} × {size}"])
     facts += found
     return sample

@@ -1,6 +1,7 @@
 """Crops of differing size as samples of one size, and their fixed space.
 
-A sample is (C + 1, S, S) float32: raw intensities, then the content mask, 1 on the cell, 0 on background and padding.
+A sample is (C + 1, S, S) float32: raw intensities, then the content mask, 1 on the cell, 0 on background, −1 on
+padding, so that a model can tell what was reflected there from what was seen.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 
 PERCENTILES = (5, 95)
 CLIPPED = (-1.0, 2.0)  # in units of the distance between the percentiles
+PADDING = -1.0  # of the content mask
 FLOOR = 1e-6  # least distance between them, as a share of the larger one
 
 
@@ -25,6 +27,7 @@ def to_sample(crop_CHW: np.ndarray, mask_HW: np.ndarray, size: int) -> np.ndarra
     around = ((0, 0), (top, size - height - top), (left, size - width - left))
     sample = np.zeros((len(crop_CHW) + 1, size, size), np.float32)
     sample[:-1] = np.pad(crop_CHW, around, mode="reflect")
+    sample[-1] = PADDING
     sample[-1, top : top + height, left : left + width] = mask_HW
     return sample
 
@@ -56,8 +59,9 @@ def crop_statistics(x: np.ndarray, train_index: np.ndarray) -> dict[str, np.ndar
     covered = np.zeros(x.shape[2:])
     for index in np.sort(train_index):
         sample = x[index]
-        total += robust_scaled(sample) * sample[-1]
-        covered += sample[-1]
+        content = sample[-1] > 0
+        total += robust_scaled(sample) * content
+        covered += content
     return {"fixed_mean": (total / np.maximum(covered, 1.0)).astype(np.float32)}
 
 

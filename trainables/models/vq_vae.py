@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.blocks import NORM_GROUPS, SelfAttention
+from trainables.blocks import ACTIVATIONS, NORM_GROUPS, SelfAttention
 from trainables.codebook import NO_CODE, Codebook, CodebookStatistics, Quantised
 from trainables.data.cells import CellReader as READER
-from trainables.data.crops import CLIPPED, FLOOR, PERCENTILES
+from trainables.data.crops import CLIPPED, FLOOR, PADDING, PERCENTILES
 from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.perceptual import Perceptual
 from trainables.schedules import Progress
@@ -102,23 +102,22 @@ def _percentiles(values_BCHW: Tensor, content_B1HW: Tensor, percentiles: tuple[i
 
 
 class Block(nn.Module):
-    """Two 3 × 3 convolutions, each after group norm and ReLU; `residual` adds the input."""
+    """Two 3 × 3 convolutions, each after group norm and activation; `residual` adds the input."""
 
-    def __init__(self, channels: int, residual: bool) -> None:
+    def __init__(self, channels: int, residual: bool, activation: str) -> None:
         super().__init__()
         self.residual = residual
-        self.layers = nn.Sequential(norm_conv(channels, channels, 3), norm_conv(channels, channels, 3))
+        self.layers = nn.Sequential(*(norm_conv(channels, channels, 3, activation) for _ in range(2)))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
         return x_BCHW + self.layers(x_BCHW) if self.residual else self.layers(x_BCHW)
 
 
-def norm_conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """Group norm, ReLU and a convolution that keeps the side."""
-    return nn.Sequential(
-        nn.GroupNorm(NORM_GROUPS, inputs), nn.ReLU(), nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-    )
+def norm_conv(inputs: int, outputs: int, kernel: int, activation: str) -> nn.Sequential:
+    """Group norm, activation and a convolution that keeps the side."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    return nn.Sequential(nn.GroupNorm(NORM_GROUPS, inputs), ACTIVATIONS[activation](), convolution)
 
 
 def attention(channels: int, used: bool) -> nn.Module:
@@ -131,16 +130,16 @@ class Encoder(nn.Module):
 
     def __init__(self, config: Mapping[str, Any], channels: int) -> None:
         super().__init__()
-        width, residual = config["width"], config["residual"]
+        width, residual, activation = config["width"], config["residual"], config["activation"]
         self.fine = nn.Sequential(
             nn.Conv2d(channels, width, FIRST_KERNEL, stride=config["stride_first"], padding=FIRST_KERNEL // 2),
-            Block(width, residual),
+            Block(width, residual, activation),
         )
         self.coarse = nn.Sequential(
             nn.Conv2d(width, 2 * width, 3, stride=SECOND_STRIDE, padding=1),
-            Block(2 * width, residual),
+            Block(2 * width, residual, activation),
             attention(2 * width, config["attention"]),
-            norm_conv(2 * width, config["embedding_dim"], 1),
+            norm_conv(2 * width, config["embedding_dim"], 1, activation),
         )
 
     def forward(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,17 +156,17 @@ class Decoder(nn.Module):
 
     def __init__(self, config: Mapping[str, Any], channels: int, side: int, fine_side: int) -> None:
         super().__init__()
-        width, residual, self.stride = config["width"], config["residual"], config["stride_first"]
-        self.side, self.fine_side = side, fine_side
+        width, residual, activation = config["width"], config["residual"], config["activation"]
+        self.side, self.fine_side, self.stride = side, fine_side, config["stride_first"]
         self.coarse = nn.Sequential(
             nn.Conv2d(config["embedding_dim"], 2 * width, 1),
             attention(2 * width, config["attention"]),
-            Block(2 * width, residual),
+            Block(2 * width, residual, activation),
         )
         self.up = nn.Conv2d(2 * width, width, 3, padding=1)
         self.skip = nn.Conv2d(width, width, 1) if config["skip_connections"] != "none" else None
-        self.fine = Block(width, residual)
-        self.image = norm_conv(width, channels * self.stride**2, 3)
+        self.fine = Block(width, residual, activation)
+        self.image = norm_conv(width, channels * self.stride**2, 3, activation)
 
     def forward(self, embedded_BDHW: Tensor, skips_BCHW: Tensor | None) -> Tensor:
         """The image; without skips from the codes alone."""
@@ -247,9 +246,9 @@ class Model(Vae):
         if not self.config["ema"]:
             terms["codebook"] = outputs.quantised.codebook()
         if self.perceptual is not None:
-            content, prediction = outputs.x[:, -1:], self._robust(outputs.prediction, outputs.x)
-            with torch.autocast(content.device.type, enabled=False):
-                terms["perceptual"] = self.perceptual(prediction * content, self.fixed_target(outputs.x))
+            cell, prediction = self.content(outputs.x), self._robust(outputs.prediction, outputs.x)
+            with torch.autocast(cell.device.type, enabled=False):
+                terms["perceptual"] = self.perceptual(prediction * cell, self.fixed_target(outputs.x))
         return terms
 
     def to_fixed(self, prediction_BCHW: Tensor, x_BXHW: Tensor) -> Tensor:
@@ -258,7 +257,7 @@ class Model(Vae):
         Every normalisation is given the scale of the target's content by what it trains on, and the offset more or
         less exactly; here all are given the mean of the content exactly.
         """
-        content = x_BXHW[:, -1:]
+        content = self.content(x_BXHW)
         scaled = self._robust(prediction_BCHW, x_BXHW)
         count = content.sum(dim=(2, 3), keepdim=True).clamp(min=1)
         offset = ((self.fixed_target(x_BXHW) - scaled) * content).sum(dim=(2, 3), keepdim=True) / count
@@ -266,10 +265,10 @@ class Model(Vae):
 
     def fixed_target(self, x_BXHW: Tensor) -> Tensor:
         """The target in robust scale, 0 outside of the content."""
-        return content_scale(x_BXHW, "robust").apply(x_BXHW[:, :-1]).clamp(*CLIPPED) * x_BXHW[:, -1:]
+        return content_scale(x_BXHW, "robust").apply(x_BXHW[:, :-1]).clamp(*CLIPPED) * self.content(x_BXHW)
 
     def content(self, x_BXHW: Tensor) -> Tensor:
-        """The content mask, (B, 1, S, S)."""
+        """1 on the cell, 0 on background and padding, (B, 1, S, S)."""
         return (x_BXHW[:, -1:] > 0).float()
 
     def latent_statistics(self) -> CodebookStatistics:
@@ -294,12 +293,12 @@ class Model(Vae):
         vq_loss = self.config["commitment_cost"] * outputs.quantised.commitment()
         if not self.config["ema"]:
             vq_loss = vq_loss + outputs.quantised.codebook()
-        content = outputs.x[:, -1:].expand_as(target_BCHW)
-        with torch.autocast(content.device.type, enabled=False):
+        cell = self.content(outputs.x).expand_as(target_BCHW)
+        with torch.autocast(cell.device.type, enabled=False):
             return {
-                "val/psnr": psnr(prediction_BCHW, target_BCHW, content).mean(),
-                "val/ssim": ssim(prediction_BCHW, target_BCHW, content).mean(),
-                "val/pearson": pearson(prediction_BCHW, target_BCHW, content).mean(),
+                "val/psnr": psnr(prediction_BCHW, target_BCHW, cell).mean(),
+                "val/ssim": ssim(prediction_BCHW, target_BCHW, cell).mean(),
+                "val/pearson": pearson(prediction_BCHW, target_BCHW, cell).mean(),
                 "val/vq_loss": vq_loss,
                 "val/quantisation_error": outputs.quantised.relative_error(),
             }
@@ -315,8 +314,10 @@ class Model(Vae):
         return picture(target_BCHW), picture(prediction_BCHW)
 
     def _target(self, x_BXHW: Tensor) -> Tensor:
-        method = self.config["normalize_method"]
-        target = content_scale(x_BXHW, method).apply(x_BXHW[:, :-1])
+        method, intensities = self.config["normalize_method"], x_BXHW[:, :-1]
+        if self.config["padding"] == "zeros":
+            intensities = intensities * (x_BXHW[:, -1:] != PADDING)
+        target = content_scale(x_BXHW, method).apply(intensities)
         return target.clamp(*CLIPPED) if method == "robust" else target
 
     def _coded(self, x_BXHW: Tensor) -> Tensor:
@@ -332,7 +333,7 @@ class Model(Vae):
         return content_scale(x_BXHW, "robust").apply(intensities)
 
     def _reconstruction(self, outputs: Outputs) -> Tensor:
-        weight = 1.0 + (self.config["content_weight"] - 1.0) * outputs.x[:, -1:].expand_as(outputs.target)
+        weight = 1.0 + (self.config["content_weight"] - 1.0) * self.content(outputs.x).expand_as(outputs.target)
         mean = (weight * (outputs.prediction - outputs.target).square()).sum() / weight.sum()
         return mean * outputs.target.numel() if self.config["reduction"] == "sum" else mean
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from trainables.data.cache import prepare
 from trainables.data.cells import CellReader
-from trainables.data.crops import robust_scaled
+from trainables.data.crops import PADDING, robust_scaled
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples, subset
 
@@ -55,7 +55,8 @@ def test_crops_of_all_sizes_keep_their_raw_intensities(tmp_path: Path, crops: di
     assert samples.notes == (f"12 of 12 crops {WHOLE}",)
     for x, crop in zip(samples.x, crops.values(), strict=True):
         np.testing.assert_array_equal(inside(x, crop.shape)[0], crop)
-        assert x[1].sum() == inside(x, crop.shape)[1].sum() == crop.size
+        assert (x[1] == 1).sum() == inside(x, crop.shape)[1].sum() == crop.size
+        assert (x[1] == PADDING).sum() == x[1].size - crop.size
 
 
 def test_without_a_mask_the_content_is_what_is_not_zero(tmp_path: Path, crops: dict[str, np.ndarray]):
@@ -147,7 +148,7 @@ def test_larger_crops_are_shrunk_and_noted(tmp_path: Path, crops: dict[str, np.n
     samples = read(tmp_path)
     assert "1 of 12 crops are larger than 16 × 16: they are shrunk" in samples.notes
     np.testing.assert_allclose(inside(samples.x[0], (4, 16)), [np.full((4, 16), 500), np.ones((4, 16))], rtol=1e-6)
-    assert samples.x[0, 1].sum() == 4 * 16
+    assert (samples.x[0, 1] == 1).sum() == 4 * 16
 
 
 def test_labels_are_the_names_of_the_folders(tmp_path: Path, crops: dict[str, np.ndarray]):
