@@ -25,7 +25,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
         "setting": setting,
         "chosen": _chosen(sweep, best) if best and not ranking else [],
         "objectives": sweep.objectives,
-        "worthless": metric == "val/elbo_gain" and score is not None and score <= 0,
+        "worthless": best is not None and tables.worth(best),
         "counts": counts(sweep.trials),
         **(_setting_gaps(sweep, ranking) if ranking else _trial_gaps(sweep, best)),
         "margin": None if ranking else settings.margin(sweep),

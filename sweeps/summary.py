@@ -53,8 +53,8 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
             f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f}", highlight=False
         )
         console.print(f"  {flags}", highlight=False, soft_wrap=True)
-        if metric == "val/elbo_gain" and best.metric(metric) <= 0:
-            console.print("  It is no better than predicting the training mean.", highlight=False)
+        if told := tables.worth(best):
+            console.print(f"  {told}", highlight=False, soft_wrap=True)
     if code is ExitCode.NO_HEALTHY_TRIAL:
         codes = any("health/codebook_usage" in trial.metrics for trial in sweep.trials)
         console.print(

@@ -25,6 +25,7 @@ FIXED = [  # hyperparameter, was, now
     ("residual", False, True),
     ("attention", False, True),
     ("skip_connections", "none", "details"),
+    ("skip_drop", 0.0, 0.3),
     ("ema", False, True),
     ("reset_dead_codes", False, True),
     ("codebook_init", "uniform", "normal"),
