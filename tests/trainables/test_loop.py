@@ -310,3 +310,14 @@ def test_the_global_random_state_of_an_epoch_is_its_own(trainer, monkeypatch):
     assert draws(trainer()) == first
     assert torch.equal(torch.random.get_rng_state(), state)
     assert len(set(first)) == len(first)
+
+
+def test_shares_of_the_loss_are_the_weighted_terms_and_sum_to_one(trainer):
+    one = trainer(epochs=1, kl_warmup=0.0)
+    row = one.run_epoch()
+    weights = one.definition.term_weights(one.config, END)
+    shares = {name.removeprefix("train/share/"): value for name, value in row.items() if "/share/" in name}
+    assert set(shares) == set(weights)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    for name, share in shares.items():
+        assert share == pytest.approx(weights[name] * row[f"train/{name}"] / row["train/loss"], rel=1e-4)
