@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from analysis.sweep import Sweep, Trial
-from sweeps import paired
+from sweeps import course, paired
 from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
 from sweeps.journal import Status
 from sweeps.seeds import Evidence, evidence
@@ -141,7 +141,7 @@ def _why_not(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Ef
     variants = [ablation.variants[claim[side]]["name"] for side in ("before", "after")]
     trials = [trial for variant in variants for trial in trials_of(sweep, variant)]
     finished = [trial for trial in trials if trial.record.status == Status.FINISHED]
-    if finished and all(math.isnan(_value(trial, claim["metric"])) for trial in finished):
+    if finished and all(math.isnan(_value(sweep, trial, claim["metric"])) for trial in finished):
         return f"no trial has {claim['metric']}"
     if effect is None and len(ablation.looks) > 1:
         return f"no complete pair at a look, the first of which is after {ablation.looks[0]} seeds"
@@ -150,21 +150,24 @@ def _why_not(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Ef
 
 def _evidence(sweep: Sweep, ablation: Ablation, comparison: dict[str, Any], metric: str) -> Evidence:
     first = sweep.record["config"].get("seed") or 0
+    metrics = {"before": comparison.get("metric_before", metric), "after": metric}
     sides = [
         {
-            trial.record.seed - first: _value(trial, metric)
+            trial.record.seed - first: _value(sweep, trial, metrics[side])
             for trial in trials_of(sweep, ablation.variants[comparison[side]]["name"])
             if trial.record.status.ended
         }
-        for side in ("before", "after")
+        for side in metrics
     ]
     return evidence(*sides, ablation.looks, metric in OUTCOMES)
 
 
-def _value(trial: Trial, metric: str) -> float:
+def _value(sweep: Sweep, trial: Trial, metric: str) -> float:
     """A trial's metric, or 0 / 1 for an outcome; NaN if it did not finish or has none."""
     if trial.record.status != Status.FINISHED:
         return math.nan
     if metric in OUTCOMES:
         return float(trial.verdict in OUTCOMES[metric])
+    if course.is_course(metric):
+        return course.value(metric, sweep.curve(course.base(metric)).get(trial.number, ()), sweep.epochs)
     return trial.metric(metric)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sweeps import course
+
 HEALTH = (
     "health/au",
     "health/kl_raw",
@@ -162,6 +164,8 @@ def order(metrics: Iterable[str]) -> list[str]:
 
 def label(metric: str) -> str:
     """A metric's short name: a column header, an axis."""
+    if course.is_course(metric):
+        return f"{label(course.base(metric))} {_when(metric)}"
     family, part = _family(metric)
     known = _NAMES[family][0] if family in _NAMES else family.partition("/")[2].replace("_", " ").replace("/", " ")
     held_out = "test " if metric.startswith(_TEST) else ""
@@ -170,11 +174,22 @@ def label(metric: str) -> str:
 
 def meaning(metric: str) -> str:
     """What a metric says, as half a sentence; '' for one not described here."""
+    if course.is_course(metric):
+        described = meaning(course.base(metric))
+        return described and f"{described}; {_when(metric)}"
     family, part = _family(metric)
     if family not in _NAMES:
         return ""
     held_out = ", in the environment that was held out" if metric.startswith(_TEST) else ""
     return f"{_NAMES[family][1]}{f', for {part} alone' if part else ''}{held_out}"
+
+
+def _when(metric: str) -> str:
+    """Where in a trial's course: at 50 % of the budget."""
+    places = [f"{share:.0%}" for share in course.shares(metric)]
+    if len(places) == 1:
+        return f"at {places[0]} of the budget"
+    return f"its change from {places[0]} to {places[1]} of the budget"
 
 
 def _family(metric: str) -> tuple[str, str]:

@@ -408,7 +408,15 @@ CLAIMS = (
         "round 3",
         {"free_bits": 0.0},
         {"free_bits": 0.25},
-        "health/kl_raw",
+        "health/z_gain",
+        "up",
+    ),
+    Claim(
+        "Free bits keep prior samples from all looking the same",
+        "round 3",
+        {"free_bits": 0.0},
+        {"free_bits": 0.25},
+        "val/sample_diversity",
         "up",
     ),
     Claim(

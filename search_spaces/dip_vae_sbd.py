@@ -188,7 +188,7 @@ CLAIMS = (
         AUDIT,
         {"lambda_start": 1.0},
         {},
-        "health/cov_mu_offdiag",
+        "health/latent_correlation",
         "down",
     ),
 )

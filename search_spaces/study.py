@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
 from search_spaces.space import SearchSpace, Value, show
 
+DOCUMENTED = "(documented)"  # in a step: the documented value of the space, which is another on embedded data
 Changes = Mapping[str, Value]
 Form = Literal["ladder", "leave-one-out", "one-at-a-time", "pairwise"]
 FORMS = ("ladder", "leave-one-out", "one-at-a-time", "pairwise")
@@ -43,7 +44,9 @@ class Study:
 
     def comparisons(self, space: SearchSpace) -> list[Comparison]:
         """What is compared, in `space`."""
-        return list(_FORMS[self.form](self, reference(space, self.base, self.changes)))
+        start = reference(space, self.base, self.changes)
+        steps = {name: _resolved(space, changes) for name, changes in self.steps.items()}
+        return list(_FORMS[self.form](replace(self, steps=steps), start))
 
     def problems(self, space: SearchSpace) -> list[str]:
         """What is wrong with the study: names and values that the space does not know."""
@@ -53,7 +56,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Claim:
-    """A piece of documented advice: going from `before` to `after` moves `metric` in `direction`."""
+    """A piece of documented advice: going from `before` to `after` moves `metric` in `direction`.
+
+    A claim about the course of training compares two metrics of the same configuration: `metric_before`, if given,
+    is what `before` is measured by. `health/kl_raw@0.5` is a metric at half of the budget, `health/kl_raw@0..0.5` how
+    far it moves over the first half.
+    """
 
     text: str
     source: str
@@ -62,6 +70,7 @@ class Claim:
     metric: str
     direction: Literal["up", "down"]
     base: Base = "documented"  # what `before` and `after` are changes of
+    metric_before: str | None = None
 
     def comparison(self, space: SearchSpace) -> Comparison:
         """The two configurations, in `space`."""
@@ -81,7 +90,7 @@ class Claim:
 def reference(space: SearchSpace, base: Base, changes: Changes) -> dict[str, Value]:
     """The documented or the "before" configuration with `changes`."""
     config = space.documented() if base == "documented" else space.baseline()
-    return config | dict(changes)
+    return config | _resolved(space, changes)
 
 
 def varied(space: SearchSpace, texts: Sequence[str]) -> tuple[list[Study], list[str]]:
@@ -140,9 +149,16 @@ _FORMS = {
 }
 
 
+def _resolved(space: SearchSpace, changes: Changes) -> dict[str, Value]:
+    documented = space.documented()
+    return {name: documented[name] if value == DOCUMENTED else value for name, value in changes.items()}
+
+
 def _problems(space: SearchSpace, changes: Changes) -> list[str]:
     known = {parameter.name: parameter for parameter in space.parameters}
     problems = [f"{space.model} has no hyperparameter '{name}'" for name in changes if name not in known]
     return problems + [
-        problem for name, value in changes.items() if name in known and (problem := known[name].problem(value))
+        problem
+        for name, value in changes.items()
+        if name in known and value != DOCUMENTED and (problem := known[name].problem(value))
     ]

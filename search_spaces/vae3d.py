@@ -227,11 +227,11 @@ CLAIMS = (
         "up",
     ),
     Claim(
-        "Free bits of 0.5 instead of 0.05 raise the raw KL",
+        "Free bits of 0.5 instead of 0.05 make the decoder read z",
         AUDIT,
         {"free_bits": 0.05},
         {"free_bits": 0.5},
-        "health/kl_raw",
+        "health/z_gain",
         "up",
     ),
     Claim("β above 1 forces information through the latent", AUDIT, {}, {"kl_beta": 4.0}, "health/mi", "up"),

@@ -262,7 +262,8 @@ SPACE = SearchSpace(
 )
 
 _KL = {"loss_multiplier_kl": 1e-4}
-_ANNEALING = {"kl_anneal_end": 0.5}
+_ANNEALED = SPACE["kl_anneal_end"].default
+_ANNEALING = {"kl_anneal_end": _ANNEALED}
 _RECONSTRUCTION = {"target": "image", "reduction": "mean"}
 _CLASSES = {"loss_multiplier_y": 0.1}
 _FIXES = {"KL": _KL, "annealing": _ANNEALING, "reconstruction loss": _RECONSTRUCTION, "classification": _CLASSES}
@@ -304,13 +305,24 @@ CLAIMS = (
         "up",
     ),
     Claim(
-        "The KL brings the latents to their prior",
+        "The KL rises while it is annealed",
         _STATED,
-        {"loss_multiplier_kl": 0.0},
         {},
-        "health/marginal_kl",
-        "down",
+        {},
+        f"health/kl_raw@{_ANNEALED:g}",
+        "up",
+        metric_before="health/kl_raw@0",
     ),
+    Claim(
+        "The KL settles once it is annealed",
+        _STATED,
+        {},
+        {},
+        f"health/kl_raw@{_ANNEALED:g}..1",
+        "down",
+        metric_before=f"health/kl_raw@0..{_ANNEALED:g}",
+    ),
+    Claim("The KL makes fine vessels visible", _STATED, {"loss_multiplier_kl": 0.0}, {}, "val/vessels", "up"),
     Claim(
         "Annealing keeps units from collapsing",
         _STATED,
@@ -326,6 +338,14 @@ CLAIMS = (
         {},
         "val/ssim",
         "up",
+    ),
+    Claim(
+        "Comparing with the image that is not normalised matches its colours",
+        _STATED,
+        {"target": "normalised"},
+        {},
+        "val/colour_difference",
+        "down",
     ),
     Claim("A mean instead of a sum improves the reconstruction", _STATED, {"reduction": "sum"}, {}, "val/ssim", "up"),
     Claim(
@@ -343,6 +363,14 @@ CLAIMS = (
         {},
         "val/ssim",
         "up",
+    ),
+    Claim(
+        "If the reconstruction loss plateaus, lower loss_multiplier_kl",
+        _STATED,
+        {},
+        {"loss_multiplier_kl": 5e-5},
+        "val/mse",
+        "down",
     ),
     Claim(
         "If structure is lost, lower loss_multiplier_kl to 5e-5",

@@ -16,6 +16,7 @@ from trainables.health import Verdict
 AUTO = "auto"
 AUTO_LOOKS = (5, 8, 12, 20)  # seeds; found by simulation: of changes worth finding most, in few seeds
 CLAIMS = "claims"  # what the comparisons of claims have for a study
+CLAIM_FIELDS = ("metric", "direction", "source", "metric_before")
 OUTCOMES = {  # metrics that are 1 for a trial that ended so, 0 for any other
     "outcome/collapsed": (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED),
     "outcome/numeric": (Verdict.NUMERIC,),
@@ -31,7 +32,7 @@ class Ablation:
         seeds: the most of a variant.
         variants: name and whole configuration of each, all different.
         comparisons: what is compared: study or claim, name, the places of `before` and `after` among the variants,
-            and for a claim its metric, direction and source.
+            and for a claim its metric, direction and source, and the metric of `before` where that is another.
         looks: after how many seeds verdicts are looked for; the last is `seeds`, and the only one unless seeds are
             added where a verdict is open.
     """
@@ -66,7 +67,7 @@ def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim],
             ablation.comparisons.append({"study": study.name, "name": comparison.name, **places})
     for claim in claims:
         places = _places(ablation, space, claim.comparison(space))
-        told = {key: value for key, value in asdict(claim).items() if key in ("metric", "direction", "source")}
+        told = {key: value for key, value in asdict(claim).items() if key in CLAIM_FIELDS and value is not None}
         ablation.comparisons.append({"study": CLAIMS, "name": claim.text, **places, **told})
     return ablation
 

@@ -147,7 +147,8 @@ def _readings(plan: Plan) -> set[Reading | None]:
 def _rest_line(config: SweepConfig, rest: int) -> str:
     if config.ablation:
         ablation = Ablation(**config.ablation)
-        seeds = " or ".join(map(str, ablation.looks))
+        *first, last = map(str, ablation.looks)
+        seeds = f"{', '.join(first)} or {last}" if first else last
         what = f"Each variant runs with {seeds} seeds, for {len(ablation.comparisons)} comparisons."
         return "\n".join([what, *outlook(ablation)])
     return f"{rest} further trials are chosen by {config.search} as results come in." if rest > 0 else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps import journal
+from sweeps import course, journal
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
 from sweeps.journal import OUT_OF_MEMORY, Status, TrialRecord
@@ -246,6 +246,10 @@ class SweepRun:
         if metric in OUTCOMES:
             row = self.latest.get(record.trial)
             return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
+        if course.is_course(metric):
+            rows = epoch_log.read_trial(self.config.folder, record.trial)
+            points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]
+            return course.value(metric, points, self.config.epochs)
         return record.metrics.get(metric, math.nan)
 
     def _tell_search(self, record: TrialRecord) -> None:

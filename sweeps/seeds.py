@@ -120,13 +120,14 @@ class SeedSchedule:
 
     def _evidence(self, known: Mapping[tuple[str, int], TrialRecord], comparison: Mapping[str, Any]) -> Evidence:
         metric = comparison.get("metric", self.metric)
+        metrics = {"before": comparison.get("metric_before", metric), "after": metric}
         sides = [
             {
-                number: self.value(record, metric)
+                number: self.value(record, metrics[side])
                 for number in range(self.ablation.seeds)
                 if (record := known.get(self._key(comparison[side], number))) and record.status.ended
             }
-            for side in ("before", "after")
+            for side in metrics
         ]
         return evidence(*sides, self.ablation.looks, metric in OUTCOMES)
 

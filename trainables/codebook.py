@@ -33,6 +33,13 @@ class Quantised(NamedTuple):
         """The same with the gradient of the codes."""
         return self._distance(self.embedded_BDHW, self.encoded_BDHW.detach())
 
+    def relative_error(self) -> Tensor:
+        """`commitment` as a share of the variance of the encodings over the coded positions, means over dimensions:
+        encodings that merely shrink do not lower it.
+        """
+        encodings_XD = self.encoded_BDHW.flatten(2).transpose(1, 2)[self.codes_BP != NO_CODE]
+        return self.commitment() / encodings_XD.var(dim=0, correction=0).mean().clamp(min=1e-30)
+
     def _distance(self, first_BDHW: Tensor, second_BDHW: Tensor) -> Tensor:
         coded_BP = self.codes_BP != NO_CODE
         square_BP = (first_BDHW - second_BDHW).square().mean(dim=1).flatten(1)

@@ -99,8 +99,11 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
         return Health(Verdict.NUMERIC, f"{broken} at epoch {now['epoch']:.0f}")
     after_grace = [row for row in rows if row["epoch"] > grace_end(rows, epochs, config)]
     findings = [_finding(symptom, rows, after_grace, config) for symptom in SYMPTOMS]
-    worst = max(findings, key=lambda health: (health.verdict.condemned, health.verdict is not Verdict.HEALTHY))
+    worst = max(findings, key=lambda health: (health.verdict.condemned, _SEVERITY.get(health.verdict, 0)))
     return worst if worst.detail else Health(worst.verdict, _not_finite(now))
+
+
+_SEVERITY = {Verdict.IGNORES_Z: 2, Verdict.GRACE: 1}  # of what stops nobody
 
 
 def looks_sick(metric: Metric, config: HealthConfig) -> Any:
@@ -234,7 +237,11 @@ def _explain_divergence(row: Row, config: HealthConfig) -> str:
 
 def _kl_shows(row: Row) -> bool:
     """True where collapse may be judged: with KL on, and of a cycle only at its end."""
-    return row.get("schedule/kl_weight", 1.0) > 0 and row.get("schedule/cycle_end", 1.0) > 0
+    return row.get("schedule/kl_weight", 1.0) > 0 and _at_cycle_end(row)
+
+
+def _at_cycle_end(row: Row) -> bool:
+    return row.get("schedule/cycle_end", 1.0) > 0
 
 
 def _codebook_ready(row: Row) -> bool:
@@ -249,7 +256,7 @@ SYMPTOMS = (
     Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows),
     Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
-    Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _kl_shows),
+    Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),
 )
 
 

@@ -168,3 +168,21 @@ def test_looks_are_paid_for_and_seeds_beyond_a_whole_look_wait():
 def test_a_search_has_neither():
     sweep = SimpleNamespace(trials=[], record={"config": {"ablation": None}})
     assert (ablation.design(sweep), ablation.steps(sweep, [METRIC]), ablation.claims(sweep)) == (None, [], [])
+
+
+def test_a_claim_about_the_course_of_a_trial_compares_its_epochs(make_writer):
+    variants = [{"name": "documented", "config": {}}]
+    told = {"study": "claims", "before": 0, "after": 0, "source": "notes"}
+    comparisons = [
+        {**told, "name": "rises", "metric": "val/x@0.5", "metric_before": "val/x@0", "direction": "up"},
+        {**told, "name": "settles", "metric": "val/x@0.5..1", "metric_before": "val/x@0..0.5", "direction": "down"},
+    ]
+    ablation_ = {"seeds": 4, "variants": variants, "comparisons": comparisons}
+    writer = make_writer(epochs=4, seed=0, ablation=ablation_)
+    for seed in range(4):
+        writer.trial([1.0, 5.0 + 0.1 * seed, 6.0, 5.5], metric="val/x", origin="documented", seed=seed)
+    rises, settles = ablation.claims(writer.load())
+    assert (rises.finding, rises.effect.before, rises.effect.after) == (Finding.SUPPORTED, 1.0, pytest.approx(5.15))
+    assert settles.finding is Finding.SUPPORTED
+    assert settles.effect.before == pytest.approx(4.15)
+    assert settles.effect.after == pytest.approx(np.mean([0.5, 0.4, 0.3, 0.2]))

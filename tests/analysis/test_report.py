@@ -390,7 +390,7 @@ def test_two_sweeps_side_by_side(ablated, make_writer):
     assert "ablatedother" in words
     assert "Best ELBO gain3.30 trial 80.500 trial 1" in words
     assert "1 trial finished in both with the same configuration and seed: mean difference 1.50" in words
-    assert "from too few for an interval" in words
+    assert "without an interval: too few, or all the same" in words
     assert "epochs105" in words
     assert "schedulerhealth-ashaasha" in words
     assert "different data" not in words

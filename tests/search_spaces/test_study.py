@@ -4,7 +4,7 @@ import pytest
 
 import search_spaces
 from search_spaces.space import Parameter, SearchSpace
-from search_spaces.study import Claim, Study, varied
+from search_spaces.study import DOCUMENTED, Claim, Study, varied
 
 SPACE = SearchSpace(
     model="small",
@@ -88,7 +88,34 @@ def test_studies_and_claims_of_every_model_fit_its_space(model):
     for each in [*studies, *claims]:
         assert each.problems(space) == []
     comparisons = [comparison for study in studies for comparison in study.comparisons(space)]
-    comparisons += [claim.comparison(space) for claim in claims]
+    of_course = [claim for claim in claims if claim.metric_before]
+    assert all(claim.metric_before != claim.metric for claim in of_course)
+    comparisons += [claim.comparison(space) for claim in claims if claim not in of_course]
     for comparison in comparisons:
         assert comparison.before != comparison.after, comparison.name
         assert space.problems(comparison.before) == space.problems(comparison.after) == []
+
+
+@pytest.mark.parametrize("model", search_spaces.names())
+def test_every_ladder_climbs_from_before_the_fixes_to_the_documented_configuration(model):
+    """On embedded data too, and what leaves one out leaves it out of the documented configuration."""
+    for space in (search_spaces.load(model), search_spaces.load(model).on_embedded()):
+        for study in search_spaces.studies(model):
+            found = study.comparisons(space)
+            if study.form == "ladder":
+                assert found[0].before == space.baseline(), study.name
+                assert found[-1].after == space.documented(), study.name
+            if study.form == "leave-one-out":
+                assert all(each.before == space.documented() for each in found), study.name
+
+
+def test_a_step_to_the_documented_value_is_that_of_the_space():
+    changes = {"a": DOCUMENTED, "b": True}
+    study = Study("s", "", "", "ladder", {"A": changes})
+    assert study.problems(SPACE) == []
+    assert study.comparisons(SPACE)[0].after == BEFORE | {"a": 1.0, "b": True}
+    claim = Claim("t", "", {}, changes, "m", "up", "baseline")
+    assert claim.comparison(SPACE).after == BEFORE | {"a": 1.0, "b": True}
+    assert Study("s", "", "", "ladder", {"A": {"x": DOCUMENTED}}).problems(SPACE) == [
+        "s, A: small has no hyperparameter 'x'"
+    ]

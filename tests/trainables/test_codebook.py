@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.codebook import DEAD_SHARE, NO_CODE, Codebook, CodebookStatistics
+from trainables.codebook import DEAD_SHARE, NO_CODE, Codebook, CodebookStatistics, Quantised
 
 EPSILON = 1e-5  # of the Laplace smoothing
 
@@ -259,3 +259,15 @@ def test_positions_without_a_code_cost_nothing():
     statistics = collected([1000.0] * 4, [[0, -1, 1, -1], [2, 3, -1, -1]], [[-1, -1, -1, -1]])
     assert statistics.rate() == pytest.approx(4 / 3 * math.log(4))
     assert statistics.metrics()["health/codebook_usage"] == 1.0
+
+
+def test_the_relative_error_is_that_of_whatever_scale():
+    encoded = torch.tensor([[[[0.0, 2.0, 9.0]], [[0.0, 4.0, 9.0]]]])  # the third position has no code
+    embedded = torch.tensor([[[[1.0, 1.0, 0.0]], [[1.0, 3.0, 0.0]]]])
+    codes = torch.tensor([[0, 1, NO_CODE]])
+    for scale in (1.0, 0.01, 100.0):
+        quantised = Quantised(codes, scale * encoded, scale * embedded, scale * embedded)
+        assert float(quantised.commitment()) == pytest.approx(scale**2 * 1.0)
+        assert float(quantised.relative_error()) == pytest.approx(1.0 / 2.5)  # variances 1 and 4
+    exact = Quantised(codes, encoded, encoded, encoded)
+    assert float(exact.relative_error()) == 0.0

@@ -203,10 +203,12 @@ def test_validation_decodes_the_mean_or_a_sample_but_training_and_score_a_sample
         outputs = model(x, generator())
         assert not torch.equal(outputs.z, outputs.mu)
         torch.testing.assert_close(outputs.prediction, model.decode(outputs.z if sampled else outputs.mu))
-        decoded = model.reconstructions(outputs, generator())
-        torch.testing.assert_close(decoded["z"], model.decode(outputs.z))
-        torch.testing.assert_close(decoded["mu"], model.decode(outputs.mu))
-        torch.testing.assert_close(decoded["zero"][0], model.decode(torch.zeros_like(outputs.mu[:1]))[0])
+        decodes = model.decodes(outputs, 3, generator())
+        assert len(decodes.samples) == len(decodes.z) == 3
+        for z, sample in zip(decodes.z, decodes.samples, strict=True):
+            torch.testing.assert_close(sample, model.decode(z))
+        torch.testing.assert_close(decodes.mu, model.decode(outputs.mu))
+        torch.testing.assert_close(decodes.zero[0], model.decode(torch.zeros_like(outputs.mu[:1]))[0])
         model.train()
         prediction = model(x, generator()).prediction
         assert not torch.allclose(prediction, model.decode(model.encode(x.x)[0]), atol=1e-6)
@@ -216,7 +218,7 @@ def test_the_score_does_not_depend_on_how_validation_decodes():
     x = [batch(images(24))]
     scores = []
     for sampled in (True, False):
-        metrics, _ = evaluate(build(small(sample_in_eval=sampled)), x, generator())
+        metrics, _ = evaluate(build(small(sample_in_eval=sampled)), x, generator(), 24)
         scores.append((metrics["val/elbo_gain"], metrics["val/reconstruction"]))
     assert scores[0][0] == pytest.approx(scores[1][0], rel=1e-5)
     assert scores[0][1] != scores[1][1]
@@ -238,7 +240,7 @@ def test_set_measures_repeat_and_count_the_floored_kl_in_nats():
     model = build(small(free_bits=0.25, reduction="mean")).eval()
     x = batch(images(16))
     outputs, latent = model(x, generator()), LatentStatistics()
-    latent.add(outputs)
+    latent.add(outputs, model.decodes(outputs, 1, None))
     with torch.no_grad():
         first, second = (model.set_measures(x.x, latent, generator(7)) for _ in range(2))
     assert first == second

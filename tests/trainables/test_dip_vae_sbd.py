@@ -6,7 +6,7 @@ import torch
 
 import search_spaces
 from trainables.covariance import aggregate_covariance
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.models import dip_vae_sbd, vae3d
 from trainables.models.dip_vae_sbd import Model, Outputs, quadratic_form, term_weights
 from trainables.schedules import Progress
@@ -99,7 +99,7 @@ def test_every_decoder_trains(decoder):
 @torch.no_grad()
 def set_measures(mu, logvar):
     latent = LatentStatistics()
-    latent.add(Outputs(mu, logvar, mu, mu, mu))
+    latent.add(Outputs(mu, logvar, mu, mu, mu), Decodes([mu], mu, z=[mu]))
     return build().eval().set_measures(volumes(), latent, generator())
 
 

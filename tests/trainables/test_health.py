@@ -127,7 +127,8 @@ def test_a_slow_warm_up_that_ends_healthy_is_never_condemned():
 
 def test_a_kl_weight_of_zero_is_never_judged():
     off = DEAD | {"schedule/kl_weight": 0.0, "schedule/kl_weight_final": 0.0}
-    assert set(verdicts(rows(*[off] * 20), 20)) == {"GRACE"}
+    assert set(verdicts(rows(*[off] * 20), 20)) == {"GRACE", "IGNORES_Z"}  # never as collapsed
+    assert set(verdicts(rows(*[off | {"health/z_gain": 0.5}] * 20), 20)) == {"GRACE"}
 
 
 def test_a_cyclical_schedule_is_judged_at_the_ends_of_its_cycles():

@@ -3,7 +3,6 @@
 import hashlib
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,10 +15,12 @@ NAMES = {
     "epoch",
     *(f"train/{name}" for name in ("loss", "node", "cosine", "gradient", "permutation", "kl", "kl_peak")),
     *(f"val/{name}" for name in ("node", "cosine", "gradient", "permutation", "kl")),
-    *(f"val/{name}" for name in ("elbo_gain", "r2", "cosine_similarity", "permutation_accuracy", "mse", "mse_mean")),
+    *(f"val/{name}" for name in ("elbo_gain", "r2", "cosine_similarity", "permutation_accuracy", "mse", "loss")),
     *(f"health/{name}" for name in ("au", "au_frac", "dims", "kl_raw", "kl_constrained", "mi", "marginal_kl")),
     *(f"health/{name}" for name in ("z_gain", "recon_mu", "recon_z0", "recon_delta", "mu_var_mean", "logvar_mean")),
-    *(f"health/{name}" for name in ("z_std", "recon_std", "rate")),
+    *(f"health/{name}" for name in ("z_std", "recon_std", "rate", "recon_mean", "draws", "mu_min", "mu_max")),
+    *(f"health/{name}" for name in ("logvar_min", "logvar_max", "feature_mean", "feature_std")),
+    *("val/mse_constant", "val/mse_swapped", "train/grad_norm"),
     *(f"schedule/{name}" for name in ("kl_weight", "kl_weight_final", "lr")),
     *(f"time/{name}" for name in ("epoch_seconds", "train_seconds", "eval_seconds", "samples_per_second")),
 }
@@ -35,8 +36,19 @@ def run(trainer, epochs):
 
 def test_every_metric_is_there_and_finite(trainer):
     row = trainer().run_epoch()
+    by_dimension = {name: row.pop(name) for name in ("latent/kl", "latent/mu_var")}
     assert set(row) == NAMES
     assert all(math.isfinite(value) for value in row.values())
+    assert sum(by_dimension["latent/kl"]) == pytest.approx(row["health/kl_raw"])
+    assert sum(value > 0.01 for value in by_dimension["latent/mu_var"]) == row["health/au"]
+    assert row["val/loss"] == pytest.approx(
+        row["val/node"]
+        + 0.5 * row["val/cosine"]
+        + row["val/gradient"]
+        + 0.8 * row["val/permutation"]
+        + 1e-3 * row["val/kl"]
+    )
+    assert row["health/recon_mean"] <= row["val/mse"]
     assert row["epoch"] == 1
     assert row["time/epoch_seconds"] >= row["time/train_seconds"] > 0
     assert row["time/samples_per_second"] == pytest.approx(160 / row["time/train_seconds"])
@@ -89,6 +101,7 @@ def test_evaluation_is_repeatable_and_changes_nothing(trainer):
     row = one.run_epoch()
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
     first, second = one.evaluate()[0], one.evaluate()[0]
+    assert row["train/grad_norm"] > 0
     assert first == second
     assert {name: row[name] for name in first} == first
     assert all(torch.equal(value, before[name]) for name, value in one.model.state_dict().items())
@@ -102,7 +115,7 @@ def test_it_learns(trainer, digits):
     assert rows[-1]["val/node"] < 0.7 * untrained["val/node"]
     assert rows[-1]["val/permutation_accuracy"] > 2 / 16  # chance: 1 / 16
     assert rows[-1]["health/au"] > 0
-    assert rows[-1]["val/r2"] > 0.05
+    assert rows[-1]["val/r2"] > untrained["val/r2"] + 0.5
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
@@ -171,7 +184,7 @@ def test_the_evaluation_set_is_held_out_and_bounded(trainer, digits, few):
     assert set(trainer().evaluation_index) <= set(few.val)
     assert len(trainer().evaluation_index) == 40  # all there is
     large = trainer(dataset=digits)
-    assert len(large.evaluation_index) == 179  # an eighth of the training set
+    assert len(large.evaluation_index) == 143  # a tenth of the training set
     assert large.evaluation_labels() == [digits.labels[index] for index in large.evaluation_index]
 
 
@@ -211,7 +224,6 @@ def test_a_loaded_model_reconstructs_the_same(trainer, tmp_path, few, normalize)
             model.found = model.to_fixed(model.decode(model.encode(x)[0]), x)
     assert torch.equal(loaded.found, one.model.found)
     assert torch.equal(loaded.fixed_target(x), one.model.fixed_target(x))
-    np.testing.assert_array_equal(loaded.fixed_mean.numpy(), few.statistics["fixed_mean"])
 
 
 def test_checkpoints_need_no_unpickling(trainer, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.kl import sample
 from trainables.models import vae3d
 from trainables.models.tc_vae_sbd import Model, Outputs, quadratic_form, term_weights
@@ -79,16 +79,17 @@ def test_exact_parts_of_the_evaluation_set():
     mu = torch.randn(500, 6, generator=generator()) @ spread.T
     logvar = torch.full((500, 6), -1.0)
     latent = LatentStatistics()
-    latent.add(Outputs(mu, logvar, sample(mu, logvar, generator(1)), mu, mu))
+    z = sample(mu, logvar, generator(1))
+    latent.add(Outputs(mu, logvar, z, mu, mu), Decodes([mu], mu, z=[z]))
     found = build().eval().set_measures(batch().x, latent, generator())
-    exact = exact_decomposition(latent.mu(), latent.logvar(), latent.z())
+    exact = exact_decomposition(latent.mu, latent.logvar, latent.z[0])
     assert found["health/dw_kl"] == pytest.approx(exact.dimension_kl.item())
     correlation = rho / (1 + math.exp(-1))  # of z: var of mu is 1, that of the noise exp(−1)
     truth = -0.5 * math.log(1 - correlation**2)
     assert found["health/tc"] == pytest.approx(truth, abs=0.1)
     assert found["health/tc_mixture"] == pytest.approx(truth, abs=0.15)
     only_one = LatentStatistics()
-    only_one.add(Outputs(torch.zeros(500, 6), torch.zeros(500, 6), mu, mu, mu))
+    only_one.add(Outputs(torch.zeros(500, 6), torch.zeros(500, 6), mu, mu, mu), Decodes([mu], mu, z=[mu]))
     collapsed = build().eval().set_measures(batch().x, only_one, generator())
     assert collapsed["health/tc"] == 0.0
     assert collapsed["health/tc_mixture"] == pytest.approx(0.0, abs=1e-9)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables.diagnostics import LatentStatistics
+from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.kl import kl_per_dim
 from trainables.models.vae3d import Model, Outputs, kl_cycles, mean_correlation, quadratic_form, term_weights
 from trainables.schedules import END, Progress
@@ -53,7 +53,6 @@ def test_shapes_and_gradients(shape):
     outputs = model(batch(volumes(2, shape)), generator())
     assert outputs.mu.shape == outputs.logvar.shape == outputs.z.shape == (2, 6)
     assert outputs.prediction.shape == outputs.target.shape == (2, *shape)
-    assert model.fixed_mean.shape == shape
     sum(model.terms(outputs).values()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
@@ -116,7 +115,7 @@ def test_set_measures():
     model, x = build().eval(), volumes(4)
     latent = LatentStatistics()
     mu, logvar = model.encode(x)
-    latent.add(Outputs(mu.detach(), logvar.detach(), mu.detach(), x, x))
+    latent.add(Outputs(mu, logvar, mu, x, x), Decodes([x], x, z=[mu]))
     found = model.set_measures(x, latent, generator())
     assert found["health/latent_correlation"] == pytest.approx(
         (torch.corrcoef(mu.T).abs().sum().item() - 6) / 30, abs=1e-4

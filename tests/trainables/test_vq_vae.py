@@ -27,6 +27,7 @@ from trainables.models.vq_vae import (
     psnr,
     quadratic_form,
     ssim,
+    swapped_codes,
     term_weights,
 )
 from trainables.schedules import END
@@ -120,7 +121,8 @@ def test_a_perfect_prediction_maps_onto_the_fixed_target(method):
     target = model(unlabelled(x)).target
     fixed = model.fixed_target(batch)
     torch.testing.assert_close(model.to_fixed(target, batch), fixed, atol=1e-3, rtol=1e-3)
-    assert (model.to_fixed(target + 0.1, batch) - fixed).abs().mean() > 0.005
+    torch.testing.assert_close(model.to_fixed(target + 0.1, batch), fixed, atol=0.05, rtol=0.05)  # offsets are given
+    assert (model.to_fixed(1.5 * target, batch) - fixed).abs().mean() > 0.005
     outside = (batch[:, -1:] == 0).expand_as(fixed)
     assert not fixed[outside].any()
     assert not model.to_fixed(target + 5.0, batch)[outside].any()
@@ -236,37 +238,45 @@ def test_details_are_what_the_grid_cannot_hold():
     torch.testing.assert_close(details(board[None, None], (8, 8)), board[None, None])
 
 
-def test_without_skips_the_prediction_depends_on_the_codes_alone():
+def test_the_score_is_of_the_decoder_without_skips():
     x = cells()
-    for skips, alike in (("none", True), ("details", False)):
+    for skips in ("none", "details", "features"):
         model = build(x, skip_connections=skips).eval()
-        zero = model.reconstructions(model(unlabelled(x)), generator())["zero"]
-        assert torch.allclose(zero[0], zero[1], atol=1e-5) == alike
+        outputs = model(unlabelled(x))
+        decodes = model.decodes(outputs, 4, generator())
+        assert torch.equal(decodes.reconstruction, outputs.prediction)
+        (alone,) = decodes.samples
+        torch.testing.assert_close(alone, model.decode(outputs.codes))
+        assert torch.allclose(alone, outputs.prediction, atol=1e-4) == (skips == "none")
+        torch.testing.assert_close(decodes.zero[0], decodes.zero[1], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(decodes.swapped, model.decode(swapped_codes(outputs.codes)))
+        assert not torch.allclose(decodes.swapped, alone, atol=1e-4)
+    assert model.decodes(model(unlabelled(x[:1])), 4, generator()).swapped.shape == (1, 2, 32, 32)
 
 
-def test_reconstructions_replace_the_codes_and_keep_the_skips():
+def test_swapped_codes_are_those_of_the_next_sample_at_the_positions_of_this_one():
+    codes = torch.tensor([[1, 2, -1, 3], [-1, 5, 6, -1], [7, -1, -1, -1]])
+    assert swapped_codes(codes).tolist() == [[5, 5, -1, 6], [-1, 7, 7, -1], [1, -1, -1, -1]]
+    assert swapped_codes(codes[:1]).tolist() == [[3, 2, -1, 1]]
+    dead = torch.where(codes == NO_CODE, NO_CODE, 4)
+    assert torch.equal(swapped_codes(dead), dead)
+
+
+def test_skips_are_dropped_in_a_share_of_the_training_batches():
     x = cells()
-    model = build(x).eval()
-    outputs = model(unlabelled(x))
-    found = model.reconstructions(outputs, generator())
-    assert list(found) == ["mu", "z", "zero", "shuffled"]
-    assert torch.equal(found["mu"], outputs.prediction)
-    assert torch.equal(found["z"], outputs.prediction)
-    nothing = model.decoder(torch.zeros_like(outputs.quantised.encoded_BDHW), outputs.skips)
-    torch.testing.assert_close(found["zero"], nothing, atol=1e-3, rtol=1e-3)
-    borrowed = torch.where(outputs.codes[2] == NO_CODE, NO_CODE, outputs.codes[1])  # of the sample before
-    torch.testing.assert_close(
-        found["shuffled"][2:3], model.decode(borrowed[None], outputs.skips[2:3]), atol=1e-3, rtol=1e-3
-    )
-    single = model(unlabelled(x[:1]))
-    assert not torch.equal(model.reconstructions(single, generator())["shuffled"], single.prediction)
+    model = build(x, skip_drop=0.3)
+    torch.manual_seed(0)
+    dropped = [model(unlabelled(x)).skips is None for _ in range(200)]
+    assert 0.2 < np.mean(dropped) < 0.4
+    model.eval()
+    assert all(model(unlabelled(x)).skips is not None for _ in range(20))
 
 
 @pytest.mark.parametrize(("stride", "side", "grid"), [(2, 32, 8), (3, 32, 6), (3, 33, 6), (2, 17, 5), (4, 16, 2)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_gradients(stride, side, grid, channels):
     x = cells(3, channels, side)
-    model = build(x, stride_first=stride, ema=False)
+    model = build(x, stride_first=stride, ema=False, skip_drop=0.0)
     outputs = model(unlabelled(x))
     assert outputs.prediction.shape == outputs.target.shape == (3, channels, side, side)
     assert outputs.codes.shape == (3, grid * grid)
@@ -402,7 +412,7 @@ def test_measures_of_perfect_and_constant_predictions_are_finite():
 
 def evaluated(model, x) -> dict[str, float]:
     batches = [unlabelled(x[:4]), unlabelled(x[4:])]
-    return evaluate(model, batches, generator())[0]
+    return evaluate(model, batches, generator(), len(x))[0]
 
 
 def test_evaluation():
@@ -412,20 +422,17 @@ def test_evaluation():
     assert {"val/psnr", "val/ssim", "val/pearson", "val/mse", "val/reconstruction", "val/commitment"} <= set(metrics)
     content = int((x[:, -1] > 0).sum())
     target = np.stack([robust_scaled(sample) * sample[-1] for sample in x])
-    mean = crop_statistics(x, np.arange(6))["fixed_mean"] * x[:, -1:]
-    assert metrics["val/mse_mean"] == pytest.approx(np.square(mean - target).sum() / (2 * content), rel=1e-3)
     with torch.no_grad():
-        prediction = model.to_fixed(model(unlabelled(x)).prediction, torch.from_numpy(x)).numpy()
-    assert metrics["val/mse"] == pytest.approx(np.square(prediction - target).sum() / (2 * content), rel=1e-3)
-    reference = min(metrics[name] for name in ("val/mse_mean", "health/recon_z0", "health/recon_shuffled"))
-    gain = 0.5 * math.log(reference / metrics["val/mse"]) - metrics["health/rate"] / (2 * content / 6)
-    assert metrics["val/elbo_gain"] == pytest.approx(gain, rel=1e-5)
+        outputs = model(unlabelled(x))
+        alone = model.to_fixed(model.decode(outputs.codes), torch.from_numpy(x)).numpy()
+        shown = model.to_fixed(outputs.prediction, torch.from_numpy(x)).numpy()
+    assert metrics["val/mse"] == pytest.approx(np.square(alone - target).sum() / (2 * content), rel=1e-3)
+    assert metrics["health/recon_mean"] == pytest.approx(np.square(shown - target).sum() / (2 * content), rel=1e-3)
+    assert metrics["health/recon_mean"] != metrics["val/mse"]
     codes = model.encode(torch.from_numpy(x))
     coded = codes[codes != NO_CODE]
     assert metrics["health/codebook_usage"] == len(coded.unique()) / 32
-    share = coded.bincount() / len(coded)
-    entropy = -(share[share > 0] * share[share > 0].log()).sum()
-    assert metrics["health/rate"] == pytest.approx(float(len(coded) / 6 * entropy), rel=1e-4)
+    assert metrics["health/rate"] == pytest.approx(len(coded) / 6 * math.log(32), rel=1e-4)  # not trained: all alike
     assert metrics["schedule/codebook_ready"] == 0.0
 
 
@@ -438,7 +445,7 @@ def test_idle_codes_cannot_hide_behind_skip_connections():
     metrics = evaluated(model, x)
     assert metrics["health/codebook_usage"] > 0.05
     assert metrics["health/z_gain"] == pytest.approx(0.0, abs=1e-6)
-    assert metrics["val/elbo_gain"] < 0
+    assert metrics["val/elbo_gain"] <= -metrics["health/rate"] / (2 * (x[:, -1] > 0).sum() / 6) + 1e-6
 
 
 # training

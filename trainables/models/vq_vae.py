@@ -289,7 +289,7 @@ class Model(Vae):
     def measures(self, outputs: Outputs, prediction_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
         """Peak signal-to-noise ratio (dB, of 1), structural similarity and correlation of the content, means over
         samples; vq_loss: the codes' part of the loss, commitment by its weight and without moving averages the
-        codebook's term."""
+        codebook's term; quantisation_error: see `Quantised.relative_error`, mean over batches."""
         vq_loss = self.config["commitment_cost"] * outputs.quantised.commitment()
         if not self.config["ema"]:
             vq_loss = vq_loss + outputs.quantised.codebook()
@@ -300,6 +300,7 @@ class Model(Vae):
                 "val/ssim": ssim(prediction_BCHW, target_BCHW, cell).mean(),
                 "val/pearson": pearson(prediction_BCHW, target_BCHW, cell).mean(),
                 "val/vq_loss": vq_loss,
+                "val/quantisation_error": outputs.quantised.relative_error(),
             }
 
     def set_measures(
