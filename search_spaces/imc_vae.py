@@ -4,8 +4,8 @@ Values are those of the model's fix notes: "before" reconstructs blurred average
 fix. Shares of the budget stand where the notes count epochs, so that they mean the same in 10 and 200 epochs.
 
 The ratios of the losses that the notes watch are train/share/…, each term's part of the loss. "Training is stable
-(losses decrease smoothly)" has no metric: with a KL weight that warms up the loss rises by design. What is unstable is
-told by the verdicts NUMERIC and DIVERGED, and train/grad_norm shows it coming.
+(losses decrease smoothly)" has no metric: with a KL weight that warms up the loss rises by design. What is unstable
+is told by the verdicts NUMERIC and DIVERGED, and train/grad_norm shows it coming.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,6 @@ TABLE = [  # hyperparameter, was, now, kind, what is searched
     ("kl_warmup", None, None, "float", (0.0, 0.5)),
     ("lr_warmup", None, None, "float", (0.0, 0.5)),
     ("grad_clip_norm", None, 1.0, "choice", (None, 1.0)),
-    ("normalize", "none", "channel_wise", "choice", ("channel_wise", "learned")),
     ("two_stage", False, False, "choice", (False, True)),
     ("latent_dim", 1024, 1024, "choice", (256, 512, 1024)),
 ]
@@ -41,8 +40,10 @@ def test_nothing_else_is_searched():
     assert {parameter.name for parameter in SPACE.searched} == {row[0] for row in TABLE}
 
 
-def test_no_normalisation_is_legal_but_never_drawn():
-    assert SPACE["normalize"].problem("none") is None
+def test_what_is_modelled_is_fixed_and_compared_in_studies():
+    normalize = SPACE["normalize"]
+    assert (normalize.kind, normalize.baseline, normalize.default) == ("fixed", "none", "channel_wise")
+    assert [normalize.problem(kind) for kind in ("none", "learned")] == [None, None]
     assert not SPACE.contains(SPACE.baseline())
     assert SPACE.contains(SPACE.documented())
 
