@@ -162,6 +162,7 @@ _NAMES = {  # in reading order: label and meaning
         "energy of generated images at the frequencies of upsampling grids beyond that around them, in units of real "
         "images'; about 0 without a grid",
     ),
+    "train/share": ("share of the loss", "the part of the training loss that this term makes, its weight included"),
     "outcome/collapsed": ("collapsed", "1 for a trial that ended collapsed, 0 for any other"),
     "outcome/numeric": ("numeric", "1 for a trial that ended with broken numbers, 0 for any other"),
 }

@@ -18,8 +18,6 @@ def content(sweep: Sweep) -> dict[str, Any]:
     best = tables.best_trial(sweep)
     ranking = settings.settings(sweep)
     setting = ranking[0] if ranking and ranking[0].scores else None
-    metric = sweep.objectives[0].metric
-    score = setting.mean if setting else best.metric(metric) if best else None
     return {
         "best": best,
         "setting": setting,

@@ -24,6 +24,7 @@ FIXED = [  # hyperparameter, was, now
     ("stride_first", 3, 2),
     ("residual", False, True),
     ("attention", False, True),
+    ("skip_drop", 0.0, 0.3),
     ("skip_connections", "none", "details"),
     ("skip_drop", 0.0, 0.3),
     ("ema", False, True),
