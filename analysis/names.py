@@ -28,8 +28,8 @@ HEALTH = (
 _NAMES = {  # in reading order: label and meaning
     "val/elbo_gain": (
         "ELBO gain",
-        "the evidence bound with the decoder variance of every channel calibrated, minus that of the best constant or "
-        "of the model's own decodes of other samples' z, whichever is smaller, in nats per data dimension: no loss "
+        "the evidence bound with the decoder variance of every channel calibrated, minus that of the best constant "
+        "or of the model's own decodes of other samples' z, whichever is smaller, in nats per data dimension: no loss "
         "weight rescales it, a decoder that ignores z scores at most 0, and KL that buys no accuracy costs",
     ),
     "val/r2": (
@@ -98,8 +98,8 @@ _NAMES = {  # in reading order: label and meaning
     "health/marginal_kl": ("marginal KL", "KL of the latents of all samples together to the prior, nats"),
     "health/z_gain": (
         "z gain",
-        "1 − error of the decodes of a sample's own z / that of the decodes of other samples' z, in the space the trial "
-        "trains in; near 0 the decoder ignores z",
+        "1 − error of the decodes of a sample's own z / that of the decodes of other samples' z, in the space the "
+        "trial trains in; near 0 the decoder ignores z",
     ),
     "health/codebook_usage": ("codebook usage", "the share of the codes in use over the whole evaluation set"),
     "health/perplexity": ("perplexity", "how many codes there would be, were all used equally often: exp(entropy)"),

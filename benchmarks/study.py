@@ -26,16 +26,16 @@ from trainables import epoch_log
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "analysis" / "recorded"
-TRIALS, EPOCHS, SEEDS = 28, 24, (0, 1, 2)
+TRIALS, EPOCHS, SEEDS = 24, 24, (0, 1, 2)
 SMALL = {
     "imc_vae": ["--subset", "320", "--set", "latent_dim=64", "--set", "hidden_dim=64", "--set", "layers=1",
-                "--set", "batch_size=8", "--space", "learning_rate=5e-4..3e-3", "--space", "kld_loss_scale=1e-4..1"],
+                "--set", "batch_size=8", "--space", "learning_rate=5e-4..3e-3", "--space", "kld_loss_scale=1e-4..10"],
     "conv_vae": ["--subset", "200", "--set", "image_size=32", "--space", "latent_channels=4,8,16",
-                 "--space", "learning_rate=5e-4..3e-3", "--space", "kl_weight_max=0.1..10000"],
+                 "--space", "learning_rate=5e-4..3e-3", "--space", "kl_weight_max=0.1..100000"],
     "vae3d": ["--set", "image_size=16", "--set", "width=8", "--set", "z_dim=32", "--set", "batch_size=4",
-              "--space", "learning_rate=5e-4..5e-3", "--space", "kl_beta=1e-4..10"],
+              "--space", "learning_rate=5e-4..5e-3", "--space", "kl_beta=1e-4..1000"],
     "dip_vae_sbd": ["--set", "image_size=16", "--set", "width=8", "--set", "z_dim=32", "--set", "batch_size=8",
-                    "--space", "learning_rate=5e-4..5e-3", "--space", "kl_beta=1e-4..4"],
+                    "--space", "learning_rate=5e-4..5e-3", "--space", "kl_beta=1e-4..100"],
 }  # fmt: skip
 
 

@@ -47,8 +47,8 @@ def load_model(folder: Path) -> nn.Module:
 
 
 def of_best_epoch(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What rebuilds the model after the trial's best epoch: the state without optimiser, its `model`, `epoch` and `share`
-    those of that epoch; of the last one where none was healthy, or it ended sick."""
+    """What rebuilds the model after the trial's best epoch: the state without optimiser, its `model`, `epoch` and
+    `share` those of that epoch; of the last one where none was healthy, or it ended sick."""
     best = state.get("best")
     kept = best if best and best["epoch"] == state["best_epoch"] else state
     needed = ("model_name", "config", "shape", "statistics")

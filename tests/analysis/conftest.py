@@ -114,7 +114,7 @@ class SweepWriter:
         number = self.suggest(config, origin, control, forecast, seed)
         self.start(number)
         verdicts = verdicts or {}
-        constant = {f"health/{name}": value for name, value in metrics.items()}
+        constant = {name if "/" in name else f"health/{name}": value for name, value in metrics.items()}
         rows = [
             {metric: score, **constant, "verdict": verdicts.get(epoch, "HEALTHY")}
             for epoch, score in enumerate(scores, start=1)

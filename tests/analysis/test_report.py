@@ -96,7 +96,7 @@ def test_the_summary_in_words(writer):
     writer.finish()
     words = page(writer).words("summary")
     assert (
-        "The best configuration is trial 3 with ELBO gain 0.500, 0.250 better than the documented configuration "
+        "The best configuration is trial 3 with ELBO gain 0.500 at its best epoch, 10 of 10, 0.250 better than the documented configuration "
         "(trial 1) and 0.500 better than the documented “before” (trial 2, collapsed at epoch 3 of 10)." in words
     )
     assert "5 trials of 10 epochs: 2 finished, 1 kept as control, 1 stopped at a rung and 1 collapsed." in words

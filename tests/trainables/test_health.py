@@ -70,7 +70,8 @@ def test_an_active_unit_or_both_kl_and_z_gain_save(alive):
 @pytest.mark.parametrize("name", ["imc_vae", "conv_vae", "vae_dg", "vae3d", "dip_vae_sbd", "tc_vae_sbd"])
 @pytest.mark.parametrize("kl", [1.19, 2.1, 6.0])
 def test_kl_below_its_free_bits_saves_nobody(name, kl):
-    """As audited: no active unit for 85 epochs, 1.2 to 2.1 nats in 128 dimensions under a floor of 6.4, a template."""
+    """As audited: no active unit for 85 epochs, 1.2 to 2.1 nats in 128 dimensions under a floor of 6.4, a
+    template."""
     audited = DEAD | {"health/kl_raw": kl, "health/kl_constrained": 6.4, "health/z_gain": 0.002}
     config = HealthConfig(**search_spaces.load(name).thresholds)
     assert verdicts(rows(*[audited] * 6), 20, config)[-1] == "COLLAPSED"
