@@ -24,7 +24,6 @@ from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Changes, Claim, Study
 from search_spaces.target import Target
 
-_DERIVED = "derived from the change log's before/after pair"
 _OURS = "not stated; this project's choice"
 _LATENT_SIDE = 8
 _SMALLEST_SCALE = 8  # pixels a side; SSIM's window does not fit into less
@@ -94,7 +93,7 @@ SPACE = SearchSpace(
             choices=(0.0, 0.05, 0.25),
             unit="nats per sample and dimension",
             doc="KL of a dimension below this is not penalised",
-            source="round 3: 0.25; round 5: none or 0.05",
+            source="round 3: 0.25, where a KL that stays on this floor is normal early; round 5: none or 0.05",
         ),
         Parameter(
             "kl_warmup",
@@ -148,7 +147,7 @@ SPACE = SearchSpace(
             low=1e-4,
             high=2e-3,
             doc="AdamW step size",
-            source=_DERIVED,
+            source=_OURS,
         ),
         Parameter(
             "reconstruction",

@@ -5,7 +5,9 @@ as it is normalised for the encoder; "documented" carries every fix. Trials are 
 of the environments trained on; that of the environment held out is reported as test/… and never chosen by.
 
 The notes count annealing in steps, of 10,000 in a full run. Here it is in shares of the budget up to 1, and in steps
-above: kl_anneal_end=5000 is legal too.
+above: kl_anneal_end=5000 is legal too. Their budgets are `--subset 500 --steps 2000` for a first look and
+`--steps 10000`. Vessels and colours, which they judge by eye, are val/vessels and val/colour_difference; the optic
+disc has no measure of its own.
 """
 
 from collections.abc import Mapping

@@ -5,6 +5,9 @@ Observations". A collapsed posterior, N(0, 1) for every sample, has exactly the 
 at full collapse: they say nothing of health. On a batch of B samples the off-diagonal penalty of K independent units
 is about K² · Var(mu)² / B, not 0: with few samples and many units it pulls the means together.
 
+A trial trains in one process, so the batch is all there is. A model trained by several has to gather mu and logvar
+before the covariance, as the audited code does: the mean of the covariances of parts is not that of the whole.
+
 Shapes: B samples, K latent dimensions. Computed in float32 under autocast too.
 """
 

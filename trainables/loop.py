@@ -181,11 +181,15 @@ class Trainer:
                 seen += len(batch.x)
                 if step % FINITE_CHECK_STEPS == 0 and not math.isfinite(float(totals["loss"])):
                     break
-        averages = {f"train/{name}": float(total) / seen for name, total in totals.items()}
+        averages = {
+            f"train/{name}": float(total / (totals["loss"] if name.startswith("share/") else seen))
+            for name, total in totals.items()
+        }
         return averages | ({"train/kl_peak": float(peak)} if "kl" in totals else {})
 
     def _step(self, batch: Batch, generator: torch.Generator, at: Progress) -> tuple[dict[str, Tensor], Tensor]:
-        """One step; the loss and its terms, and the raw KL of the batch before it, nats per sample."""
+        """One step; the loss, its terms before and (share/…) after their weights, and the raw KL of the batch before
+        it, nats per sample."""
         weights = self.definition.term_weights(self.config, at)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(at)
@@ -200,7 +204,9 @@ class Trainer:
         self.optimizer.step()
         kl = _raw_kl(outputs) if "kl" in terms else loss.new_zeros(())
         told = {"loss": loss.detach(), "grad_norm": norm.detach()}
-        return told | {name: term.detach() for name, term in terms.items()}, kl
+        for name, term in terms.items():
+            told |= {name: term.detach(), f"share/{name}": weights[name] * term.detach()}
+        return told, kl
 
     def _rate(self, at: Progress) -> float:
         factor = self.plateau.factor if self.config.get("lr_schedule") == "plateau" else 1.0

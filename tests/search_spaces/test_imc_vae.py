@@ -19,7 +19,6 @@ TABLE = [  # hyperparameter, was, now, kind, what is searched
     ("kl_warmup", None, None, "float", (0.0, 0.5)),
     ("lr_warmup", None, None, "float", (0.0, 0.5)),
     ("grad_clip_norm", None, 1.0, "choice", (None, 1.0)),
-    ("normalize", "none", "channel_wise", "choice", ("channel_wise", "learned")),
     ("two_stage", False, False, "choice", (False, True)),
     ("latent_dim", 1024, 1024, "choice", (256, 512, 1024)),
 ]
@@ -42,7 +41,9 @@ def test_nothing_else_is_searched():
 
 
 def test_no_normalisation_is_legal_but_never_drawn():
-    assert SPACE["normalize"].problem("none") is None
+    assert (SPACE["normalize"].baseline, SPACE["normalize"].default) == ("none", "channel_wise")
+    assert SPACE["normalize"].problem("none") is SPACE["normalize"].problem("learned") is None
+    assert not SPACE["normalize"].searched  # it says what is modelled
     assert not SPACE.contains(SPACE.baseline())
     assert SPACE.contains(SPACE.documented())
 

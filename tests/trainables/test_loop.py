@@ -10,6 +10,7 @@ from trainables import checkpoint, models
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples
 from trainables.data.store import open_dataset, split, write_dataset
+from trainables.schedules import END
 
 NAMES = {
     "epoch",
@@ -20,6 +21,7 @@ NAMES = {
     *(f"health/{name}" for name in ("z_gain", "recon_mu", "recon_z0", "recon_delta", "mu_var_mean", "logvar_mean")),
     *(f"health/{name}" for name in ("z_std", "recon_std", "rate", "recon_mean", "draws", "mu_min", "mu_max")),
     *(f"health/{name}" for name in ("logvar_min", "logvar_max", "feature_mean", "feature_std")),
+    *(f"train/share/{name}" for name in ("node", "cosine", "gradient", "permutation", "kl")),
     *("val/mse_constant", "val/mse_swapped", "train/grad_norm"),
     *(f"schedule/{name}" for name in ("kl_weight", "kl_weight_final", "lr")),
     *(f"time/{name}" for name in ("epoch_seconds", "train_seconds", "eval_seconds", "samples_per_second")),
@@ -322,3 +324,14 @@ def test_the_global_random_state_of_an_epoch_is_its_own(trainer, monkeypatch):
     assert draws(trainer()) == first
     assert torch.equal(torch.random.get_rng_state(), state)
     assert len(set(first)) == len(first)
+
+
+def test_shares_of_the_loss_are_the_weighted_terms_and_sum_to_one(trainer):
+    one = trainer(epochs=1, kl_warmup=0.0)
+    row = one.run_epoch()
+    weights = one.definition.term_weights(one.config, END)
+    shares = {name.removeprefix("train/share/"): value for name, value in row.items() if "/share/" in name}
+    assert set(shares) == set(weights)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    for name, share in shares.items():
+        assert share == pytest.approx(weights[name] * row[f"train/{name}"] / row["train/loss"], rel=1e-4)

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from trainables.data import idx
 from trainables.data.arrays import read_archive, read_array
 from trainables.data.checks import checked_grids
 from trainables.data.digits import read_digits
 from trainables.data.embedded import embedded_grids
 from trainables.data.errors import DataError
+from trainables.data.idx import read_idx
 from trainables.data.normalise import grid_statistics
 from trainables.data.parquet import read_parquet
 from trainables.data.samples import Samples
@@ -29,7 +31,8 @@ FORMATS: dict[str, Callable[[Path], Samples]] = {
 ACCEPTED = (
     "accepted are a Parquet file (.parquet) with a row per node (columns sample, row, col and one list of floats) or "
     "a row per sample (one list of floats), a NumPy file (.npy, .npz) of shape (samples, rows, cols, channels) or "
-    f"(samples, positions, channels), and the named data sets: {', '.join(NAMED)}"
+    f"(samples, positions, channels), MNIST's and Fashion-MNIST's files of images (…-{idx.NAMED}, .gz or not), and "
+    f"the named data sets: {', '.join(NAMED)}"
 )
 
 
@@ -46,11 +49,12 @@ def read_grids(source: str) -> Samples:
         raise DataError(source, [f"no such file, and no data set of that name; {ACCEPTED}"])
     if path.is_dir():
         raise DataError(source, [f"a folder, expected a file; {ACCEPTED}"])
-    if path.suffix.lower() not in FORMATS:
+    read = read_idx if idx.NAMED in path.name else FORMATS.get(path.suffix.lower())
+    if read is None:
         raise DataError(source, [f"files ending in {path.suffix or 'nothing'!r} are not read; {ACCEPTED}"])
     if path.stat().st_size == 0:
         raise DataError(source, ["the file is empty (0 bytes); write it again"])
-    samples = FORMATS[path.suffix.lower()](path)
+    samples = read(path)
     samples.source = source
     return checked_grids(samples)
 

@@ -21,7 +21,7 @@ def test_an_unknown_name_lists_what_is_known(tmp_path: Path):
     assert refused(str(tmp_path)) == f"a folder, expected a file; {ACCEPTED}"
     (tmp_path / "grids.csv").write_text("1,2")
     assert refused(str(tmp_path / "grids.csv")) == f"files ending in '.csv' are not read; {ACCEPTED}"
-    for part in ("digits", ".parquet", ".npy", ".npz", "sample, row, col"):
+    for part in ("digits", ".parquet", ".npy", ".npz", "sample, row, col", "idx3-ubyte"):
         assert part in ACCEPTED
 
 
