@@ -493,6 +493,7 @@ CLAIMS = (
         "up",
     ),
     Claim("Robust normalisation beats z-score", _STATED, {"normalize_method": "zscore"}, {}, "val/psnr", "up"),
+    Claim("Padding by reflection reduces artifacts", _STATED, {"padding": "zeros"}, {}, "val/ssim", "up"),
     Claim("Weighting content improves the cell", _STATED, {"content_weight": 1.0}, {}, "val/psnr", "up"),
     Claim("A perceptual loss improves structure", _STATED, {"perceptual_loss_weight": 0.0}, {}, "val/ssim", "up"),
     Claim("Means in place of sums balance the terms", _STATED, {"reduction": "sum"}, {}, "health/z_gain", "up"),

@@ -13,6 +13,7 @@ import pytest
 import search_spaces
 from search_spaces.study import Study
 from sweeps import ablation, journal
+from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 from trainables import epoch_log
 
@@ -97,7 +98,9 @@ def ablate(storage: Path, *arguments: str) -> tuple[int, str]:
 
 def test_an_ablation_from_the_command_line(tmp_path: Path):
     code, output = ablate(tmp_path, "--vary", "kl_warmup=0,0.5", "--seeds", "2", "--epochs", "2", "--name", "one")
-    assert code == 0, output
+    assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), (
+        output
+    )  # two epochs may teach none to use its latent
     assert "effect on val/elbo_gain" in output
     trials = journal.read(tmp_path / "one").trials
     assert [trial.seed for trial in trials.values()] == [0, 0, 0, 1, 1, 1]
