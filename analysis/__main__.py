@@ -32,7 +32,7 @@ class Report:
     """Another sweep of the same model, by name or folder, to set beside it."""
     format: Literal["html", "json", "parquet", "md"] = "html"
     """html: the page; json: best, leaderboard, effects, claims, importance; parquet: one row a trial, with its
-    hyperparameters and the metrics of its last epoch; md: the tables of json, readable."""
+    hyperparameters and the metrics of its best epoch; md: the tables of json, readable."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
 
 @mpl.rc_context(_RC)
 def units_and_kl(sweep: Sweep) -> str:
-    """Active units against raw KL at the last epoch, with the thresholds of the health verdict."""
+    """Active units against raw KL at the best epoch, with the thresholds of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/au", "health/kl_raw")]
     kl_floor = sweep.health.kl_floor
     figure, axes = _figure(_HALF)

@@ -14,7 +14,6 @@ HEALTH = (
     "health/codebook_usage",
     "health/perplexity",
     "health/dead_codes",
-    "health/recon_shuffled",
     "health/tc",
     "health/tc_mixture",
     "health/dw_kl",
@@ -29,11 +28,14 @@ HEALTH = (
 _NAMES = {  # in reading order: label and meaning
     "val/elbo_gain": (
         "ELBO gain",
-        "the evidence bound with the decoder variance calibrated, minus that of a model that ignores z and predicts "
-        "the training mean, in nats per data dimension: no loss weight rescales it, a collapsed model scores at "
-        "most 0, and KL that buys no accuracy costs",
+        "the evidence bound with the decoder variance of every channel calibrated, minus that of the best constant or "
+        "of the model's own decodes of other samples' z, whichever is smaller, in nats per data dimension: no loss "
+        "weight rescales it, a decoder that ignores z scores at most 0, and KL that buys no accuracy costs",
     ),
-    "val/r2": ("R²", "the share of the held-out variance that the reconstruction explains"),
+    "val/r2": (
+        "R²",
+        "the share of the held-out variance about the mean sample that the reconstruction explains",
+    ),
     "val/accuracy": ("accuracy", "the share of held-out labels that the classifier on the latent finds"),
     "val/ssim": (
         "SSIM",
@@ -70,8 +72,13 @@ _NAMES = {  # in reading order: label and meaning
     ),
     "val/ssim_sampled": ("SSIM, sampled", "structural similarity of the reconstruction from a sampled latent"),
     "val/psnr_sampled": ("PSNR, sampled", "PSNR of the reconstruction from a sampled latent, in dB"),
-    "val/mse": ("MSE", "the mean squared error of the held-out reconstruction, in the fixed space of the model"),
-    "val/mse_mean": ("MSE of the mean", "the error of the model that predicts the training mean"),
+    "val/loss": ("validation loss", "the loss on held-out data with the final weights"),
+    "val/mse": (
+        "MSE",
+        "the mean squared error of decoded samples of the latent on held-out data, in the fixed space of the model",
+    ),
+    "val/mse_constant": ("MSE of a constant", "the error of the best constant for the held-out data"),
+    "val/mse_swapped": ("MSE, z swapped", "the error of the decodes of the other samples' z"),
     "health/au": (
         "AU",
         "active units: latent dimensions whose posterior mean varies over the data (variance above 0.01)",
@@ -85,22 +92,28 @@ _NAMES = {  # in reading order: label and meaning
     ),
     "health/rate": (
         "rate",
-        "what the latent costs: raw KL, or positions × entropy of the used codes, nats per sample",
+        "what the latent costs: raw KL, or the codes' cross-entropy under their counts in training, nats per sample",
     ),
-    "health/mi": ("MI", "mutual information of data and latent, nats"),
+    "health/mi": ("MI", "mutual information of data and latent, nats; at most the raw KL"),
     "health/marginal_kl": ("marginal KL", "KL of the latents of all samples together to the prior, nats"),
-    "health/z_gain": ("z gain", "1 − error with the latent / error without it; near 0 the decoder ignores it"),
+    "health/z_gain": (
+        "z gain",
+        "1 − error of the decodes of a sample's own z / that of the decodes of other samples' z, in the space the trial "
+        "trains in; near 0 the decoder ignores z",
+    ),
     "health/codebook_usage": ("codebook usage", "the share of the codes in use over the whole evaluation set"),
     "health/perplexity": ("perplexity", "how many codes there would be, were all used equally often: exp(entropy)"),
     "health/dead_codes": ("dead codes", "codes that no position of the evaluation set uses"),
-    "health/recon_shuffled": (
-        "MSE, codes shuffled",
-        "the error with the codes of another sample; no worse than with its own, the decoder ignores them",
-    ),
+    "health/draws": ("draws", "decoded samples of every posterior, whose mean is the reconstruction"),
+    "health/recon_mean": ("MSE of the reconstruction", "the error of the mean of several decoded samples"),
     "health/recon_mu": ("MSE of decoded mu", "the error of the reconstruction from the posterior mean"),
     "health/recon_z0": ("MSE at z = 0", "the error of the reconstruction without the latent"),
     "health/recon_delta": ("decoder's response", "root mean square change of the decoded image from z = 0 to z = mu"),
     "health/recon_std": ("diversity", "standard deviation of the reconstructions over samples"),
+    "health/mu_min": ("smallest mu", "the smallest posterior mean of all samples and dimensions"),
+    "health/mu_max": ("largest mu", "the largest posterior mean of all samples and dimensions"),
+    "health/logvar_min": ("smallest logvar", "the smallest logarithm of a posterior variance"),
+    "health/logvar_max": ("largest logvar", "the largest logarithm of a posterior variance"),
     "health/mu_var_mean": ("variance of mu", "mean variance of a posterior mean over the data"),
     "health/logvar_mean": ("mean logvar", "mean logarithm of the posterior variance"),
     "health/z_std": ("std of z", "standard deviation of sampled latents over the data"),

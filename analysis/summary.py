@@ -18,14 +18,12 @@ def content(sweep: Sweep) -> dict[str, Any]:
     best = tables.best_trial(sweep)
     ranking = settings.settings(sweep)
     setting = ranking[0] if ranking and ranking[0].scores else None
-    metric = sweep.objectives[0].metric
-    score = setting.mean if setting else best.metric(metric) if best else None
     return {
         "best": best,
         "setting": setting,
         "chosen": _chosen(sweep, best) if best and not ranking else [],
         "objectives": sweep.objectives,
-        "worthless": metric == "val/elbo_gain" and score is not None and score <= 0,
+        "worthless": best is not None and tables.worth(best),
         "counts": counts(sweep.trials),
         **(_setting_gaps(sweep, ranking) if ranking else _trial_gaps(sweep, best)),
         "margin": None if ranking else settings.margin(sweep),

@@ -29,6 +29,19 @@ def best_trial(sweep: Sweep) -> Trial | None:
     return candidates[0] if candidates and math.isfinite(candidates[0].metric(sweep.objectives[0].metric)) else None
 
 
+def worth(trial: Trial) -> str:
+    """What a score that is not above 0 means, in a sentence; '' for one that is, or without a score."""
+    if not trial.metric("val/elbo_gain") <= 0:
+        return ""
+    explained, rate = trial.metric("val/r2"), trial.metric("health/rate")
+    if explained > 0:
+        return (
+            f"Its ELBO gain is not above 0: it explains {explained:.0%} of the held-out variance, but its rate of "
+            f"{rate:.3g} nats costs more than that is worth."
+        )
+    return "Its ELBO gain is not above 0: it reconstructs held-out data no better than the best constant does."
+
+
 def ranked(objectives: Sequence[Objective], trials: Iterable[Trial]) -> list[Trial]:
     """Trials from best to worst by their best epochs; those without a finite score last.
 

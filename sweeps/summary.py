@@ -50,11 +50,14 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
         metric = config.metric[0]
         flags = " ".join(f"--set {name}={show_value(value)}" for name, value in best.record.config.items())
         console.print(
-            f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f}", highlight=False
+            f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f} at epoch "
+            f"{best.best_epoch} of {best.epochs}, whose weights are kept",
+            highlight=False,
+            soft_wrap=True,
         )
         console.print(f"  {flags}", highlight=False, soft_wrap=True)
-        if metric == "val/elbo_gain" and best.metric(metric) <= 0:
-            console.print("  It is no better than predicting the training mean.", highlight=False)
+        if told := tables.worth(best):
+            console.print(f"  {told}", highlight=False, soft_wrap=True)
     if code is ExitCode.NO_HEALTHY_TRIAL:
         codes = any("health/codebook_usage" in trial.metrics for trial in sweep.trials)
         console.print(

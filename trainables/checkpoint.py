@@ -46,16 +46,23 @@ def load_model(folder: Path) -> nn.Module:
     return rebuild(state)
 
 
+def of_best_epoch(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What rebuilds the model after the trial's best epoch: the state without optimiser, its `model`, `epoch` and `share`
+    those of that epoch; of the last one where none was healthy, or it ended sick."""
+    best = state.get("best")
+    kept = best if best and best["epoch"] == state["best_epoch"] else state
+    needed = ("model_name", "config", "shape", "statistics")
+    return {name: state[name] for name in needed} | {name: kept[name] for name in ("epoch", "share", "model")}
+
+
 def rebuild(state: Mapping[str, Any]) -> nn.Module:
-    """The model of a checkpoint's state after the best epoch, the last if it keeps none; evaluation mode, on the
-    CPU."""
+    """The model of a checkpoint's state after its best epoch, in evaluation mode, on the CPU."""
+    state = of_best_epoch(state)
     statistics = {
         name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
         for name, value in state["statistics"].items()
     }
     model = models.load(state["model_name"]).Model(state["config"], tuple(state["shape"]), statistics)
-    best = state.get("best")
-    kept = best if best and best["epoch"] == state["best_epoch"] else state
-    model.load_state_dict(kept["model"])
-    model.start_epoch(kept["share"])
+    model.load_state_dict(state["model"])
+    model.start_epoch(state["share"])
     return model.eval()

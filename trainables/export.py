@@ -18,7 +18,7 @@ CARD = "README.md"
 
 
 def export(trial: Path, out: Path, card: str) -> None:
-    """Write weights and configuration of the checkpoint in folder `trial`, and the text of a model card, to `out`.
+    """Write weights and configuration of the best epoch of folder `trial`, and the text of a model card, to `out`.
 
     Raises:
         FileNotFoundError: the folder has no checkpoint.
@@ -29,8 +29,8 @@ def export(trial: Path, out: Path, card: str) -> None:
     if state is None:
         raise FileNotFoundError(f"{trial} has no {checkpoint.FILE}: the trial has not completed an epoch")
     out.mkdir(parents=True, exist_ok=True)
+    state = checkpoint.of_best_epoch(state)
     tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}
-    del state["optimizer"]
     with replace_file(out / WEIGHTS) as file:
         file.write(save(tensors, {"format": "pt", "model": state["model_name"]}))
     write_text(out / CONFIG, json.dumps(state, indent=1))

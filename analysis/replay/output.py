@@ -75,7 +75,7 @@ def notes(replay: Replay) -> list[str]:
     if math.isnan(truth.best):
         found = f"No trial ends healthy with a {metric} better than {number(sign * truth.free)}: there is no target."
     else:
-        free = "the predictor of the training mean" if metric == GAIN else "the median trial"
+        free = "a decoder that ignores z for free" if metric == GAIN else "the median trial"
         found = (
             f"Best known {metric}: {number(sign * truth.best, 4)}. Target: {number(sign * truth.target, 4)}, 1 % of "
             f"the way back to {number(sign * truth.free)} ({free}); regret is in parts of that way. Only a trial "

@@ -2,7 +2,7 @@
 
 A sweep hands its user the best trial that finished healthy, so only such a trial counts, from the moment it
 finishes. Regret is measured in parts of a range: from what costs nothing to the best score that any recorded trial
-ends healthy with. What costs nothing is 0 for val/elbo_gain (the predictor of the training mean), and for any other
+ends healthy with. What costs nothing is 0 for val/elbo_gain (a decoder that ignores z at no rate), and for any other
 metric the median of the final scores. The target is the best score less 1 % of that range.
 
 The intervals say how much depends on the order in which the trials were suggested and on the choice of controls. That

@@ -145,8 +145,8 @@ class Mirror:
         runs.upload_text(SWEEP, "requirements.txt", "".join(versions))
 
     def _send_best(self, runs: SweepRuns, record: dict[str, Any], trial: TrialRecord) -> None:
-        best = runs.sent[trial.trial]
-        if best.tags.get("model.epoch") != str(trial.epoch):
+        best, epoch = runs.sent[trial.trial], self._logs[trial.trial].best_epoch
+        if best.tags.get("model.epoch") != str(epoch):
             from sweeps.tracking.model import log_model
 
             uri = log_model(
@@ -154,10 +154,10 @@ class Mirror:
                 self.tracking_uri,
                 best.run,
                 self._folder(trial.trial),
-                trial.epoch,
+                epoch,
                 record["data"]["shape"],
             )
-            runs.tag(trial.trial, {"model.uri": uri, "model.epoch": str(trial.epoch)})
+            runs.tag(trial.trial, {"model.uri": uri, "model.epoch": str(epoch)})
 
     def _send_sweep(self, runs: SweepRuns, record: dict[str, Any], sweep_state: SweepState) -> None:
         view = projection.sweep_view(record, sweep_state, self._logs)

@@ -275,7 +275,7 @@ class _Synthetic:
             "val/cosine_similarity": 0.2 + 0.65 * quality * progress,
             "val/permutation_accuracy": 1 / 36 + 0.9 * progress * quality,
             "val/mse": 1 - 0.7 * quality * progress,
-            "val/mse_mean": 1.0,
+            "val/mse_constant": 1.0,
             "val/node": 1 - 0.7 * quality * progress,
             "val/kl": kl + 30,
             "train/node": 1 - 0.75 * quality * progress,

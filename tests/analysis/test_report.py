@@ -106,7 +106,7 @@ def test_the_summary_in_words(writer):
         "verdict stopped, 0 to 1 would have recovered too." in words
     )
     assert "Trial 5 is next, 0.200 behind. From epoch to epoch the score of the best still moves by 0.0" not in words
-    assert "The 13 documented claims about imc_vae are not tested by a search" in words
+    assert "The 19 documented claims about imc_vae are not tested by a search" in words
     assert "val/elbo_gain, higher is better: the evidence bound" in words
     assert "embedded demonstration data" in words
 
@@ -140,11 +140,14 @@ def test_how_sure_the_best_is(make_writer):
     assert "trained with one seed" in words
 
 
-def test_a_best_below_the_mean_predictor_is_said_to_be_useless(writer):
-    writer.trial([-0.1])
-    assert "no better than predicting the training mean" in page(writer).words("summary")
+def test_what_a_score_not_above_0_means_is_said(writer):
+    writer.trial([-0.1], **{"val/r2": -0.02})
+    assert "reconstructs held-out data no better than the best constant does" in page(writer).words("summary")
+    writer.trial([-0.05], **{"val/r2": 0.9, "health/rate": 120.0})
+    words = page(writer).words("summary")
+    assert "it explains 90% of the held-out variance, but its rate of 120 nats costs more than that is worth" in words
     writer.trial([0.1])
-    assert "no better" not in page(writer).words("summary")
+    assert "not above 0" not in page(writer).words("summary")
 
 
 def test_trials_that_no_longer_improved_left_epochs(writer):

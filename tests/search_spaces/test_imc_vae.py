@@ -40,10 +40,10 @@ def test_nothing_else_is_searched():
     assert {parameter.name for parameter in SPACE.searched} == {row[0] for row in TABLE}
 
 
-def test_what_is_modelled_is_fixed_and_compared_in_studies():
-    normalize = SPACE["normalize"]
-    assert (normalize.kind, normalize.baseline, normalize.default) == ("fixed", "none", "channel_wise")
-    assert [normalize.problem(kind) for kind in ("none", "learned")] == [None, None]
+def test_no_normalisation_is_legal_but_never_drawn():
+    assert (SPACE["normalize"].baseline, SPACE["normalize"].default) == ("none", "channel_wise")
+    assert SPACE["normalize"].problem("none") is SPACE["normalize"].problem("learned") is None
+    assert not SPACE["normalize"].searched  # it says what is modelled
     assert not SPACE.contains(SPACE.baseline())
     assert SPACE.contains(SPACE.documented())
 

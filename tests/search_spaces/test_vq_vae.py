@@ -26,6 +26,7 @@ FIXED = [  # hyperparameter, was, now
     ("attention", False, True),
     ("skip_drop", 0.0, 0.3),
     ("skip_connections", "none", "details"),
+    ("skip_drop", 0.0, 0.3),
     ("ema", False, True),
     ("reset_dead_codes", False, True),
     ("codebook_init", "uniform", "normal"),

@@ -27,7 +27,7 @@ def test_every_scheduler_by_default(capsys):
     assert "40 trials of 20 epochs, 4 workers, 5 random orders" in shown.out
     for name in ("none", "asha", "median", "hyperband", "health-asha"):
         assert f"\n {name} " in shown.out
-    assert "1 % of the way back to 0 (the predictor of the training mean)" in " ".join(shown.out.split())
+    assert "1 % of the way back to 0 (a decoder that ignores z for free)" in " ".join(shown.out.split())
     assert "made up" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 110
     assert shown.err == ""

@@ -20,7 +20,8 @@ CURVES_OF_EVERY_VERDICT = [
     [WELL] * 5 + [WELL | {"val/mse": float("inf")}] + [WELL] * (EPOCHS - 6),
     [WELL] * 5 + [WELL | {"health/kl_raw": 1e7}] * (EPOCHS - 5),
     [{"health/codebook_usage": 0.01, "schedule/codebook_ready": float(epoch > 4)} for epoch in range(EPOCHS)],
-    [WELL | {"val/mse": 0.1 * epoch**2, "val/mse_mean": 1.0} for epoch in range(EPOCHS)],
+    [WELL | {"val/mse": 0.1 * epoch**2, "val/mse_constant": 1.0} for epoch in range(EPOCHS)],
+    [WELL | {"health/z_gain": 0.5 if epoch < 4 else 0.001} for epoch in range(EPOCHS)],
     [WELL | {"health/au_frac": 0.02, "health/kl_raw": 0.01, "health/mi": 0.0}] * EPOCHS,
 ]
 CONFIGS = [
