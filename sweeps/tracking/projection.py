@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from search_spaces import Target
 from sweeps.journal import Status, SweepState, TrialRecord
 from trainables.epoch_log import best_row, is_metric
 from trainables.health import Verdict
@@ -141,6 +142,8 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
         "nonfinite": log.nonfinite,
         NOTE: _trial_note(sweep, record, log),
     }
+    if counted := _targets(sweep, record):
+        tags["targets.met"] = counted
     if "collapsed" in record.forecast:
         tags["forecast.collapsed"] = record.forecast["collapsed"]
     if record.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED):
@@ -190,6 +193,7 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         "mlflow.source.git.commit": code["commit"] or "",
         "best.trial": best or "",
         NOTE: _sweep_note(sweep, state, best),
+        **{f"note.{about}": "; ".join(lines) for about, lines in sweep.get("notes", {}).items()},
     }
     start = _milliseconds(sweep["created"]) or 0
     end = _milliseconds(max((trial.ended_at for trial in state.trials.values() if trial.ended_at), default=None))
@@ -205,6 +209,17 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         tags=_tags(tags),
         metrics=tuple(Point(name, value, end or start, step) for name, value in progress.items()),
     )
+
+
+def _targets(sweep: Mapping[str, Any], record: TrialRecord) -> str:
+    """How many of the numbers that the model's source states an ended trial meets, as in "3 of 5"; '' without any."""
+    targets = (Target(**target) for target in sweep.get("targets", ()))
+    judged = [
+        target.met(record.metrics[target.metric])
+        for target in targets
+        if target.metric in record.metrics and target.applies(record.config)
+    ]
+    return f"{sum(judged)} of {len(judged)}" if judged else ""
 
 
 def _trial_name(record: TrialRecord) -> str:

@@ -155,6 +155,22 @@ def test_the_vq_loss_is_the_codes_part_of_the_loss(ema):
     assert model.measures(outputs, target, target)["val/vq_loss"].item() == pytest.approx(expected.item())
 
 
+def test_measures_do_not_change_with_a_camera_s_offset_and_gain():
+    x = cells()
+    moved = x.copy()
+    moved[:, :-1] = 3.0 * x[:, :-1] + 700.0
+    found = []
+    for each in (x, moved):
+        model = build(each).eval()
+        outputs = model(unlabelled(each))
+        target = model.fixed_target(outputs.x)
+        blurred = torch.nn.functional.avg_pool2d(target, 3, stride=1, padding=1) * model.content(outputs.x)
+        found.append({name: value.item() for name, value in model.measures(outputs, blurred, target).items()})
+    assert found[0]["val/ssim"] < 0.99
+    for name in ("val/ssim", "val/psnr", "val/pearson"):
+        assert found[0][name] == pytest.approx(found[1][name], abs=1e-3)
+
+
 def padded(x):
     """The same with a margin of 3 pixels marked as padding, bright there."""
     x = x.copy()

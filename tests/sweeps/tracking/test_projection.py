@@ -53,6 +53,21 @@ def test_only_finished_trials_end_finished(status, reason, expected, tags):
     assert {name: value for name, value in view.tags.items() if name in projection.TRANSIENT_TAGS} == tags
 
 
+def test_stated_targets_and_notes_are_tags():
+    stated = [
+        {"metric": "val/elbo_gain", "text": "it works", "source": "notes", "low": 0.4, "high": None, "when": {}},
+        {"metric": "val/elbo_gain", "text": "and well", "source": "notes", "low": 0.9, "high": None, "when": {}},
+        {"metric": "val/elbo_gain", "text": "wide", "source": "notes", "low": 0.1, "high": 1.0, "when": {"width": 8}},
+        {"metric": "val/other", "text": "unknown", "source": "notes", "low": 0.1, "high": 1.0, "when": {}},
+    ]
+    sweep = SWEEP | {"targets": stated, "notes": {"data": ["a is left out", "b is grey"], "model": []}}
+    assert projection.trial_view(sweep, trial(), LogSummary(4)).tags["targets.met"] == "1 of 2"
+    assert "targets.met" not in projection.trial_view(SWEEP, trial(), LogSummary(4)).tags
+    tags = projection.sweep_view(sweep, SweepState(), {}).tags
+    assert tags["note.data"] == "a is left out; b is grey"
+    assert "note.data" not in projection.sweep_view(SWEEP, SweepState(), {}).tags
+
+
 def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
     rows = [row(1, **{"val/r2": 0.1}), row(2, **{"val/r2": 0.2})]
 
