@@ -110,12 +110,13 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     from rich.text import Text
 
     space = config.search_space()
-    table = Table(box=SIMPLE, title=f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs")
+    title = f"{plan.model} on {plan.data}: {plan.trials} trials of {plan.epochs} epochs"
+    table = Table(box=SIMPLE, title=title, collapse_padding=True, pad_edge=False)
     columns = ("trial", "origin", *(_FORECAST_COLUMNS if plan.survey else ()))
     for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
     varied = [parameter.name for parameter in space.parameters]
-    table.add_column("differs from documented in")
+    table.add_column("differs from documented in", overflow="fold")
     documented = space.documented()
     for row in plan.configurations:
         different = [
@@ -174,10 +175,12 @@ def _survey_lines(plan: Plan) -> list[str]:
     if survey is None:
         return ["No forecast: this model's loss has no KL term, or there are fewer than four samples."]
     theory = (
-        f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as found "
-        f"in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
+        f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as "
+        f"found in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
         f"{survey['au_75']:.0f}."
     )
+    if plan.kl_weight is None and survey["collapsed"] == 1.0:
+        theory += " No hyperparameter scales this model's KL weight."
     if not plan.basis:
         return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
     learnt = (

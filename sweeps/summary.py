@@ -67,17 +67,19 @@ def _show_forecasts(console: Console, rows: list[Any]) -> None:
     if not rows:
         return
     table = Table(title="forecast against outcome")
-    for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "forecast", "outcome"):
+    for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "p", "forecast", "outcome"):
         table.add_column(column, justify="right")
     for row in rows:
+        ends = [_number(value, 3) for value in (row.kl_low, row.kl_high)]
         table.add_row(
             f"{row.trial.number}",
-            *(_number(value, digits) for value, digits in (
-                (row.sigma2, 3), (row.forecast_au, 4), (row.au, 4), (row.forecast_kl, 3), (row.kl, 3),
-            )),
-            _word(row.forecast_collapsed),
+            *(_number(value, digits) for value, digits in ((row.sigma2, 3), (row.forecast_au, 4), (row.au, 4))),
+            ends[0] if ends[0] == ends[1] else "–".join(ends),
+            _number(row.kl, 3),
+            _number(row.probability, 2),
+            row.reading or "–",
             _word(row.collapsed),
-        )  # fmt: skip
+        )
     console.print(table)
 
 
