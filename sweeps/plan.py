@@ -23,7 +23,7 @@ from trainables.loop import Trainer
 
 FILE = "plan.json"
 MEASURED_STEPS = 3
-SURVEYED = 200  # random configurations, for the share of the space that is forecast to collapse
+SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
 _COLOURS = {
     Reading.HEALTHY: "green",

@@ -14,7 +14,7 @@ from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 
-CURE = "Lower the KL weight or raise the free bits (--plan shows the forecast)"
+CURE = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
 CURE_OF_CODES = "Use moving averages and reset dead codes, or fewer codes"
 
 

@@ -58,7 +58,8 @@ def features(
 
     How the KL pays at the optimum; the share of the variance that lies in the first direction; the nats that cost
     nothing, over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up,
-    cycles and stages lower; and how far a weight can travel (an adaptive optimiser's step is about the learning rate).
+    cycles and stages lower; and how far a weight can travel (a step of an adaptive optimiser is about the learning
+    rate).
     """
     tiny = np.finfo(float).tiny  # constant data have no variance, a plain autoencoder has no σ²
     lambda1, sigma2 = max(float(spectrum.eigenvalues[0]), tiny), max(form.effective_variance, tiny)
@@ -87,7 +88,8 @@ class CollapseModel:
     """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))), features no further than trials have been.
 
     `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the
-    intercept and the standardised features, (6,) and (6, 6); `trained_on` names the models of the recorded sweeps, `own` counts the user's own trials.
+    intercept and the standardised features, (6,) and (6, 6); `trained_on` names the models of the recorded sweeps,
+    `own` counts the user's own trials.
     """
 
     low: np.ndarray

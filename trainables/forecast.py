@@ -26,11 +26,12 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from trainables.collapse import FEATURES, CollapseModel, features
 from trainables.forms import Penalty, QuadraticForm
 from trainables.health import ACTIVE_VARIANCE
-from trainables.spectrum import LEAST_SAMPLES, Spectrum, cross_validated
+from trainables.spectrum import LEAST_SAMPLES, Spectrum, cross_validated, told_apart
 
 SAMPLES = 256  # of the training set, for the spectrum
 VALUES = 2**27  # at most, half a GiB: fewer samples where they are large
@@ -132,8 +133,6 @@ def _worth_it(lambda_K: np.ndarray, sigma2: float, penalty: Penalty) -> np.ndarr
 
     a is a power of two, or all units that s = σ² leaves active.
     """
-    from scipy.optimize import minimize_scalar
-
     low, high = max(sigma2, CHEAPEST * lambda_K[0]), lambda_K[0]
     if low >= high:
         return np.zeros_like(lambda_K)
@@ -228,7 +227,7 @@ class Forecaster:
     def units(self, config: Mapping[str, Any]) -> int:
         """How many units of a configuration the samples can tell apart, of a model that has a forecast."""
         form = self.definition.quadratic_form(config, self.x, self.statistics)
-        return min(form.latent_dim, len(self.x) // 2 - 1)
+        return min(form.latent_dim, told_apart(len(self.x)))
 
     def _spectrum(self, form: QuadraticForm) -> Spectrum:
         weights = tuple(weight / form.unit_weight for weight, _ in form.features)

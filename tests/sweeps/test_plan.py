@@ -34,10 +34,8 @@ def planned(config: SweepConfig, *forecasts: dict | None, **changes) -> Plan:
         {"trial": number, "origin": "search", "config": documented | {"learning_rate": 1e-4}, "forecast": found}
         for number, found in enumerate(forecasts, 1)
     ]
-    whole = Plan(
-        "imc_vae", "embedded", 4, 10, 2, rows, SURVEY, ANSWER, "the recorded sweeps of imc_vae", 1.0, 60.0, 1e6
-    )
-    return replace(whole, **changes)
+    basis = "the recorded sweeps of imc_vae"
+    return replace(Plan("imc_vae", "embedded", 4, 10, 2, rows, SURVEY, ANSWER, basis, 1.0, 60.0, 1e6), **changes)
 
 
 def shown(whole: Plan, config: SweepConfig, width: int = 80) -> str:

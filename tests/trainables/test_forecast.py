@@ -210,7 +210,7 @@ def test_twice_the_samples_are_no_more_information(tmp_path, normalize):
     )
     assert whole.kl_low == pytest.approx(half.kl_low, rel=0.1)
     assert whole.kl_high == pytest.approx(half.kl_high, rel=0.1)
-    assert whole.lambda1 == pytest.approx(half.lambda1, rel=0.1)
+    assert whole.lambda1 == pytest.approx(half.lambda1, rel=0.2)  # its own error is √(2 / N)
 
 
 @pytest.fixture(scope="module")
