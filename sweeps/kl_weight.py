@@ -22,7 +22,7 @@ class KlWeight:
 
     `critical`: above it theory keeps no unit active; None if that is so for any weight, infinity if for none.
     `units`: for some numbers of units, the largest weight that keeps as many active. `even`: the weight from which
-    on collapse is the likelier end of training; None where there is no probability, infinity if no weight is.
+    on collapse is the likelier end of training: 0 if it always is, infinity if never; None without a probability.
     `low`, `high`: the range that is searched.
     """
 
@@ -58,7 +58,8 @@ def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
     units = forecaster.units(documented)
     counts = [1, *(count for count in COUNTS if count <= units)]
     found = {count: up_to(lambda forecast, count=count: forecast.au >= count) for count in counts}
-    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) if forecaster.collapse else None
+    learnt = at(start).collapse_probability is not None
+    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) or 0.0 if learnt else None
     return KlWeight(
         name=parameter.name,
         documented=float(parameter.default),
@@ -101,14 +102,20 @@ def sentences(answer: KlWeight | None) -> list[str]:
         f"collapses (σ² = λ₁; documented: {answer.documented:.3g})."
     ]
     lines += [f"Active units, at least: {kept}."] if kept else []
-    if answer.even is not None:
-        lines.append(
-            "No weight makes collapse the likelier end of training at this budget: free bits keep units active."
-            if math.isinf(answer.even)
-            else f"At this budget collapse becomes the likelier end of training from {answer.even:.2g} on"
-            + (": between the two it misses the optimum." if answer.even < answer.critical else ".")
-        )
-    return [*lines, *filter(None, [warning(answer)])]
+    return [*lines, *_learnt(answer), *filter(None, [warning(answer)])]
+
+
+def _learnt(answer: KlWeight) -> list[str]:
+    """What earlier trials say of the weight."""
+    if answer.even is None:
+        return []
+    if math.isinf(answer.even):
+        return ["By earlier trials no weight makes collapse the likelier end of training at this budget."]
+    if answer.even == 0.0:
+        return ["By earlier trials collapse is the likelier end of training at this budget, whatever the weight."]
+    told = f"By earlier trials collapse becomes the likelier end of training at this budget from {answer.even:.2g} on"
+    missed = ": between the two, training tends to miss the optimum" if answer.even < answer.critical else ""
+    return [f"{told}{missed}."]
 
 
 def _range(parameter: Parameter) -> tuple[float, float]:

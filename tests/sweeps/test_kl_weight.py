@@ -97,7 +97,15 @@ def test_the_weight_from_which_collapse_is_the_likelier_end():
     assert answer.even < answer.critical / 2
     told = " ".join(kl_weight.sentences(answer))
     assert "collapse becomes the likelier end of training" in told
-    assert "between the two it misses the optimum" in told
+    assert "between the two, training tends to miss the optimum" in told
+
+
+def test_collapse_may_be_the_likelier_end_whatever_the_weight():
+    rng = np.random.default_rng(0)
+    always = fit(rng.standard_normal((100, 5)), (np.arange(100) > 0).astype(float), ("toy",))
+    answer = kl_weight.find(space(), forecaster(collapse=always))
+    assert answer.even == 0.0
+    assert any("whatever the weight" in line for line in kl_weight.sentences(answer))
 
 
 def test_no_weight_at_which_collapse_is_likely():
@@ -105,7 +113,7 @@ def test_no_weight_at_which_collapse_is_likely():
     never = fit(rng.standard_normal((100, 5)), (np.arange(100) == 0).astype(float), ("toy",))
     answer = kl_weight.find(space(), forecaster(collapse=never))
     assert math.isinf(answer.even)
-    assert any("No weight makes collapse the likelier end" in line for line in kl_weight.sentences(answer))
+    assert any("no weight makes collapse the likelier end" in line for line in kl_weight.sentences(answer))
 
 
 def test_a_space_that_names_no_weight_has_no_answer():

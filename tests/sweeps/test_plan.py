@@ -67,7 +67,7 @@ def test_the_kl_weight_is_named(config: SweepConfig):
     text = shown(planned(config, forecast(False, 0.1)), config, 200)
     assert "kld_loss_scale above 0.2 collapses" in text
     assert "8 up to 0.1" in text
-    assert "likelier end of training from 0.05 on" in text
+    assert "likelier end of training at this budget from 0.05 on" in text
 
 
 def test_theory_alone_says_so(config: SweepConfig):
