@@ -21,7 +21,8 @@ measured).
                  and, where it could be tested, from, to, effect, low, high, pairs, p (adjusted by Holm for all
                  claims), significant
     importance   metric, epoch, trials, shares (by hyperparameter, summing to 1)
-    forecast     known, hits, misses, false_alarms, clear, au_correlation; null without forecasts
+    forecast     known, hits, misses, false_alarms, clear, theory (the same of theory alone), probability_auc,
+                 au_correlation; null without forecasts
     compare      with a second sweep: here and there (name, trials, best, score, median, healthy, finished, epochs),
                  same_data, settings that differ (name, here, there), shared, difference, low, high; else null
 
@@ -270,6 +271,8 @@ def _forecast(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "known": confusion.total,
         **_fields(confusion, "hits", "misses", "false_alarms", "clear"),
+        "theory": _fields(tables.theory_confusion(rows), "hits", "misses", "false_alarms", "clear"),
+        "probability_auc": tables.probability_auc(rows),
         "au_correlation": tables.au_correlation(rows),
     }
 

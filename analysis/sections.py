@@ -19,6 +19,7 @@ from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 from sweeps.journal import Status
+from trainables.forecast import MEANING
 
 PACKAGES_SHOWN = ("python", "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow")
 MOST_ROWS = 500  # of a table, or of a group of the leaderboard
@@ -186,17 +187,29 @@ def _forecast(sweep: Sweep) -> dict[str, Any] | None:
     if not rows:
         return None
     known = [row for row in rows if row.collapsed is not None]
-    fields = ("sigma2", "forecast_au", "au", "forecast_kl", "kl")
+    fields = ("sigma2", "forecast_au", "au", "kl", "probability")
     shown = rows[:MOST_ROWS]
+    learnt = any(row.probability is not None for row in rows)
     return {
         "rows": shown,
         "all": len(rows),
         "cells": {name: formats.column([getattr(row, name) for row in shown], digits=3) for name in fields},
+        "intervals": _intervals(shown),
         "known": len(known),
         "confusion": tables.confusion(rows),
+        "theory": tables.theory_confusion(rows) if learnt else None,
+        "auc": tables.probability_auc(rows),
+        "meanings": {reading: MEANING[reading] for reading in MEANING if any(row.reading is reading for row in rows)},
         "correlation": tables.au_correlation(rows),
         "figure": Markup(figures.forecast_and_outcome(sweep)) if any(row.au is not None for row in rows) else None,
     }
+
+
+def _intervals(rows: Sequence[tables.ForecastRow]) -> list[str]:
+    """The forecast of the KL, one number where both ends of the interval read the same."""
+    ends = formats.column([row.kl_low for row in rows] + [row.kl_high for row in rows], digits=3)
+    pairs = zip(ends[: len(rows)], ends[len(rows) :], strict=True)
+    return [low if low == high else f"{low}–{high}" for low, high in pairs]
 
 
 def _pictures(sweep: Sweep) -> dict[str, Any] | None:

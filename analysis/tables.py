@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ import search_spaces
 from analysis import names
 from analysis.sweep import Objective, Outcome, Sweep, Trial
 from sweeps.journal import Status
+from trainables.collapse import has_collapsed
+from trainables.forecast import Reading, reading
 from trainables.health import Verdict
 
 _COLLAPSE = (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED)
@@ -314,16 +317,37 @@ def wilson(successes: int, trials: int, z: float = NORMAL_95) -> tuple[float, fl
 
 @dataclass(frozen=True)
 class ForecastRow:
-    """What was forecast for a trial before its first step, and what it became. None: not forecast, not known."""
+    """What was forecast for a trial before its first step, and what it became. None: not forecast, not known.
+
+    `forecast_kl`: the interval of the raw KL, nats; its ends are infinite where nothing bounds it.
+    `theory_collapsed`: no unit is active at the optimum; `probability`: that training ends collapsed.
+    """
 
     trial: Trial
     sigma2: float | None
     forecast_au: float | None
-    forecast_kl: float | None
-    forecast_collapsed: bool | None
+    forecast_kl: tuple[float, float] | None
+    theory_collapsed: bool | None
+    probability: float | None
+    reading: Reading | None
     au: float | None
     kl: float | None
     collapsed: bool | None
+
+    @property
+    def forecast_collapsed(self) -> bool | None:
+        """Whether collapse was forecast: by the probability where there is one, else by theory."""
+        return self.theory_collapsed if self.probability is None else self.probability >= 0.5
+
+    @property
+    def kl_low(self) -> float | None:
+        """The lower end of the interval."""
+        return self.forecast_kl[0] if self.forecast_kl else None
+
+    @property
+    def kl_high(self) -> float | None:
+        """The upper end of the interval."""
+        return self.forecast_kl[1] if self.forecast_kl else None
 
 
 @dataclass(frozen=True)
@@ -348,11 +372,26 @@ def forecast_outcome(sweep: Sweep) -> list[ForecastRow]:
 
 def confusion(rows: Iterable[ForecastRow]) -> Confusion:
     """Collapse as forecast against collapse as it happened."""
-    pairs = [
-        (row.forecast_collapsed, row.collapsed)
-        for row in rows
-        if row.collapsed is not None and row.forecast_collapsed is not None
-    ]
+    return _confusion((row.forecast_collapsed, row.collapsed) for row in rows)
+
+
+def theory_confusion(rows: Iterable[ForecastRow]) -> Confusion:
+    """Collapse of the optimum against collapse as it happened."""
+    return _confusion((row.theory_collapsed, row.collapsed) for row in rows)
+
+
+def probability_auc(rows: Iterable[ForecastRow]) -> float | None:
+    """How often a trial that collapsed had the larger probability of two, one of which did; None if undefined."""
+    from sklearn.metrics import roc_auc_score
+
+    pairs = [(row.collapsed, row.probability) for row in rows if None not in (row.collapsed, row.probability)]
+    if len({collapsed for collapsed, _ in pairs}) < 2:
+        return None
+    return float(roc_auc_score(*zip(*pairs, strict=True)))
+
+
+def _confusion(outcomes: Iterable[tuple[bool | None, bool | None]]) -> Confusion:
+    pairs = [pair for pair in outcomes if None not in pair]
     return Confusion(*(pairs.count(pair) for pair in ((True, True), (False, True), (True, False), (False, False))))
 
 
@@ -373,18 +412,35 @@ def _forecast_row(trial: Trial) -> ForecastRow:
     forecast = trial.record.forecast
     return ForecastRow(
         trial,
-        *(forecast.get(key) for key in ("sigma2", "au", "kl", "collapsed")),
+        sigma2=forecast.get("sigma2"),
+        forecast_au=forecast.get("au"),
+        forecast_kl=_forecast_kl(forecast),
+        theory_collapsed=forecast.get("collapsed"),
+        probability=forecast.get("collapse_probability"),
+        reading=reading(forecast),
         au=trial.metrics.get("health/au"),
         kl=trial.metrics.get("health/kl_raw"),
         collapsed=_collapsed(trial),
     )
 
 
+def _forecast_kl(forecast: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval; older journals have one number, and what is unbounded is null."""
+    if "kl_low" in forecast:
+        low, high = (math.inf if forecast[key] is None else forecast[key] for key in ("kl_low", "kl_high"))
+        return low, high
+    value = forecast.get("kl")
+    return None if value is None else (value, value)
+
+
 def _collapsed(trial: Trial) -> bool | None:
+    """Whether a trial collapsed: stopped for it, or at its end without an active unit and without use for z."""
     if trial.outcome == Outcome.COLLAPSED:
         return True
     if trial.record.status != Status.FINISHED:
         return None
+    if trial.measured("health/au", "health/z_gain"):
+        return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
     return {
         **dict.fromkeys((Verdict.HEALTHY, Verdict.DIVERGED, Verdict.IGNORES_Z), False),
         **dict.fromkeys(_COLLAPSE, True),

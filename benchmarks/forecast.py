@@ -111,7 +111,7 @@ def show(rows: dict[str, dict[str, float | int | None]], trials: Trials) -> None
         table.add_column(name, justify="left" if not name else "right")
     for name, row in rows.items():
         table.add_row(name, *(f"{value}" for value in row.values()))
-    Console().print(table)
+    Console(width=118).print(table)
 
 
 def main(check: bool = False) -> None:

@@ -4,7 +4,8 @@
 thing it tells happens (a suggestion) or as soon as it has (an end). A line cut short by a crash is ignored.
 
     {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
-     "control": false, "forecast": {"sigma2": …, "au": …, "kl": …, "collapsed": false}, "time": …}
+     "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
+     "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "time": …}
     {"event": "started", "trial": 3, "time": …}
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",

@@ -12,6 +12,7 @@ from trainables.forecast import Forecast, Forecaster
 PRECISION = 1.01  # ratio of the two weights between which an answer lies
 STEP = 8.0  # ratio of the weights tried until an answer lies between two of them
 FURTHEST = 16  # such steps
+COUNTS = (8, 32, 128)  # of active units
 SPAN = 100.0  # ratio of the ends of a range that is proposed
 
 
@@ -21,7 +22,7 @@ class KlWeight:
 
     `critical`: above it theory keeps no unit active; None if that is so for any weight, infinity if for none.
     `units`: for some numbers of units, the largest weight that keeps as many active. `even`: the weight from which
-    on collapse is the likelier end of training; None where there is no probability, or no such weight.
+    on collapse is the likelier end of training: 0 if it always is, infinity if never; None without a probability.
     `low`, `high`: the range that is searched.
     """
 
@@ -54,10 +55,11 @@ def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
 
     low, high = _range(parameter)
     start = float(parameter.default) or high or 1.0
-    latent = forecaster.latent_dim(documented)
-    counts = [count for count in dict.fromkeys((1, 8, latent // 4, latent // 2)) if 0 < count <= latent]
+    units = forecaster.units(documented)
+    counts = [1, *(count for count in COUNTS if count <= units)]
     found = {count: up_to(lambda forecast, count=count: forecast.au >= count) for count in counts}
-    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) if forecaster.collapse else None
+    learnt = at(start).collapse_probability is not None
+    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) or 0.0 if learnt else None
     return KlWeight(
         name=parameter.name,
         documented=float(parameter.default),
@@ -65,7 +67,7 @@ def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
         high=high,
         critical=found[1],
         units={count: weight for count, weight in found.items() if weight is not None and math.isfinite(weight)},
-        even=even if even is not None and math.isfinite(even) else None,
+        even=even,
     )
 
 
@@ -76,13 +78,13 @@ def warning(answer: KlWeight | None) -> str:
     weights = f"{answer.low:.3g}" if answer.low == answer.high else f"{answer.low:.3g} to {answer.high:.3g}"
     if answer.critical is None:
         return (
-            f"{answer.name}: at no KL weight do these data keep a unit active: the penalties on the posterior, or the "
+            f"{answer.name}: at no KL weight do these data keep a unit active; the penalties on the posterior, or a "
             "lack of variance, forbid it."
         )
     proposed = f"{answer.critical / SPAN:.2g}..{answer.critical:.2g}"
     return (
-        f"{answer.name} ({weights}) lies wholly beyond the critical weight {answer.critical:.3g} of these data: theory "
-        f"forecasts that no unit stays active. Search below it: --space {answer.name}={proposed}"
+        f"{answer.name} ({weights}) lies wholly beyond the critical weight {answer.critical:.3g} of these data: "
+        f"theory forecasts that no unit stays active. Search below it: --space {answer.name}={proposed}"
     )
 
 
@@ -100,9 +102,20 @@ def sentences(answer: KlWeight | None) -> list[str]:
         f"collapses (σ² = λ₁; documented: {answer.documented:.3g})."
     ]
     lines += [f"Active units, at least: {kept}."] if kept else []
-    if answer.even is not None:
-        lines.append(f"At this budget collapse becomes the likelier end from {answer.even:.2g} on.")
-    return [*lines, *filter(None, [warning(answer)])]
+    return [*lines, *_learnt(answer), *filter(None, [warning(answer)])]
+
+
+def _learnt(answer: KlWeight) -> list[str]:
+    """What earlier trials say of the weight."""
+    if answer.even is None:
+        return []
+    if math.isinf(answer.even):
+        return ["By earlier trials no weight makes collapse the likelier end of training at this budget."]
+    if answer.even == 0.0:
+        return ["By earlier trials collapse is the likelier end of training at this budget, whatever the weight."]
+    told = f"By earlier trials collapse becomes the likelier end of training at this budget from {answer.even:.2g} on"
+    missed = ": between the two, training tends to miss the optimum" if answer.even < answer.critical else ""
+    return [f"{told}{missed}."]
 
 
 def _range(parameter: Parameter) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from trainables.loop import Trainer
 
 FILE = "plan.json"
 MEASURED_STEPS = 3
-SURVEYED = 200  # random configurations, for the share of the space that is forecast to collapse
+SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
 _COLOURS = {
     Reading.HEALTHY: "green",
@@ -114,12 +114,12 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     space = config.search_space()
     most = "at most " if config.ablation and len(Ablation(**config.ablation).looks) > 1 else ""
     title = f"{plan.model} on {plan.data}: {most}{plan.trials} trials of {plan.epochs} epochs"
-    table = Table(box=SIMPLE, title=title)
+    table = Table(box=SIMPLE, title=title, collapse_padding=True, pad_edge=False)
     columns = ("trial", "origin", *(_FORECAST_COLUMNS if plan.survey else ()))
     for column in columns:
         table.add_column(column, justify="left" if column in ("origin", "forecast") else "right")
     varied = [parameter.name for parameter in space.parameters]
-    table.add_column("differs from documented in")
+    table.add_column("differs from documented in", overflow="fold")
     documented = space.documented()
     for row in plan.configurations:
         different = [
@@ -181,10 +181,12 @@ def _survey_lines(plan: Plan) -> list[str]:
     if survey is None:
         return ["No forecast: this model's loss has no KL term, or there are fewer than four samples."]
     theory = (
-        f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as found "
-        f"in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
+        f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as "
+        f"found in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
         f"{survey['au_75']:.0f}."
     )
+    if plan.kl_weight is None and survey["collapsed"] == 1.0:
+        theory += " No hyperparameter scales this model's KL weight."
     if not plan.basis:
         return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
     learnt = (

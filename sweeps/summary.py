@@ -14,7 +14,7 @@ from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
 
-CURE = "Lower the KL weight or raise the free bits (--plan shows the forecast)"
+CURE = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
 CURE_OF_CODES = "Use moving averages and reset dead codes, or fewer codes"
 
 
@@ -70,17 +70,19 @@ def _show_forecasts(console: Console, rows: list[Any]) -> None:
     if not rows:
         return
     table = Table(title="forecast against outcome")
-    for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "forecast", "outcome"):
+    for column in ("trial", "σ²", "AU forecast", "AU", "KL forecast", "KL", "p", "forecast", "outcome"):
         table.add_column(column, justify="right")
     for row in rows:
+        ends = [_number(value, 3) for value in (row.kl_low, row.kl_high)]
         table.add_row(
             f"{row.trial.number}",
-            *(_number(value, digits) for value, digits in (
-                (row.sigma2, 3), (row.forecast_au, 4), (row.au, 4), (row.forecast_kl, 3), (row.kl, 3),
-            )),
-            _word(row.forecast_collapsed),
+            *(_number(value, digits) for value, digits in ((row.sigma2, 3), (row.forecast_au, 4), (row.au, 4))),
+            ends[0] if ends[0] == ends[1] else "–".join(ends),
+            _number(row.kl, 3),
+            _number(row.probability, 2),
+            row.reading or "–",
             _word(row.collapsed),
-        )  # fmt: skip
+        )
     console.print(table)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,15 @@ FEATURES = (
 )
 RECORDED, OWN = "recorded", "own sweeps"
 Z_GAIN_FLOOR = 0.01  # below it the decoder makes no use of z
-LN_RATIO = (-12.0, 4.0)  # of σ² to λ₁: beyond these nothing more is to be learnt
-SCHEDULE_POINTS = 200
+_SCHEDULE_POINTS = 200
+FREE_VARIANCE = 1e6  # of the intercept
 PRIOR_VARIANCE = 1.0  # of every coefficient, in standardised units
-DATA_VARIANCE = 0.25  # by which coefficients of one data set differ from the recorded ones
-INTERCEPT_VARIANCE = 4.0
-NEWTON_STEPS = 100
-CONVERGED = 1e-9
+DATA_VARIANCE = 0.1  # by which coefficients on other data differ from the recorded ones …
+INTERCEPT_VARIANCE = 1.0  # … and the intercept; ten times less or more makes no difference that can be measured
+_NEWTON_STEPS = 100
+_CONVERGED = 1e-9
+
+_ARRAYS = ("low", "high", "mean", "scale", "coefficients", "covariance")
 
 TermWeights = Callable[[Mapping[str, Any], Progress], Mapping[str, float]]
 
@@ -54,15 +56,16 @@ def features(
 ) -> np.ndarray:
     """The numbers of `FEATURES`, (5,).
 
-    How the KL pays at the optimum; how far the first direction stands out of the data; the nats that cost nothing,
-    over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up, cycles
-    and stages lower; and how far a weight can travel (an adaptive optimiser's step is about the learning rate).
+    How the KL pays at the optimum; the share of the variance that lies in the first direction; the nats that cost
+    nothing, over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up,
+    cycles and stages lower; and how far a weight can travel (a step of an adaptive optimiser is about the learning
+    rate).
     """
     tiny = np.finfo(float).tiny  # constant data have no variance, a plain autoencoder has no σ²
     lambda1, sigma2 = max(float(spectrum.eigenvalues[0]), tiny), max(form.effective_variance, tiny)
     return np.array(
         [
-            float(np.clip(math.log(sigma2) - math.log(lambda1), *LN_RATIO)),
+            math.log(sigma2) - math.log(lambda1),
             math.log(lambda1) - math.log(max(spectrum.total, tiny)),
             math.log1p(form.free_bits * form.latent_dim),
             kl_share(term_weights, config, steps),
@@ -76,18 +79,21 @@ def kl_share(term_weights: TermWeights, config: Mapping[str, Any], steps: int) -
     final = term_weights(config, Progress(1.0, steps))["kl"]
     if final == 0:
         return 1.0
-    points = (np.arange(SCHEDULE_POINTS) + 0.5) / SCHEDULE_POINTS
+    points = (np.arange(_SCHEDULE_POINTS) + 0.5) / _SCHEDULE_POINTS
     return float(np.mean([term_weights(config, Progress(float(at), steps))["kl"] for at in points])) / final
 
 
 @dataclass(frozen=True)
 class CollapseModel:
-    """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))).
+    """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))), features no further than trials have been.
 
-    `coefficients` and `covariance` are those of the intercept and the standardised features, (6,) and (6, 6);
-    `trained_on` names the models of the recorded sweeps, `own` counts the user's own trials.
+    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the
+    intercept and the standardised features, (6,) and (6, 6); `trained_on` names the models of the recorded sweeps,
+    `own` counts the user's own trials.
     """
 
+    low: np.ndarray
+    high: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
     coefficients: np.ndarray
@@ -113,27 +119,37 @@ class CollapseModel:
     def updated(self, seen_NF: np.ndarray, collapsed_N: np.ndarray) -> CollapseModel:
         """This model after trials on other data, (N, 5) and (N,)."""
         spread = np.diag([INTERCEPT_VARIANCE, *[DATA_VARIANCE] * len(self.mean)])
-        design = self._standardised(seen_NF)
-        fitted = _posterior(design, collapsed_N, self.coefficients, self.covariance + spread)
-        return CollapseModel(self.mean, self.scale, *fitted, self.trained_on, self.own + len(seen_NF))
+        wider = replace(
+            self,
+            low=np.minimum(self.low, seen_NF.min(axis=0)),
+            high=np.maximum(self.high, seen_NF.max(axis=0)),
+            own=self.own + len(seen_NF),
+        )
+        design = wider._standardised(seen_NF)
+        coefficients, covariance = _posterior(design, collapsed_N, self.coefficients, self.covariance + spread)
+        return replace(wider, coefficients=coefficients, covariance=covariance)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        arrays = {name: getattr(self, name).tolist() for name in ("mean", "scale", "coefficients", "covariance")}
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         return {"features": list(FEATURES), **arrays, "trained_on": list(self.trained_on)}
 
     def _standardised(self, seen_NF: np.ndarray) -> np.ndarray:
-        return np.column_stack([np.ones(len(seen_NF)), (seen_NF - self.mean) / self.scale])
+        told_NF = np.clip(seen_NF, self.low, self.high)
+        return np.column_stack([np.ones(len(seen_NF)), (told_NF - self.mean) / self.scale])
 
 
 def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, trained_on: Sequence[str] = ()) -> CollapseModel:
     """The ridge logistic regression of collapse, (N,) of 0 and 1, on the features, (N, 5)."""
     mean, scale = seen_NF.mean(axis=0), seen_NF.std(axis=0)
     scale = np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1.0), scale, 1.0)
-    design = np.column_stack([np.ones(len(seen_NF)), (seen_NF - mean) / scale])
-    prior = np.diag([1e6, *[PRIOR_VARIANCE] * len(mean)])  # the intercept is free
-    coefficients, covariance = _posterior(design, collapsed_N, np.zeros(len(prior)), prior)
-    return CollapseModel(mean, scale, coefficients, covariance, tuple(trained_on))
+    prior = np.diag([FREE_VARIANCE, *[PRIOR_VARIANCE] * len(mean)])
+    blank = CollapseModel(
+        seen_NF.min(axis=0), seen_NF.max(axis=0), mean, scale, np.zeros(len(prior)), prior, tuple(trained_on)
+    )
+    design = blank._standardised(seen_NF)
+    coefficients, covariance = _posterior(design, collapsed_N, blank.coefficients, prior)
+    return replace(blank, coefficients=coefficients, covariance=covariance)
 
 
 def shipped() -> CollapseModel:
@@ -145,7 +161,7 @@ def shipped() -> CollapseModel:
     found = json.loads(FILE.read_text(encoding="utf-8"))
     if found["features"] != list(FEATURES):
         raise ValueError(f"{FILE}: fitted on other features; run python benchmarks/forecast.py")
-    arrays = (np.array(found[name]) for name in ("mean", "scale", "coefficients", "covariance"))
+    arrays = (np.array(found[name]) for name in _ARRAYS)
     return CollapseModel(*arrays, tuple(found["trained_on"]))
 
 
@@ -160,15 +176,15 @@ def _posterior(
         return float(np.logaddexp(0.0, -signs * (design_NF @ w)).sum() + 0.5 * (w - prior) @ precision @ (w - prior))
 
     w = prior
-    for _ in range(NEWTON_STEPS):
+    for _ in range(_NEWTON_STEPS):
         p = _sigmoid(design_NF @ w)
         gradient = design_NF.T @ (p - collapsed_N) + precision @ (w - prior)
         hessian = (design_NF * (p * (1.0 - p))[:, None]).T @ design_NF + precision
         step = np.linalg.solve(hessian, gradient)
-        while loss(w - step) > loss(w) + CONVERGED:
+        while loss(w - step) > loss(w) + _CONVERGED:
             step = step / 2.0
         w = w - step
-        if np.abs(step).max() < CONVERGED:
+        if np.abs(step).max() < _CONVERGED:
             break
     return w, np.linalg.inv(hessian)
 

@@ -9,9 +9,10 @@ Free bits pay for nothing and charge for nothing: below their floor the KL has n
 do not pay for may rest anywhere between 0 and the floor, and trained models do rest at either end. So they widen the
 interval of the KL, and the active units that are counted here are those that the data pay for.
 
-Penalties on the posterior (DIP, total correlation) raise the price of activity. Let unit i carry the variance
-m_i = 1 − s / λ_i: then s = σ² is the optimum without a penalty, and a price that is the same for all units moves the
-optimum to a larger s. The forecast takes the s that makes the loss least.
+Penalties on the posterior (DIP, total correlation) raise the price of activity. Let the first a units carry the
+variance m_i = 1 − s / λ_i each: without a penalty all units and s = σ² are the optimum; a price that is the same for
+all units makes s larger, and one that grows with their number makes a smaller. The forecast takes the pair that makes
+the loss least.
 
 This is the optimum. Whether training finds it is another question: see `trainables.collapse`.
 """
@@ -25,17 +26,19 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from trainables.collapse import FEATURES, CollapseModel, features
 from trainables.forms import Penalty, QuadraticForm
 from trainables.health import ACTIVE_VARIANCE
-from trainables.spectrum import LEAST_SAMPLES, Spectrum, cross_validated
+from trainables.spectrum import LEAST_SAMPLES, Spectrum, cross_validated, told_apart
 
 SAMPLES = 256  # of the training set, for the spectrum
 VALUES = 2**27  # at most, half a GiB: fewer samples where they are large
 THEORY = "theory"
-PRICES = 32  # candidates for s, geometric between σ² and λ₁
-CHEAPEST = 1e-6  # of λ₁: where the candidates begin when σ² is less
+BELOW_ONE = 1.0 - 1e-15
+CHEAPEST = 1e-6  # of λ₁: s is no less where there is a penalty
+PRICE_TOLERANCE = 0.02  # of ln s
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,8 @@ def from_spectrum(
     """
     units = latent_dim or len(eigenvalues)
     lambda_K = np.pad(eigenvalues[:units], (0, max(0, units - len(eigenvalues))))
-    price = sigma2 if penalty is None else _price(lambda_K, sigma2, penalty)
-    carried_K = _carried(lambda_K, price)
-    if price > 0:
-        kl_K = -0.5 * np.log1p(-carried_K)
-    else:
-        kl_K = np.where(lambda_K > 0, math.inf, 0.0)
+    carried_K = _carried(lambda_K, sigma2) if penalty is None else _worth_it(lambda_K, sigma2, penalty)
+    kl_K = np.where(carried_K < 1.0, -0.5 * np.log1p(-np.minimum(carried_K, BELOW_ONE)), math.inf)
     au = int(np.sum(carried_K > ACTIVE_VARIANCE))
     low, high = float(kl_K.sum()), float(np.maximum(kl_K, free_bits).sum())
     return Forecast(float(sigma2), float(lambda_K[0]), au, low, high, au == 0)
@@ -129,23 +128,31 @@ def _carried(lambda_K: np.ndarray, price: float) -> np.ndarray:
     return np.where(lambda_K > price, 1.0 - price / np.maximum(lambda_K, np.finfo(float).tiny), 0.0)
 
 
-def _price(lambda_K: np.ndarray, sigma2: float, penalty: Penalty) -> float:
-    """The s in [σ², λ₁] that makes the loss least."""
-    from scipy.optimize import minimize_scalar
+def _worth_it(lambda_K: np.ndarray, sigma2: float, penalty: Penalty) -> np.ndarray:
+    """The variances of the units' means that make the loss least, of the first a units at the price s.
 
+    a is a power of two, or all units that s = σ² leaves active.
+    """
     low, high = max(sigma2, CHEAPEST * lambda_K[0]), lambda_K[0]
     if low >= high:
-        return sigma2
+        return np.zeros_like(lambda_K)
+    places = np.arange(len(lambda_K))
 
-    def loss(log_price: float) -> float:
-        carried_K = _carried(lambda_K, math.exp(log_price))
+    def carried(units: int, log_price: float) -> np.ndarray:
+        return np.where(places < units, _carried(lambda_K, math.exp(log_price)), 0.0)
+
+    def loss(carried_K: np.ndarray) -> float:
         return float(-(lambda_K * carried_K).sum() - sigma2 * np.log1p(-carried_K).sum() + penalty(carried_K))
 
-    candidates = np.linspace(math.log(low), math.log(high), PRICES)
-    best = int(np.argmin([loss(candidate) for candidate in candidates]))
-    bounds = candidates[max(best - 1, 0)], candidates[min(best + 1, PRICES - 1)]
-    refined = float(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
-    return math.exp(min(refined, candidates[best], key=loss))
+    def best(units: int) -> np.ndarray:
+        bounds = math.log(low), math.log(high)
+        options = {"xatol": PRICE_TOLERANCE}
+        found = minimize_scalar(lambda at: loss(carried(units, at)), bounds=bounds, method="bounded", options=options)
+        return carried(units, float(found.x))
+
+    able = int((lambda_K > low).sum())
+    counts = sorted({min(2**power, able) for power in range(able.bit_length() + 1)})
+    return min((np.zeros_like(lambda_K), *map(best, counts)), key=loss)
 
 
 @dataclass(frozen=True)
@@ -217,9 +224,10 @@ class Forecaster:
             return theory
         return replace(theory, collapse_probability=self.collapse.probability(seen), basis=self.collapse.basis)
 
-    def latent_dim(self, config: Mapping[str, Any]) -> int:
-        """How many latent dimensions a configuration has, of a model that has a forecast."""
-        return self.definition.quadratic_form(config, self.x, self.statistics).latent_dim
+    def units(self, config: Mapping[str, Any]) -> int:
+        """How many units of a configuration the samples can tell apart, of a model that has a forecast."""
+        form = self.definition.quadratic_form(config, self.x, self.statistics)
+        return min(form.latent_dim, told_apart(len(self.x)))
 
     def _spectrum(self, form: QuadraticForm) -> Spectrum:
         weights = tuple(weight / form.unit_weight for weight, _ in form.features)

@@ -189,7 +189,7 @@ def test_forecast_against_outcome(writer):
     writer.trial([0.0])  # not forecast
     rows = tables.forecast_outcome(writer.load())
     assert [row.collapsed for row in rows] == [True, True, False, False, False, None, None]
-    assert (rows[3].forecast_au, rows[3].au, rows[3].forecast_kl, rows[3].kl) == (8.0, 6.0, 16.0, 12.0)
+    assert (rows[3].forecast_au, rows[3].au, rows[3].forecast_kl, rows[3].kl) == (8.0, 6.0, (16.0, 16.0), 12.0)
     confusion = tables.confusion(rows)
     assert (confusion.hits, confusion.misses, confusion.false_alarms, confusion.clear) == (1, 1, 1, 2)
     assert confusion.total == 5
@@ -201,6 +201,36 @@ def test_a_finished_collapsed_trial_is_a_collapse(writer):
     (row,) = tables.forecast_outcome(writer.load())
     assert row.trial.outcome == Outcome.CONTROL
     assert row.collapsed is True
+
+
+def learnt(collapsed, probability, low=0.0, high=12.8):
+    both = {"collapsed": collapsed, "collapse_probability": probability, "basis": "recorded"}
+    return {"sigma2": 9.2, "lambda1": 3.0, "au": 0, "kl_low": low, "kl_high": high, **both}
+
+
+def test_the_probability_overrules_theory_and_both_are_counted(writer):
+    writer.trial([0.0], au=0.0, z_gain=0.0, forecast=learnt(False, 0.9))  # collapsed: training missed the optimum
+    writer.trial([0.0], au=0.0, z_gain=0.0, forecast=learnt(True, 0.4))
+    writer.trial([0.0], au=3.0, z_gain=0.2, forecast=learnt(True, 0.1))
+    writer.trial([0.0], au=3.0, z_gain=0.2, forecast=learnt(False, 0.1, low=None, high=None))
+    rows = tables.forecast_outcome(writer.load())
+    assert [row.forecast_collapsed for row in rows] == [True, False, False, False]
+    assert [row.reading for row in rows] == ["at risk", "may hold", "may hold", "healthy"]
+    assert [row.collapsed for row in rows] == [True, True, False, False]
+    assert tables.confusion(rows) == tables.Confusion(hits=1, misses=1, false_alarms=0, clear=2)
+    assert tables.theory_confusion(rows) == tables.Confusion(hits=1, misses=1, false_alarms=1, clear=1)
+    assert tables.probability_auc(rows) == 1.0
+    assert rows[0].forecast_kl == (0.0, 12.8)
+    assert rows[3].forecast_kl == (math.inf, math.inf)
+
+
+def test_a_trial_without_active_units_that_uses_z_has_not_collapsed(writer):
+    writer.trial([0.0], au=0.0, z_gain=0.05, forecast=learnt(True, 0.9))
+    writer.trial([0.0], au=0.0, z_gain=0.005, forecast=learnt(True, 0.9))
+    rows = tables.forecast_outcome(writer.load())
+    assert [row.collapsed for row in rows] == [False, True]
+    assert tables.probability_auc(rows) == 0.5
+    assert tables.probability_auc(rows[:1]) is None
 
 
 def test_correlation_is_undefined_for_few_or_constant_values(writer):

@@ -76,8 +76,10 @@ def test_plan_forecasts_and_runs_nothing(sweeps: Sweeps) -> None:
     assert code == ExitCode.FINISHED
     assert "documented" in output
     assert "baseline" in output
-    assert output.count("collapses") == 3  # the searched ones; the documented two keep their small weights
-    assert "100% is forecast to collapse" in output
+    rows = [line.split() for line in output.splitlines() if line.split()[1:2] == ["search"]]
+    assert [row[2] for row in rows] == ["collapses"] * 3  # the documented two keep their small weights
+    assert "100% collapses at its optimum" in output
+    assert "kld_loss_scale (50 to 100) lies wholly beyond the critical weight" in output
     assert not sweeps.folder("planned").exists()
 
 

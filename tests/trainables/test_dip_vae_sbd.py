@@ -6,7 +6,9 @@ import torch
 
 import search_spaces
 from trainables.covariance import aggregate_covariance
+from trainables.data.cache import prepare
 from trainables.diagnostics import Decodes, LatentStatistics
+from trainables.forecast import Forecaster
 from trainables.models import dip_vae_sbd, vae3d
 from trainables.models.dip_vae_sbd import Model, Outputs, quadratic_form, term_weights
 from trainables.schedules import Progress
@@ -115,6 +117,36 @@ def test_the_two_halves_of_the_covariance_are_told_apart():
     expected = (covariance - covariance.diagonal().diag()).square().sum().item()
     assert informed["health/cov_mu_offdiag"] == pytest.approx(expected, rel=1e-4)
     assert {"health/latent_correlation", "health/shift_sensitivity"} <= set(informed)
+
+
+@pytest.mark.parametrize("batch", [4, 16])
+def test_the_penalty_of_independent_units(batch):
+    """Chance covariances of a batch: E Cov² = m_i m_j (B − 1) / B², and on the diagonal m² (2 B − 1) / B²."""
+    penalties = {"lambda_od": 3.0, "lambda_d_ratio": 0.1, "lambda_start": 0.0, "pretrain": 0.0}
+    form = quadratic_form(config(z_dim=64, batch_size=batch, **penalties), volumes().numpy(), STATISTICS)
+    carried = np.linspace(0.9, 0.1, 64)
+    pairs = carried.sum() ** 2 - np.square(carried).sum()
+    diagonal = np.square(carried).sum() * (2 * batch - 1) / batch**2
+    assert form.penalty(carried) == pytest.approx(3.0 * pairs * (batch - 1) / batch**2 + 0.3 * diagonal, rel=0.2)
+    assert form.penalty(np.zeros(64)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_without_penalties_there_is_nothing_to_pay():
+    assert quadratic_form(config(lambda_start=1.0), volumes().numpy(), STATISTICS).penalty is None
+
+
+def test_the_audited_run_is_forecast_to_collapse(tmp_path):
+    """It was forecast 128 of 128 units, for its free bits."""
+    space = search_spaces.load("dip_vae_sbd").on_embedded()
+    settings = space.data_settings() | {"image_size": 16, "subset": 64, "strict": False}
+    data = prepare(dip_vae_sbd.READER, None, tmp_path, settings)
+    forecaster = Forecaster.of(dip_vae_sbd, data)
+    assert forecaster.forecast(space.baseline()).au == 0
+    weak = space.baseline() | {"kl_beta": 1e-4}
+    units = [forecaster.forecast(weak | {"lambda_od": weight}).au for weight in (0.0, 1e-3, 1e-1, 10.0)]
+    assert units == sorted(units, reverse=True)
+    assert units[0] > 10
+    assert units[-1] == 0, "its penalties alone forbid what its KL would allow"
 
 
 def test_quadratic_form_is_that_of_vae3d():

@@ -106,6 +106,14 @@ def test_the_model_trains_in_both_phases():
         assert trained == {name}
 
 
+def test_the_estimate_of_independent_units_is_not_free():
+    """From a few samples total correlation and information look alike; a collapsed posterior has neither."""
+    form = quadratic_form(config(tc_beta=3.0, tc_warmup=0.0, pretrain=0.0), batch().x.numpy(), STATISTICS)
+    assert form.penalty(np.zeros(6)) == pytest.approx(0.0, abs=1e-4)
+    assert form.penalty(np.full(6, 0.99)) > form.penalty(np.full(6, 0.9)) > 0.1
+    assert quadratic_form(config(tc_beta=1.0), batch().x.numpy(), STATISTICS).penalty is None
+
+
 def test_quadratic_form_weighs_a_nat_with_one():
     x = batch().x.numpy()
     form = quadratic_form(config(free_bits=0.4), x, STATISTICS)
