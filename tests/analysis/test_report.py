@@ -97,7 +97,8 @@ def test_the_summary_in_words(writer):
     writer.finish()
     words = page(writer).words("summary")
     assert (
-        "The best configuration is trial 3 with ELBO gain 0.500 at its best epoch, 10 of 10, 0.250 better than the documented configuration "
+        "The best configuration is trial 3 with ELBO gain 0.500 at its best epoch, 10 of 10, 0.250 better than the "
+        "documented configuration "
         "(trial 1) and 0.500 better than the documented “before” (trial 2, collapsed at epoch 3 of 10)." in words
     )
     assert "5 trials of 10 epochs: 2 finished, 1 kept as control, 1 stopped at a rung and 1 collapsed." in words
@@ -107,12 +108,8 @@ def test_the_summary_in_words(writer):
         "verdict stopped, 0 to 1 would have recovered too." in words
     )
     assert "Trial 5 is next, 0.200 behind. From epoch to epoch the score of the best still moves by 0.0" not in words
-<<<<<<< HEAD
     known = len(search_spaces.claims("imc_vae"))
     assert f"The {known} documented claims about imc_vae are not tested by a search" in words
-=======
-    assert "The 19 documented claims about imc_vae are not tested by a search" in words
->>>>>>> main
     assert "val/elbo_gain, higher is better: the evidence bound" in words
     assert "embedded demonstration data" in words
 
