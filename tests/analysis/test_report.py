@@ -107,12 +107,8 @@ def test_the_summary_in_words(writer):
         "verdict stopped, 0 to 1 would have recovered too." in words
     )
     assert "Trial 5 is next, 0.200 behind. From epoch to epoch the score of the best still moves by 0.0" not in words
-<<<<<<< HEAD
     known = len(search_spaces.claims("imc_vae"))
     assert f"The {known} documented claims about imc_vae are not tested by a search" in words
-=======
-    assert "The 19 documented claims about imc_vae are not tested by a search" in words
->>>>>>> main
     assert "val/elbo_gain, higher is better: the evidence bound" in words
     assert "embedded demonstration data" in words
 
