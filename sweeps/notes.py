@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import torch
 from rich.console import Console
 
 from sweeps.config import SweepConfig
 from trainables import models
 from trainables.data.store import Dataset
+from trainables.diagnostics import left_out_channels
 
+BLOCK = 32  # samples read at once
+SHOWN = 20  # channels
 Notes = dict[str, list[str]]  # by what they are about: data, model
 
 
 def gather(config: SweepConfig, dataset: Dataset) -> Notes:
-    """The notes of the data, and those of the model as the documented configuration builds it."""
+    """The notes of the data, among them the channels that the score leaves out, and those of the model as the documented
+    configuration builds it."""
     model = models.load(config.model).Model(config.search_space().documented(), dataset.shape, dataset.statistics)
-    return {"data": list(dataset.notes), "model": list(model.notes)}
+    index = dataset.split(config.seed)[1]
+    parts = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
+    dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(part)) for part in parts))
+    return {"data": [*dataset.notes, *_dull(dull)], "model": list(model.notes)}
+
+
+def _dull(channels: list[str]) -> list[str]:
+    if not channels:
+        return []
+    more = f" and {len(channels) - SHOWN} more" if channels[SHOWN:] else ""
+    listed = f"{', '.join(channels[:SHOWN])}{more}"
+    return [f"{len(channels)} channels hardly vary over the validation samples; the score leaves them out: {listed}"]
 
 
 def show(console: Console, notes: Notes) -> None:

@@ -218,6 +218,18 @@ class DecoderStatistics:
 
 
 @torch.no_grad()
+def left_out_channels(model: Vae, batches: Iterable[Tensor]) -> list[str]:
+    """The channels of the fixed space that hardly vary over those samples (B, *shape), which the score leaves out: their
+    names, or places from 0."""
+    errors = Errors(model.channel_axis)
+    for x in batches:
+        errors.add(model.fixed_target(x), {}, model.content(x))
+    places = (~kept_channels(errors.constant_C())).nonzero().flatten().tolist()
+    names = model.channel_names()
+    return [names[place] if names else str(place) for place in places]
+
+
+@torch.no_grad()
 def evaluate(
     model: Vae, batches: Iterable[Batch], generator: torch.Generator, samples: int
 ) -> tuple[dict[str, float], LatentStatistics]:

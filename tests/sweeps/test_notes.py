@@ -56,6 +56,17 @@ def test_notes_of_data_and_model_are_gathered_and_printed(tmp_path: Path) -> Non
     ]
 
 
+def test_channels_that_hardly_vary_are_named(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 4, 4, 6)).astype(np.float32)
+    x[..., 2] = 7.0
+    x[..., 5] *= 1e-6
+    np.save(tmp_path / "grids.npy", x)
+    config = complete(Options(model="imc_vae", data=str(tmp_path / "grids.npy"), storage=str(tmp_path)))
+    dataset = prepare(models.load("imc_vae").READER, config.data, tmp_path, config.data_settings())
+    told = notes.gather(config, dataset)["data"]
+    assert told[-1] == "2 channels hardly vary over the validation samples; the score leaves them out: 2, 5"
+
+
 def test_the_plan_prints_them_and_a_sweep_records_them(sweeps: Sweeps, tmp_path: Path) -> None:
     arguments = ("vq_vae", "--data", str(crops(tmp_path / "cells")), *FAST, "--trials", "1", "--epochs", "1")
     for more in (("--plan",), ("--name", "noted")):
