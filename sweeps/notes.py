@@ -16,8 +16,8 @@ Notes = dict[str, list[str]]  # by what they are about: data, model
 
 
 def gather(config: SweepConfig, dataset: Dataset) -> Notes:
-    """The notes of the data, among them the channels that the score leaves out, and those of the model as the documented
-    configuration builds it."""
+    """The notes of the data, among them the channels that the score leaves out, and those of the model as the
+    documented configuration builds it."""
     model = models.load(config.model).Model(config.search_space().documented(), dataset.shape, dataset.statistics)
     index = dataset.split(config.seed)[1]
     parts = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))

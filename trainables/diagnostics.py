@@ -219,8 +219,8 @@ class DecoderStatistics:
 
 @torch.no_grad()
 def left_out_channels(model: Vae, batches: Iterable[Tensor]) -> list[str]:
-    """The channels of the fixed space that hardly vary over those samples (B, *shape), which the score leaves out: their
-    names, or places from 0."""
+    """The channels of the fixed space that hardly vary over those samples (B, *shape), which the score leaves out:
+    their names, or places from 0."""
     errors = Errors(model.channel_axis)
     for x in batches:
         errors.add(model.fixed_target(x), {}, model.content(x))

@@ -37,10 +37,6 @@ def images(count=48, side=32, seed=0) -> np.ndarray:
     return np.minimum(disc, 1.0)[:, None].astype(np.float32)
 
 
-def statistics(side=32) -> dict[str, np.ndarray]:
-    return {"fixed_mean": np.full((1, side, side), 0.3, np.float32), "pixel_std": np.float32(0.2)}
-
-
 def small(name="round 6", **changes) -> dict:
     return ROUNDS[name] | SMALL | changes
 
@@ -48,7 +44,7 @@ def small(name="round 6", **changes) -> dict:
 def build(config: dict, side: int | None = None, seed=0) -> Model:
     side = side or config["image_size"]
     torch.manual_seed(seed)
-    return Model(config, (1, side, side), statistics(side))
+    return Model(config, (1, side, side), {})
 
 
 def batch(x: np.ndarray) -> Batch:

@@ -15,7 +15,7 @@ from trainables.schedules import Progress
 from trainables.vae import Batch
 
 SHAPE = (2, 16, 16, 16)
-STATISTICS = {"fixed_mean": np.zeros(SHAPE, np.float32), "modalities": np.array(["t1", "t2"])}
+STATISTICS = {"modalities": np.array(["t1", "t2"])}
 
 
 def config(**changes):

@@ -17,7 +17,6 @@ from trainables.vae import Batch
 
 SHAPE = (2, 16, 16, 16)
 STATISTICS = {
-    "fixed_mean": np.zeros(SHAPE, np.float32),
     "modalities": np.array(["t1", "t2"]),
     "train_count": np.array(50),
 }

@@ -18,7 +18,7 @@ SHAPE = (2, 16, 16, 16)
 
 def statistics(shape=SHAPE) -> dict[str, np.ndarray]:
     names = ("t1", "t1ce", "t2", "flair")[: shape[0]]
-    return {"fixed_mean": np.zeros(shape, np.float32), "modalities": np.array(names), "train_count": np.array(100)}
+    return {"modalities": np.array(names), "train_count": np.array(100)}
 
 
 def config(**changes):

@@ -43,18 +43,13 @@ def config(**changes):
     return SPACE.documented() | SMALL | changes
 
 
-def statistics(side=SIDE, classes=3):
-    rng = np.random.default_rng(0)
-    return {
-        "environment_means": rng.uniform(size=(3, 3, side, side)).astype(np.float32),
-        "environment_counts": np.array([10, 30, 60]),
-        "class_counts": np.full(classes, 50),
-    }
+def statistics(classes=3):
+    return {"class_counts": np.full(classes, 50)}
 
 
 def build(side=SIDE, seed=0, **changes) -> Model:
     torch.manual_seed(seed)
-    return Model(config(**changes), (3, side, side), statistics(side))
+    return Model(config(**changes), (3, side, side), statistics())
 
 
 def batch(count=6, side=SIDE, label=None, seed=0) -> Batch:

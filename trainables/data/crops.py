@@ -48,23 +48,6 @@ def robust_scaled(sample: np.ndarray) -> np.ndarray:
     return np.clip((intensities - low[:, None, None]) / distance[:, None, None], *CLIPPED)
 
 
-def crop_statistics(x: np.ndarray, train_index: np.ndarray) -> dict[str, np.ndarray]:
-    """Statistics of the training samples `x[train_index]`.
-
-    Returns:
-        fixed_mean: (C, S, S) float32, at each pixel the mean in the fixed space over those samples that have content
-            there; 0 where none has.
-    """
-    total = np.zeros((x.shape[1] - 1, *x.shape[2:]))
-    covered = np.zeros(x.shape[2:])
-    for index in np.sort(train_index):
-        sample = x[index]
-        content = sample[-1] > 0
-        total += robust_scaled(sample) * content
-        covered += content
-    return {"fixed_mean": (total / np.maximum(covered, 1.0)).astype(np.float32)}
-
-
 def _shrunk(crop_CHW: np.ndarray, mask_HW: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     from PIL import Image
 

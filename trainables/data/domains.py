@@ -103,26 +103,13 @@ class DomainReader:
 
     @staticmethod
     def statistics(samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
-        """Statistics of the training samples; environments and classes (of all samples) in sorted order.
+        """Statistics of the training samples; classes (of all samples) in sorted order.
 
         Returns:
-            environment_means: (E, 3, S, S) float32, the mean image of each, of values in [0, 1]; 0 for one without
-                training samples.
-            environment_counts: (E,) int64, training samples of each.
             class_counts: (K,) int64, training samples of each.
         """
-        places = np.unique(samples.environments, return_inverse=True)[1]
         classes = np.unique(samples.labels, return_inverse=True)[1]
-        totals = np.zeros((places.max() + 1, *samples.x.shape[1:]))
-        for index in np.sort(train_index):
-            totals[places[index]] += samples.x[index]
-        counts = np.bincount(places[train_index], minlength=len(totals))
-        means = totals / (255 * np.maximum(counts, 1)[:, None, None, None])
-        return {
-            "environment_means": means.astype(np.float32),
-            "environment_counts": counts,
-            "class_counts": np.bincount(classes[train_index], minlength=classes.max() + 1),
-        }
+        return {"class_counts": np.bincount(classes[train_index], minlength=classes.max() + 1)}
 
 
 def _placed(source: str, folder: Folder) -> tuple[list[Path], tuple[str, ...]]:

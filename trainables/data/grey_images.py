@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.blocks import allocate, sample_blocks
+from trainables.data.blocks import allocate
 from trainables.data.decode import compact, decode, keep_readable
 from trainables.data.dicom import is_dicom, read_dicom
 from trainables.data.embedded_grey import embedded_grey
@@ -92,21 +92,8 @@ class GreyImageReader:
 
     @staticmethod
     def statistics(samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
-        """Statistics of the training samples, float32, of values in [0, 1].
-
-        Returns:
-            fixed_mean: (1, S, S), the mean image.
-            pixel_std: (), standard deviation over all pixels of all images.
-        """
-        index = np.sort(train_index)
-        total, squares = np.zeros(samples.x.shape[1:]), 0.0
-        for block in sample_blocks((len(index), *samples.x.shape[1:])):
-            x = samples.x[index[block]] / 255.0
-            total += x.sum(axis=0)
-            squares += np.square(x).sum()
-        mean = total / len(index)
-        variance = squares / (len(index) * mean.size) - mean.mean() ** 2
-        return {"fixed_mean": mean.astype(np.float32), "pixel_std": np.asarray(np.sqrt(variance), np.float32)}
+        """None are needed."""
+        return {}
 
 
 def _wanted(path: Path) -> bool:

@@ -39,7 +39,6 @@ def grid_statistics(x_NRCD: np.ndarray, train_index: np.ndarray) -> dict[str, np
 
     Returns:
         std_floor: (), see `std_floor`.
-        fixed_mean: (R, C, D), mean of the training samples in the fixed space.
         channel_mean, channel_std: (D,), over all training nodes.
     """
     index = np.sort(train_index)
@@ -51,14 +50,12 @@ def grid_statistics(x_NRCD: np.ndarray, train_index: np.ndarray) -> dict[str, np
         spreads.append(_grid_spread(x))
         total += x.sum(axis=(0, 1, 2), dtype=np.float64)
     floor, mean = _floor(np.concatenate(spreads)), total / nodes
-    fixed, squares = np.zeros(x_NRCD.shape[1:]), np.zeros_like(mean)
+    squares = np.zeros_like(mean)
     for block in blocks:
         x = x_NRCD[block].astype(np.float64)
         squares += np.square(x - mean).sum(axis=(0, 1, 2))
-        fixed += _normalise(x, floor).sum(axis=0)
     statistics = {
         "std_floor": floor,
-        "fixed_mean": fixed / len(index),
         "channel_mean": mean,
         "channel_std": np.sqrt(squares / nodes),
     }

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainables.data.crops import PADDING, crop_statistics, robust_scaled, to_sample
+from trainables.data.crops import PADDING, robust_scaled, to_sample
 
 RNG = np.random.default_rng(0)
 
@@ -80,17 +80,3 @@ def test_a_constant_crop_is_zero_and_outliers_are_clipped():
     sample[0] = 0
     sample[0, :4] = 1e-3  # above the floor of 1e-6
     assert set(np.unique(robust_scaled(sample))) == {0.0, 1.0}
-
-
-def test_the_mean_is_taken_over_the_samples_with_content():
-    x = RNG.uniform(0, 9, (6, 2, 4, 4)).astype(np.float32)
-    x[:, 1] = 1
-    x[0, 1, 0, 0], x[1, 1, 0, 0] = 0, PADDING
-    x[:, 1, 3, 3] = PADDING
-    mean = crop_statistics(x, np.array([2, 0, 1]))["fixed_mean"]
-    scaled = np.stack([robust_scaled(sample) for sample in x[:3]])
-    assert mean.shape == (1, 4, 4)
-    assert mean.dtype == np.float32
-    np.testing.assert_allclose(mean[0, 1:3], scaled[:, 0, 1:3].mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(mean[0, 0, 0], scaled[2, 0, 0, 0], rtol=1e-6)
-    assert mean[0, 3, 3] == 0

@@ -188,18 +188,6 @@ def test_a_subset_is_chosen_before_decoding(root: Path):
     assert samples.notes == ()
 
 
-def test_statistics_are_of_the_training_samples(root: Path):
-    samples, index = read(root), np.array([5, 0, 7])
-    statistics = GreyImageReader.statistics(samples, index)
-    x = samples.x[index] / 255
-    np.testing.assert_allclose(statistics["fixed_mean"], x.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(statistics["pixel_std"], x.std(), rtol=1e-6)
-    assert {name: (value.shape, value.dtype) for name, value in statistics.items()} == {
-        "fixed_mean": ((1, 16, 16), np.float32),
-        "pixel_std": ((), np.float32),
-    }
-
-
 def test_the_cache_takes_what_the_reader_gives(root: Path, tmp_path_factory: pytest.TempPathFactory):
     cache = tmp_path_factory.mktemp("cache")
     dataset = prepare(GreyImageReader, str(root), cache, settings())

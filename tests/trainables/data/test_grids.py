@@ -34,7 +34,7 @@ def test_an_empty_file(tmp_path: Path, name: str):
 def test_the_reader_knows_its_data():
     samples = GridReader.read("digits", {})
     statistics = GridReader.statistics(samples, np.arange(100))
-    assert statistics["fixed_mean"].shape == samples.x.shape[1:]
+    assert statistics["channel_mean"].shape == samples.x.shape[-1:]
     assert GridReader.embedded({}).x.shape[1:] == (6, 6, 512)
     assert GridReader.named == ("digits",)
 
