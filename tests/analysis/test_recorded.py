@@ -1,24 +1,45 @@
-"""The study that comes with the repository: whole, health-annotated, and read as any other sweep."""
+"""The study that comes with the repository: whole, read as any other sweep, and what the program promises of a sweep
+holds on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import analysis
 from analysis import report
 from analysis.__main__ import main
-from analysis.sweep import Outcome, load
+from analysis.sweep import Sweep, Trial, load
+from trainables.collapse import has_collapsed
+from trainables.health import Verdict
 
 FOLDER = Path(analysis.__file__).parent / "recorded"
 RECORDED = sorted(FOLDER.iterdir())
+TOLERANCE = 1e-9
 
 
-def test_three_seeds_of_two_models():
-    assert [folder.name for folder in RECORDED] == [
-        f"{model}-{seed}" for model in ("conv_vae", "imc_vae") for seed in (0, 1, 2)
-    ]
+@pytest.fixture(scope="module")
+def sweeps() -> list[Sweep]:
+    return [load(folder) for folder in RECORDED]
+
+
+@pytest.fixture(scope="module")
+def trials(sweeps: list[Sweep]) -> list[Trial]:
+    return [trial for sweep in sweeps for trial in sweep.trials]
+
+
+def column(sweep: Sweep, name: str) -> np.ndarray:
+    return sweep.log[name].to_numpy(zero_copy_only=False)
+
+
+def collapsed(trial: Trial) -> bool:
+    return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
+
+
+def test_four_models():
+    assert {folder.name.rpartition("-")[0] for folder in RECORDED} == {"imc_vae", "conv_vae", "vae3d", "dip_vae_sbd"}
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
@@ -28,11 +49,45 @@ def test_every_trial_was_trained_to_its_end(folder: Path):
     assert "<html" in report.render(sweep)
 
 
-def test_some_trials_collapsed_and_most_did_not():
-    for model in ("conv_vae", "imc_vae"):
-        outcomes = [trial.outcome for seed in (0, 1, 2) for trial in load(FOLDER / f"{model}-{seed}").trials]
-        assert outcomes.count(Outcome.COLLAPSED) >= 5
-        assert outcomes.count(Outcome.FINISHED) > len(outcomes) / 2
+def test_a_third_of_the_trials_is_sick(trials: list[Trial]):
+    sick = [trial for trial in trials if not trial.healthy]
+    assert len(trials) / 3 <= len(sick) <= 2 * len(trials) / 3
+    assert sum(map(collapsed, trials)) >= 10
+
+
+def test_no_trial_without_active_units_or_use_for_z_scores_above_0(trials: list[Trial]):
+    for trial in trials:
+        if trial.metric("health/au") == 0 or trial.metric("health/z_gain") <= 0:
+            assert trial.metric("val/elbo_gain") <= TOLERANCE, (trial.number, trial.metric("health/z_gain"))
+
+
+def test_nearly_all_that_end_collapsed_are_condemned_and_hardly_any_that_end_healthy(trials: list[Trial]):
+    ended_collapsed = [trial for trial in trials if collapsed(trial)]
+    caught = [trial for trial in ended_collapsed if trial.verdict is Verdict.COLLAPSED]
+    assert len(caught) >= 0.95 * len(ended_collapsed)
+    wrong = [trial for trial in trials if trial.condemned_at is not None and trial.healthy]
+    assert len(wrong) <= 0.02 * len(trials)
+
+
+def test_the_best_trial_of_every_sweep_uses_z(sweeps: list[Sweep]):
+    for sweep in sweeps:
+        best = max(
+            (trial for trial in sweep.trials if trial.healthy), key=lambda trial: trial.metric("val/elbo_gain")
+        )
+        assert best.metric("health/z_gain") > 0.1
+
+
+def test_information_is_bounded_in_every_epoch(sweeps: list[Sweep]):
+    for sweep in sweeps:
+        kl, information = column(sweep, "health/kl_raw"), column(sweep, "health/mi")
+        assert (information >= 0).all()
+        assert (information <= kl + TOLERANCE).all()
+        assert (column(sweep, "health/marginal_kl") >= -TOLERANCE).all()
+
+
+def test_the_reconstruction_is_no_worse_than_the_samples_averaged(sweeps: list[Sweep]):
+    for sweep in sweeps:
+        assert (column(sweep, "health/recon_mean") <= column(sweep, "val/mse") + TOLERANCE).all()
 
 
 def test_the_replay_runs_out_of_the_box(capsys: pytest.CaptureFixture[str]):
