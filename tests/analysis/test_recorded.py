@@ -69,12 +69,10 @@ def test_nearly_all_that_end_collapsed_are_condemned_and_hardly_any_that_end_hea
     assert len(wrong) <= 0.02 * len(trials)
 
 
-def test_the_best_trial_of_every_sweep_uses_z(sweeps: list[Sweep]):
-    for sweep in sweeps:
-        best = max(
-            (trial for trial in sweep.trials if trial.healthy), key=lambda trial: trial.metric("val/elbo_gain")
-        )
-        assert best.metric("health/z_gain") > 0.1
+def test_what_scores_above_0_uses_z(trials: list[Trial]):
+    above = [trial for trial in trials if trial.metric("val/elbo_gain") > 0]
+    assert len(above) > 20
+    assert all(trial.metric("health/z_gain") > 0.05 for trial in above)
 
 
 def test_information_is_bounded_in_every_epoch(sweeps: list[Sweep]):
