@@ -64,10 +64,10 @@ class LogSummary:
     """What one trial's epoch log says in short."""
 
     epochs: int = 0
-    best_epoch: int = 0
     verdict: str = ""
     verdict_detail: str = ""
     control: bool = False
+    best_epoch: int = 0  # whose numbers are the trial's
     nonfinite: str = ""  # "train/loss at epoch 7, …": the first epoch of each
 
 

@@ -75,10 +75,26 @@ def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
 
 
 def test_values_that_are_not_finite_become_a_tag():
-    rows = [row(1, a=1.0, b=None), row(2, a=math.nan, b=math.inf), row(3, a=math.nan, b=2.0)]
+    a, b = "train/loss", "val/psnr"
+    rows = [row(1, **{a: 1.0, b: None}), row(2, **{a: math.nan, b: math.inf}), row(3, **{a: math.nan, b: 2.0})]
 
-    assert [(point.key, point.step) for point in projection.points(trial(), rows, after=0)] == [("a", 1), ("b", 3)]
-    assert projection.summarise(rows).nonfinite == "a at epoch 2, b at epoch 2"
+    assert [(point.key, point.step) for point in projection.points(trial(), rows, after=0)] == [(a, 1), (b, 3)]
+    assert projection.summarise(rows).nonfinite == f"{a} at epoch 2, {b} at epoch 2"
+
+
+def test_what_is_no_metric_is_no_point():
+    rows = [row(1, best_epoch=1, **{"latent/kl": [0.1, 0.2], "val/mse": 0.5})]
+
+    assert [point.key for point in projection.points(trial(), rows, after=0)] == ["val/mse"]
+
+
+def test_the_best_epoch_is_a_metric_of_its_own():
+    rows = [row(epoch, best_epoch=min(epoch, 2)) for epoch in (1, 2, 3)]
+
+    view = projection.trial_view(SWEEP, trial(score=0.7), projection.summarise(rows))
+
+    assert [(point.key, point.value, point.step) for point in view.metrics] == [("best/val/elbo_gain", 0.7, 2)]
+    assert (view.tags["best_epoch"], view.tags["epochs"]) == ("2", "3")
 
 
 def test_a_long_error_keeps_its_beginning_and_its_end():
@@ -96,7 +112,8 @@ def test_forecast_numbers_are_metrics_so_that_they_sort_as_numbers():
 
     view = projection.trial_view(SWEEP, record, LogSummary())
 
-    assert {point.key: point.value for point in view.metrics} == {"forecast/sigma2": 0.25, "forecast/au": 3.0}
+    forecast = {point.key: point.value for point in view.metrics if point.key.startswith("forecast/")}
+    assert forecast == {"forecast/sigma2": 0.25, "forecast/au": 3.0}
     assert view.tags["forecast.collapsed"] == "true"
 
 
