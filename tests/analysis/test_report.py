@@ -172,7 +172,7 @@ def test_a_lower_metric_is_better_where_the_sweep_says_so(make_writer):
     writer.trial([0.5], metric="val/mse", origin="documented")
     writer.trial([0.2], metric="val/mse")
     words = page(writer).words("summary")
-    assert "trial 2 with MSE 0.200, 0.300 better than the documented configuration" in words
+    assert "trial 2 with MSE 0.200 at its best epoch, 1 of 1, 0.300 better than the documented configuration" in words
     assert "val/mse, lower is better" in words
 
 
