@@ -29,7 +29,7 @@ _NAMES = {  # in reading order: label and meaning
     "val/elbo_gain": (
         "ELBO gain",
         "the evidence bound with the decoder variance of every channel calibrated, minus that of the best constant "
-        "or of the model's own decodes of other samples' z, whichever is smaller, in nats per data dimension: no "
+        "or of the model's own decodes of other samples' z, whichever leaves less, in nats per data dimension: no "
         "loss weight rescales it, a decoder that ignores z scores at most 0, and KL that buys no accuracy costs",
     ),
     "val/r2": (

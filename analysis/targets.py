@@ -58,7 +58,7 @@ def outcomes(sweep: Sweep) -> list[Outcome]:
 
 
 def count(sweep: Sweep, trial: Trial) -> Count:
-    """How many of the stated targets a trial meets at its end."""
+    """How many of the stated targets a trial meets at its best epoch."""
     reached = [one for target in stated(sweep) if (one := _reached(target, trial)) is not None]
     return Count(sum(one.met for one in reached), len(reached))
 

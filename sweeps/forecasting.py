@@ -75,7 +75,10 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
     if trial.status is Status.STOPPED and trial.reason == Verdict.COLLAPSED:
         return True
-    if trial.status is not Status.FINISHED or last.get("health/au") is None:
+    ended = (
+        trial.status is Status.FINISHED or trial.reason == RUNG
+    )  # or only the collapsed would count of the stopped
+    if not ended or last.get("health/au") is None:
         return None
     z_gain = last.get("health/z_gain")
     return has_collapsed(last["health/au"], -np.inf if z_gain is None else z_gain)

@@ -74,12 +74,13 @@ def mean_interval(values: np.ndarray, error: float) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: np.ndarray, family: int | None = None) -> np.ndarray:
     """Adjusted p-values (…, m) of Holm (1979): reject where they are at most `ERROR`, and the probability of any
-    wrong rejection is at most that, however the tests depend on each other. NaN is no test and does not count.
+    wrong rejection is at most that, however the tests depend on each other. NaN is no test and does not count, unless
+    `family` says how many tests there may come to be.
     """
     ranks = np.argsort(p, axis=-1)  # NaN last
-    tested = np.isfinite(p).sum(axis=-1, keepdims=True)
+    tested = np.isfinite(p).sum(axis=-1, keepdims=True) if family is None else family
     steps = np.take_along_axis(p, ranks, axis=-1) * (tested - np.arange(p.shape[-1]))
     adjusted = np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0)
     found = np.empty_like(adjusted)

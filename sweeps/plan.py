@@ -37,7 +37,7 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a sweep. Seconds and bytes are upper bounds: nothing stopped early, every checkpoint kept."""
+    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early."""
 
     model: str
     data: str
@@ -224,10 +224,12 @@ def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:
     started = time.perf_counter()
     trainer.train_steps(MEASURED_STEPS)
     step = (time.perf_counter() - started) / MEASURED_STEPS
+    started = time.perf_counter()
+    trainer.evaluate()
+    evaluation = time.perf_counter() - started
     torch.set_num_threads(threads)
     buffer = io.BytesIO()
-    torch.save(trainer.state_dict(), buffer)
-    evaluation = 0.5 * step * len(trainer.evaluation_index) / config.search_space().documented()["batch_size"]
+    torch.save(trainer.state_dict() | {"best": trainer.model.state_dict()}, buffer)
     return step * trainer.batches + evaluation, float(buffer.tell())
 
 

@@ -57,7 +57,9 @@ def _kind(sweep: Mapping[str, Any]) -> list[Any] | None:
     known = [sweep["code"].get("fingerprint"), *libraries]
     if None in known:
         return None
-    return [*known, sweep["model"], sweep["config"]["epochs"], sweep["data"]["fingerprint"], sweep["health"]]
+    config = sweep["config"]
+    best = (config["metric"][0], config["mode"][0])  # whose best epoch a checkpoint keeps
+    return [*known, sweep["model"], config["epochs"], *best, sweep["data"]["fingerprint"], sweep["health"]]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:

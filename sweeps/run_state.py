@@ -64,6 +64,7 @@ class SweepRun:
         self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
         self.latest: dict[int, Mapping[str, Any]] = {}  # the last epoch of every trial
         self.best: dict[int, Mapping[str, Any]] = {}  # the epoch whose numbers are the trial's
+        self._named: dict[int, dict[int, Mapping[str, Any]]] = {}  # those that were it once, by epoch
         self.lock = threading.RLock()  # the progress display reads from its own thread
         self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
         self.errors = 0  # of our own code, survived
@@ -282,12 +283,17 @@ class SweepRun:
         self._tell_search(record)
 
     def _hear(self, trial: int, row: Mapping[str, Any]) -> None:
+        """Keep the row, if its epoch is the trial's best so far: a later one may name it again after a sick spell."""
         self.latest[trial] = row
-        if row.get("best_epoch", row["epoch"]) == row["epoch"]:
-            self.best[trial] = row
+        best = row.get("best_epoch", row["epoch"])
+        named = self._named.setdefault(trial, {})
+        if best == row["epoch"]:
+            named[best] = row
+        self.best[trial] = named.get(best, row)
 
     def _recall(self, trial: int, rows: list[dict[str, Any]]) -> None:
-        self.latest[trial], self.best[trial] = rows[-1], epoch_log.best_row(rows)
+        for row in rows:
+            self._hear(trial, row)
 
     def _restore(self, folder: Path) -> None:
         """Teach search and policy what an earlier driver saw."""

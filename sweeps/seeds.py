@@ -112,7 +112,7 @@ class SeedSchedule:
         known, found = self._known(records), set()
         for family in (claims, steps):
             shown = [self._evidence(known, comparison) for comparison in family]
-            adjusted = paired.holm(np.array([each.p for each in shown]))
+            adjusted = paired.holm(np.array([each.p for each in shown]), len(family))
             for comparison, each, p in zip(family, shown, adjusted, strict=True):
                 if not (p <= paired.ERROR or each.futile):
                     found |= {comparison["before"], comparison["after"]}
@@ -124,7 +124,7 @@ class SeedSchedule:
         sides = [
             {
                 number: self.value(record, metrics[side])
-                for number in range(self.ablation.seeds)
+                for number in range(self.ablation.looks[self._look])
                 if (record := known.get(self._key(comparison[side], number))) and record.status.ended
             }
             for side in metrics

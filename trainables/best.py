@@ -63,7 +63,7 @@ class BestEpoch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.epoch, self._kept = state["best_epoch"], state["best"]
+        self.epoch, self._kept = state.get("best_epoch", state["epoch"]), state.get("best")  # older ones keep none
 
 
 def _copy(tensor: Tensor) -> Tensor:

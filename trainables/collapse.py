@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from trainables.forms import QuadraticForm
+from trainables.health import HealthConfig
 from trainables.schedules import Progress
 from trainables.spectrum import Spectrum
 
@@ -32,7 +33,6 @@ FEATURES = (
     "ln(learning rate · steps)",
 )
 RECORDED, OWN = "recorded", "own sweeps"
-Z_GAIN_FLOOR = 0.01  # below it the decoder makes no use of z
 _SCHEDULE_POINTS = 200
 FREE_VARIANCE = 1e6  # of the intercept
 PRIOR_VARIANCE = 1.0  # of every coefficient, in standardised units
@@ -48,7 +48,7 @@ TermWeights = Callable[[Mapping[str, Any], Progress], Mapping[str, float]]
 
 def has_collapsed(au: float, z_gain: float) -> bool:
     """Whether a trial ended collapsed: no unit active, and z of no use to the decoder."""
-    return au == 0 and z_gain < Z_GAIN_FLOOR
+    return au == 0 and z_gain < HealthConfig().z_gain_floor
 
 
 def features(

@@ -173,6 +173,8 @@ class DecoderStatistics:
             predictions["swapped"] = [model.to_fixed(decodes.swapped, x)]
             trained = {"samples": decodes.samples, "swapped": [decodes.swapped]}
             self._trained.add(outputs.target, trained, content)
+        elif content is not None:
+            raise ValueError("a model that masks values must decode swapped latents itself; see Decodes.swapped")
         else:
             neutral = [model.to_fixed_but_for_target(decode) for decode in decodes.samples]
             self._pairs.add(target, neutral, model.given(x))

@@ -6,7 +6,7 @@
 c runs over the channels (colour, modality, stain, feature) of the fixed space, D_c values each, D = Σ D_c; MSE_c is
 the error of decoded *samples* of z, rate what they cost in nats per sample. One decoder variance per channel, the
 best one (Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders"), so rescaling a channel
-changes nothing.
+changes nothing, as long as it counts.
 
 - constant_c: the error of the best constant in hindsight, the mean of the evaluated samples themselves, times
   N / (N − 1), which makes it that of the population's mean. It is the same number for all trials.
@@ -32,8 +32,11 @@ EXACT = 1e-10  # of the constant's error; below it a reconstruction is exact in 
 
 
 def kept_channels(constant_C: Tensor) -> Tensor:
-    """The channels that count, (C,) bool, from the constant's error of each."""
-    return (constant_C > 0) & (constant_C >= CONSTANT_CHANNEL * constant_C.median())
+    """The channels that count, (C,) bool, from the constant's error of each; the median is of those that vary."""
+    varies_C = constant_C > 0
+    if not varies_C.any():
+        return varies_C
+    return varies_C & (constant_C >= CONSTANT_CHANNEL * constant_C[varies_C].median())
 
 
 def elbo_gain(values_C: Tensor, mse_C: Tensor, constant_C: Tensor, swapped_C: Tensor, rate: float) -> float:

@@ -61,7 +61,8 @@ class Vae(nn.Module):
         return prediction if factor is None else prediction * factor
 
     def content(self, x: Tensor) -> Tensor | None:
-        """Which values of the fixed space count, (B, 1, …) of 0 and 1; None for all of them."""
+        """Which values of the fixed space count, (B, 1, …) of 0 and 1; None for all of them. A model with such a mask
+        decodes swapped latents itself: see `Decodes.swapped`."""
         return None
 
     def channel_names(self) -> list[str]:
@@ -76,13 +77,11 @@ class Vae(nn.Module):
         """What the decoder makes of samples of the posterior, of its mean and of z = 0."""
         mu = outputs.mu
         more = [sample(mu, outputs.logvar, generator) for _ in range(draws - 1)]
-        decoded = self.decode(torch.cat([*more, mu, torch.zeros_like(mu[:1])]))
-        *samples, mean, zero = decoded.split([len(mu)] * draws + [1])
         return Decodes(
-            samples=[outputs.prediction, *samples],
+            samples=[outputs.prediction, *map(self.decode, more)],
             z=[outputs.z, *more],
-            mu=mean,
-            zero=zero.expand_as(outputs.prediction),
+            mu=self.decode(mu),
+            zero=self.decode(torch.zeros_like(mu[:1])).expand_as(outputs.prediction),
         )
 
     @torch.no_grad()
