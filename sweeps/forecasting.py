@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from sweeps import journal, record
 from sweeps.config import SweepConfig
 from sweeps.journal import Status, TrialRecord
+from sweeps.stopping import RUNG
 from trainables import collapse, epoch_log, models
 from trainables.collapse import FEATURES, CollapseModel, has_collapsed
 from trainables.forecast import Budget, Forecaster
@@ -75,19 +76,20 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
     if trial.status is Status.STOPPED and trial.reason == Verdict.COLLAPSED:
         return True
-    ended = (
-        trial.status is Status.FINISHED or trial.reason == RUNG
-    )  # or only the collapsed would count of the stopped
-    if not ended or last.get("health/au") is None:
+    if trial.reason == RUNG:  # or of those that were stopped the collapsed alone would count
+        return False if last.get("verdict") == Verdict.HEALTHY else None
+    if trial.status is not Status.FINISHED or last.get("health/au") is None:
         return None
     z_gain = last.get("health/z_gain")
     return has_collapsed(last["health/au"], -np.inf if z_gain is None else z_gain)
 
 
 def _last_epochs(folder: Path) -> dict[int, dict[str, Any]]:
-    """The last epoch of every trial: health/au and health/z_gain, where they were logged."""
+    """The last epoch of every trial: verdict, health/au and health/z_gain, where they were logged."""
     log = epoch_log.dataset(folder)
-    wanted = [name for name in ("trial", "epoch", "health/au", "health/z_gain") if name in log.schema.names]
+    wanted = [
+        name for name in ("trial", "epoch", "verdict", "health/au", "health/z_gain") if name in log.schema.names
+    ]
     if "epoch" not in wanted:
         return {}
     table = log.to_table(columns=wanted)

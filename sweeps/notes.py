@@ -9,6 +9,7 @@ from sweeps.config import SweepConfig
 from trainables import models
 from trainables.data.store import Dataset
 from trainables.diagnostics import left_out_channels
+from trainables.loop import parts
 
 BLOCK = 32  # samples read at once
 SHOWN = 20  # channels
@@ -18,10 +19,11 @@ Notes = dict[str, list[str]]  # by what they are about: data, model
 def gather(config: SweepConfig, dataset: Dataset) -> Notes:
     """The notes of the data, among them the channels that the score leaves out, and those of the model as the
     documented configuration builds it."""
-    model = models.load(config.model).Model(config.search_space().documented(), dataset.shape, dataset.statistics)
-    index = dataset.split(config.seed)[1]
-    parts = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
-    dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(part)) for part in parts))
+    documented = config.search_space().documented()
+    model = models.load(config.model).Model(documented, dataset.shape, dataset.statistics)
+    index = parts(dataset, documented, config.seed).evaluation
+    blocks = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
+    dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(block)) for block in blocks))
     return {"data": [*dataset.notes, *_dull(dull)], "model": list(model.notes)}
 
 

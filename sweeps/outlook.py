@@ -15,7 +15,8 @@ def outlook(ablation: Ablation) -> list[str]:
     if any(claim["metric"] in OUTCOMES for claim in claims):
         fewest = paired.fewest_agreeing(paired.ERROR * paired.shares(len(ablation.looks))[-1] / len(claims))
         lines.append(
-            f"A claim on how trials end, yes or no, needs {fewest} seeds, all of them one way, or fewer once other claims are settled"
+            f"A claim on how trials end, yes or no, needs {fewest} seeds, all of them one way, or fewer once other "
+            "claims are settled"
             f"{', more than it can get' if fewest > ablation.seeds else ''}."
         )
     return lines

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from trainables.vae import Batch
 
 EVALUATION_SHARE = 1 / 10  # of the number of training samples
 EVALUATION_MINIMUM = 64  # samples
+EVALUATION_BATCH = 8  # samples, or `batch_size` if that is smaller: the same noise and swaps whatever is searched
 FEWEST_EVALUATED = 2  # samples; the error of a constant cannot be told from one
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
@@ -62,7 +63,7 @@ class Trainer:
         )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.definition = models.load(model_name)
-        self.train_index, val, held_out = _parts(dataset, config.get("test_environment"), seed)
+        self.train_index, self.evaluation_index, self.test_index = parts(dataset, config, seed)
         with self._seeded("weights"):
             model = self.definition.Model(config, dataset.shape, dataset.statistics)
         self.model = model.to(self.device)
@@ -71,10 +72,9 @@ class Trainer:
         )
         self.plateau = Plateau()
         self.epoch = 0
+        self.evaluation_batch = min(EVALUATION_BATCH, config["batch_size"])
         self.batches = math.ceil(len(self.train_index) / config["batch_size"])
         self.steps = self.epochs * self.batches
-        evaluated = max(EVALUATION_MINIMUM, int(len(self.train_index) * EVALUATION_SHARE))
-        self.evaluation_index, self.test_index = val[:evaluated], held_out[:evaluated]
 
     def run_epoch(self) -> dict[str, Any]:
         """Train one epoch and evaluate: a row of the epoch log (names: `trainables.epoch_log`)."""
@@ -127,7 +127,7 @@ class Trainer:
         model = self.model.eval()
         model.start_epoch(self.epoch / self.epochs)
         generator, parts = self._generator("evaluation"), []
-        for batch in self._batches(index):
+        for batch in self._batches(index, self.evaluation_batch):
             with self._autocast():
                 parts.append(model.pictures(batch.x, generator))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -172,7 +172,7 @@ class Trainer:
         totals: dict[str, Tensor] = {}
         seen, peak = 0, torch.zeros((), device=self.device)
         with self._seeded(f"libraries{self.epoch}"):
-            for step, batch in enumerate(self._batches(self.train_index[order])):
+            for step, batch in enumerate(self._batches(self.train_index[order], self.config["batch_size"])):
                 done = self.epoch * self.batches + step + 1
                 terms, kl = self._step(batch, generator, Progress(done / self.steps, self.steps))
                 for name, value in terms.items():
@@ -227,14 +227,15 @@ class Trainer:
 
     def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
         with self._autocast():
-            metrics, latent = evaluate(self.model, self._batches(index), self._generator("evaluation"), len(index))
+            metrics, latent = evaluate(
+                self.model, self._batches(index, self.evaluation_batch), self._generator("evaluation"), len(index)
+            )
         weights = self.definition.term_weights(self.config, END)
         terms = {name: metrics[f"val/{name}"] for name in weights if f"val/{name}" in metrics}
         metrics["val/loss"] = sum(weights[name] * value for name, value in terms.items())
         return metrics, latent
 
-    def _batches(self, index: np.ndarray) -> Iterator[Batch]:
-        size = self.config["batch_size"]
+    def _batches(self, index: np.ndarray, size: int) -> Iterator[Batch]:
         for start in range(0, len(index), size):
             part = index[start : start + size]
             tensors = (torch.from_numpy(values) for values in (self.dataset.read(part), self.dataset.classes[part]))
@@ -261,14 +262,23 @@ def _raw_kl(outputs: Any) -> Tensor:
     return kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean()
 
 
-def _parts(dataset: Dataset, test_environment: int | None, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training, validation and held-out indices; the environment held out is in neither of the first two."""
-    train, val = dataset.split(seed)
-    if test_environment is None:
-        return train, val, np.zeros(0, np.int64)
-    out = dataset.environment(test_environment)
-    held_out = np.concatenate([index[out[index]] for index in (val, train)])
-    return train[~out[train]], val[~out[val]], held_out
+class Parts(NamedTuple):
+    """Indices of samples, int64."""
+
+    train: np.ndarray
+    evaluation: np.ndarray  # of the validation set, what every epoch is judged on
+    test: np.ndarray  # of the environment that is held out, which is in neither of the others; else empty
+
+
+def parts(dataset: Dataset, config: Mapping[str, Any], seed: int) -> Parts:
+    """The samples that a trial with `seed` trains and is judged on."""
+    (train, val), test = dataset.split(seed), np.zeros(0, np.int64)
+    if (environment := config.get("test_environment")) is not None:
+        out = dataset.environment(environment)
+        test = np.concatenate([index[out[index]] for index in (val, train)])
+        train, val = train[~out[train]], val[~out[val]]
+    evaluated = max(EVALUATION_MINIMUM, int(len(train) * EVALUATION_SHARE))
+    return Parts(train, val[:evaluated], test[:evaluated])
 
 
 def _blank(statistic: np.ndarray) -> Any:
