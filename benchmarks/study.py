@@ -52,7 +52,7 @@ def run(model: str, seed: int, storage: Path) -> Path:
 
 
 def pack(sweep: Path, out: Path) -> None:
-    """Copy what the analysis reads; paths of this machine stay behind."""
+    """Copy what the analysis reads; paths of this machine and the columns by latent dimension stay behind."""
     shutil.rmtree(out, ignore_errors=True)
     (out / epoch_log.FOLDER).mkdir(parents=True)
     shutil.copy(sweep / journal.FILE, out / journal.FILE)
@@ -64,6 +64,7 @@ def pack(sweep: Path, out: Path) -> None:
     del told["command"][place : place + 2]
     (out / record.FILE).write_text(json.dumps(told, indent=1))
     log = epoch_log.dataset(sweep).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    log = log.drop_columns([name for name in log.column_names if name.startswith(epoch_log.BY_DIMENSION)])
     pq.write_table(log, out / epoch_log.FOLDER / "epochs.parquet", compression="zstd", compression_level=12)
 
 

@@ -21,7 +21,7 @@ from trainables.checkpoint import folder_of
 
 KIND = {
     "model": "imc_vae",
-    "config": {"epochs": 2},
+    "config": {"epochs": 2, "metric": ["val/elbo_gain"], "mode": ["max"]},
     "data": {"fingerprint": "f"},
     "health": {},
     "code": {"fingerprint": "s", "commit": "c", "dirty": False},
@@ -76,7 +76,8 @@ def test_another_seed_a_stopped_trial_and_another_configuration_are_not(
         {"packages": KIND["packages"] | {"torch": "2.0"}},
         {"packages": {}},
         {"data": {"fingerprint": "g"}},
-        {"config": {"epochs": 3}},
+        {"config": KIND["config"] | {"epochs": 3}},
+        {"config": KIND["config"] | {"metric": ["val/psnr"]}},  # another epoch would be the best
         {"model": "other"},
     ],
 )

@@ -51,6 +51,18 @@ def finish(run: SweepRun, trial: int) -> None:
     run.ended(trial, run.latest[trial])
 
 
+def test_the_numbers_of_a_trial_are_those_of_its_best_epoch_even_after_a_sick_spell(run):
+    trial = start(run)
+    for number, (score, best, verdict) in enumerate(
+        [(0.1, 1, "HEALTHY"), (-0.3, 2, "GRACE"), (0.05, 1, "HEALTHY")], 1
+    ):
+        told = {"val/elbo_gain": score, "verdict": verdict, "verdict_detail": "", "best_epoch": best}
+        run.epoch(trial, {"epoch": number, "config/latent_dim": 8.0, **told})
+        assert run.best[trial]["epoch"] == best
+    run.ended(trial, run.latest[trial])
+    assert run.records[trial].metrics == {"val/elbo_gain": 0.1}  # and no hyperparameter among them
+
+
 def test_a_trial_that_lost_its_worker_is_the_next_to_start(run):
     assert [start(run), start(run)] == [1, 2]
     run.lost(1, *DEATH)

@@ -134,6 +134,23 @@ def test_a_new_driver_comes_to_the_same_decisions(seed: int):
     }
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_new_driver_agrees_at_any_moment(seed: int):
+    """Trials end in any order: what a claim that is settled has run since never decides an earlier look anew."""
+    rng, running = np.random.default_rng(seed), []
+    claims = [CLAIM, CLAIM | {"name": "x to y", "after": 1}, CLAIM | {"name": "y to z", "before": 1}]
+    player = Player(claims, noise({"y": rng.uniform(0, 3), "z": rng.uniform(0, 3)}, seed))
+    while True:
+        while len(running) < 4 and (record := player.start()):
+            running.append(record)
+        live, anew = player.schedule, player.fresh()
+        assert live.remaining(player.records) == anew.remaining(player.records)
+        assert live.next(player.records) == anew.next(player.records)
+        if not running:
+            break
+        player.end(running.pop(int(rng.integers(len(running)))))
+
+
 def test_claims_and_steps_are_corrected_apart():
     """An effect that is found among one claim would be missed among many: steps do not count with them."""
     value = noise({"z": 3.0}, 1)
