@@ -1,18 +1,20 @@
-"""Fit the probability of collapse on the recorded sweeps, and measure it on sweeps and models left out.
+"""Fit the probability of collapse on the recorded sweeps of each model, and measure it on sweeps left out.
 
     python benchmarks/forecast.py            print the table, write trainables/collapse.json
     python benchmarks/forecast.py --check    print the table alone
 
-Peers, on the same trials: theory alone (collapse is foretold where no eigenvalue of the data exceeds σ²; ranked by
-σ²/λ₁), and scikit-learn's logistic regression on σ²/λ₁ alone.
+Peers: a fit on the sweeps of all other models, which shows that it does not carry over; theory alone (collapse is
+foretold where no eigenvalue of the data exceeds σ²; ranked by σ²/λ₁), and scikit-learn's logistic regression on
+σ²/λ₁ alone.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -41,6 +43,10 @@ class Trials:
     sweep: np.ndarray  # (N,) names
     model: np.ndarray  # (N,) names
 
+    def of(self, chosen: np.ndarray) -> Trials:
+        """Those that are `chosen`, (N,) bool."""
+        return Trials(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
 
 def recorded(data: Path) -> Trials:
     """Every trial of `analysis/recorded`; the embedded data are made anew in folder `data`."""
@@ -62,28 +68,44 @@ def _of_sweep(folder: Path, data: Path) -> list[tuple[tuple[float, ...], bool, b
     return rows
 
 
-def left_out(trials: Trials, groups: np.ndarray) -> np.ndarray:
-    """The probability of every trial, by a fit without its group."""
-    found = np.full(len(groups), np.nan)
-    for group in np.unique(groups):
-        inside = groups == group
+def without_sweep(trials: Trials) -> np.ndarray:
+    """The probability of every trial, by a fit on the other sweeps of its model; NaN where there is no other."""
+    found = np.full(len(trials.sweep), np.nan)
+    for sweep in np.unique(trials.sweep):
+        inside = trials.sweep == sweep
+        others = ~inside & (trials.model == trials.model[inside][0])
+        if others.any():
+            fitted = collapse.fit(trials.seen[others], trials.collapsed[others])
+            found[inside] = [fitted.probability(row) for row in trials.seen[inside]]
+    return found
+
+
+def without_model(trials: Trials) -> np.ndarray:
+    """The same by a fit on the sweeps of all other models."""
+    found = np.full(len(trials.sweep), np.nan)
+    for model in np.unique(trials.model):
+        inside = trials.model == model
         fitted = collapse.fit(trials.seen[~inside], trials.collapsed[~inside])
         found[inside] = [fitted.probability(row) for row in trials.seen[inside]]
     return found
 
 
-def ratio_alone(trials: Trials, groups: np.ndarray) -> np.ndarray:
-    """As `left_out`, by scikit-learn's logistic regression on the first feature."""
-    found = np.full(len(groups), np.nan)
-    for group in np.unique(groups):
-        inside = groups == group
-        fitted = LogisticRegression().fit(trials.seen[~inside, :1], trials.collapsed[~inside])
-        found[inside] = fitted.predict_proba(trials.seen[inside, :1])[:, 1]
+def ratio_alone(trials: Trials) -> np.ndarray:
+    """As `without_sweep`, by scikit-learn's logistic regression on the first feature."""
+    found = np.full(len(trials.sweep), np.nan)
+    for sweep in np.unique(trials.sweep):
+        inside = trials.sweep == sweep
+        others = ~inside & (trials.model == trials.model[inside][0])
+        if others.any():
+            fitted = LogisticRegression().fit(trials.seen[others, :1], trials.collapsed[others])
+            found[inside] = fitted.predict_proba(trials.seen[inside, :1])[:, 1]
     return found
 
 
 def score(probability: np.ndarray, trials: Trials) -> dict[str, float | int | None]:
-    """AUC over all trials and in the mean over sweeps, and what is foretold for sure."""
+    """AUC over all trials that have a probability and in the mean over sweeps, and what is foretold for sure."""
+    known = np.isfinite(probability)
+    probability, trials = probability[known], trials.of(known)
     sick = trials.collapsed == 1
     within = [
         roc_auc_score(trials.collapsed[inside], probability[inside])
@@ -92,6 +114,7 @@ def score(probability: np.ndarray, trials: Trials) -> dict[str, float | int | No
     ]
     sure = probability > SURE
     return {
+        "trials": len(sick),
         "auc": round(float(roc_auc_score(trials.collapsed, probability)), 4),
         "auc_within_sweeps": round(float(np.mean(within)), 4),
         "brier": round(float(np.mean((probability - trials.collapsed) ** 2)), 4),
@@ -106,7 +129,17 @@ def show(rows: dict[str, dict[str, float | int | None]], trials: Trials) -> None
     """Print the table."""
     sick = int(trials.collapsed.sum())
     table = Table(title=f"{len(trials.collapsed)} trials of {len(np.unique(trials.sweep))} sweeps, {sick} collapsed")
-    names = ("", "AUC", "AUC within sweeps", "Brier", f"p > {SURE}", "of them wrong", "foreseen", "wrongly foretold")
+    names = (
+        "",
+        "trials",
+        "AUC",
+        "AUC within sweeps",
+        "Brier",
+        f"p > {SURE}",
+        "of them wrong",
+        "foreseen",
+        "wrongly foretold",
+    )
     for name in names:
         table.add_column(name, justify="left" if not name else "right")
     for name, row in rows.items():
@@ -118,21 +151,27 @@ def main(check: bool = False) -> None:
     """Fit, measure, and unless `check` write."""
     with tempfile.TemporaryDirectory() as data:
         trials = recorded(Path(data))
-    fitted = collapse.fit(trials.seen, trials.collapsed, np.unique(trials.model).tolist())
-    measured = {"sweeps left out": score(left_out(trials, trials.sweep), trials)}
-    if len(np.unique(trials.model)) > 1:
-        measured["models left out"] = score(left_out(trials, trials.model), trials)
+    measured = {"sweeps left out": score(without_sweep(trials), trials)}
     peers = {
+        "models left out": score(without_model(trials), trials),
         "theory alone, sharp": score(trials.theory.astype(float), trials),
-        "σ²/λ₁ alone, sweeps left out": score(ratio_alone(trials, trials.sweep), trials),
+        "σ²/λ₁ alone, sweeps left out": score(ratio_alone(trials), trials),
     }
     show(measured | peers, trials)
-    for name, coefficient in zip(("intercept", *collapse.FEATURES), fitted.coefficients, strict=True):
-        Console().print(f"{name}: {coefficient:+.2f}", highlight=False)
     if not check:
-        sweeps = np.unique(trials.sweep).tolist()
-        told = fitted.to_dict() | {"sweeps": sweeps, "trials": len(trials.collapsed), "left_out": measured}
+        told = {"features": list(collapse.FEATURES), "left_out": measured["sweeps left out"], "models": fits(trials)}
         collapse.FILE.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def fits(trials: Trials) -> dict[str, dict[str, Any]]:
+    """The fit of every model of which at least two sweeps are recorded."""
+    found = {}
+    for model in np.unique(trials.model):
+        inside = trials.model == model
+        sweeps = np.unique(trials.sweep[inside]).tolist()
+        if len(sweeps) > 1:
+            found[model] = collapse.fit(trials.seen[inside], trials.collapsed[inside], sweeps).to_dict()
+    return found
 
 
 if __name__ == "__main__":

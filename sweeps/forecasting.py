@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sweeps.config import SweepConfig
 from sweeps.journal import Status, TrialRecord
 from sweeps.stopping import RUNG
 from trainables import collapse, epoch_log, models
-from trainables.collapse import FEATURES, CollapseModel, has_collapsed
+from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
 from trainables.health import Verdict
 
@@ -32,21 +33,22 @@ def forecaster(config: SweepConfig, dataset: Any) -> Forecaster:
 
 
 def collapse_model(config: SweepConfig) -> CollapseModel | None:
-    """Where the probability of collapse comes from; None where no sweep of the model is known.
+    """Where the probability of collapse comes from; None where too few trials of the model are known.
 
-    The recorded sweeps alone, or as the prior for the trials that ended in other sweeps of the model in the storage.
+    The recorded sweeps of the model, the trials that ended in other sweeps of it in the storage, or both, with the
+    recorded as the prior.
     """
-    shipped = collapse.shipped()
+    shipped = collapse.shipped(config.model)
     own = [
         pair
         for folder in sorted(Path(config.storage).glob(f"*/{record.FILE}"))
         if folder.parent != config.folder
         for pair in _trials(folder.parent, config.model)
     ]
-    if len(own) >= LEAST_OWN_TRIALS:
-        seen, collapsed = zip(*own, strict=True)
-        return shipped.updated(np.array(seen), np.array(collapsed, float))
-    return shipped if config.model in shipped.trained_on else None
+    if len(own) < LEAST_OWN_TRIALS:
+        return shipped
+    seen, collapsed = (np.array(values, float) for values in zip(*own, strict=True))
+    return shipped.updated(seen, collapsed) if shipped else replace(fit(seen, collapsed), own=len(own))
 
 
 def outcomes(folder: Path) -> dict[int, bool]:

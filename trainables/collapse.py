@@ -88,8 +88,9 @@ class CollapseModel:
     """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))), features no further than trials have been.
 
     `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the
-    intercept and the standardised features, (6,) and (6, 6); `trained_on` names the models of the recorded sweeps,
-    `own` counts the user's own trials.
+    intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of the model, `own`
+    counts the user's own trials. One fit a model: between models it does not carry over, see
+    `benchmarks/forecast.py`.
     """
 
     low: np.ndarray
@@ -98,7 +99,7 @@ class CollapseModel:
     scale: np.ndarray
     coefficients: np.ndarray
     covariance: np.ndarray
-    trained_on: tuple[str, ...]
+    recorded: tuple[str, ...] = ()
     own: int = 0
 
     @property
@@ -109,8 +110,9 @@ class CollapseModel:
     @property
     def source(self) -> str:
         """The same in words."""
-        recorded = f"the recorded sweeps of {', '.join(self.trained_on)}"
-        return f"{self.own} trials of your own sweeps of this model, and {recorded}" if self.own else recorded
+        recorded = [f"the recorded sweeps {', '.join(self.recorded)}"] if self.recorded else []
+        own = [f"{self.own} trials of your own sweeps of this model"] if self.own else []
+        return " and ".join([*own, *recorded])
 
     def probability(self, seen: np.ndarray) -> float:
         """Of collapse, for the features of one trial."""
@@ -132,28 +134,29 @@ class CollapseModel:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
-        return {"features": list(FEATURES), **arrays, "trained_on": list(self.trained_on)}
+        return {**arrays, "recorded": list(self.recorded)}
 
     def _standardised(self, seen_NF: np.ndarray) -> np.ndarray:
         told_NF = np.clip(seen_NF, self.low, self.high)
         return np.column_stack([np.ones(len(seen_NF)), (told_NF - self.mean) / self.scale])
 
 
-def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, trained_on: Sequence[str] = ()) -> CollapseModel:
-    """The ridge logistic regression of collapse, (N,) of 0 and 1, on the features, (N, 5)."""
+def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, recorded: Sequence[str] = ()) -> CollapseModel:
+    """The ridge logistic regression of collapse, (N,) of 0 and 1, on the features, (N, 5), of trials of one model."""
     mean, scale = seen_NF.mean(axis=0), seen_NF.std(axis=0)
     scale = np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1.0), scale, 1.0)
     prior = np.diag([FREE_VARIANCE, *[PRIOR_VARIANCE] * len(mean)])
     blank = CollapseModel(
-        seen_NF.min(axis=0), seen_NF.max(axis=0), mean, scale, np.zeros(len(prior)), prior, tuple(trained_on)
+        seen_NF.min(axis=0), seen_NF.max(axis=0), mean, scale, np.zeros(len(prior)), prior, tuple(recorded)
     )
     design = blank._standardised(seen_NF)
     coefficients, covariance = _posterior(design, collapsed_N, blank.coefficients, prior)
     return replace(blank, coefficients=coefficients, covariance=covariance)
 
 
-def shipped() -> CollapseModel:
-    """The model fitted on the recorded sweeps that ship with the project.
+def shipped(model: str) -> CollapseModel | None:
+    """The fit on the recorded sweeps of `model` that ship with the project; None where there are fewer than two, for
+    then none can be left out to measure it.
 
     Raises:
         ValueError: it was fitted on other features than today's.
@@ -161,8 +164,9 @@ def shipped() -> CollapseModel:
     found = json.loads(FILE.read_text(encoding="utf-8"))
     if found["features"] != list(FEATURES):
         raise ValueError(f"{FILE}: fitted on other features; run python benchmarks/forecast.py")
-    arrays = (np.array(found[name]) for name in _ARRAYS)
-    return CollapseModel(*arrays, tuple(found["trained_on"]))
+    if (fitted := found["models"].get(model)) is None:
+        return None
+    return CollapseModel(*(np.array(fitted[name]) for name in _ARRAYS), tuple(fitted["recorded"]))
 
 
 def _posterior(

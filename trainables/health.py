@@ -73,16 +73,20 @@ class Symptom:
     """What makes an epoch look sick.
 
     Args:
-        verdict: if it shows `HealthConfig.consecutive` times in a row.
+        verdict: if it shows now, and `before` has for `HealthConfig.consecutive` evaluations in a row.
         shows: True where it shows; of one epoch or, with arrays, of many.
         explain: half a sentence with the numbers.
         counts: the epochs in which it may be judged.
+        before: what has to show in the evaluations before; None for the same.
+        since: that, in words.
     """
 
     verdict: Verdict
     shows: Callable[[Metric, HealthConfig], Any]
     explain: Callable[[Row, HealthConfig], str]
     counts: Callable[[Row], bool]
+    before: Callable[[Metric, HealthConfig], Any] | None = None
+    since: str = "the same"
 
 
 def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) -> Health:
@@ -120,7 +124,8 @@ def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], 
     now = rows[-1]
 
     def shows(row: Row) -> bool:
-        if not symptom.shows(_metric_of(row), config):
+        told = symptom.shows if row is now or symptom.before is None else symptom.before
+        if not told(_metric_of(row), config):
             return False
         return symptom.verdict is not Verdict.DIVERGED or _above_own_best(row, rows, config)
 
@@ -133,7 +138,7 @@ def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], 
     if not confirmed:
         return Health(Verdict.GRACE, f"{told} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
     first, last = recent[0]["epoch"], recent[-1]["epoch"]
-    return Health(symptom.verdict, f"{told} at epoch {last:.0f}, the same since epoch {first:.0f}")
+    return Health(symptom.verdict, f"{told} at epoch {last:.0f}, {symptom.since} since epoch {first:.0f}")
 
 
 def _metric_of(row: Row) -> Metric:
@@ -184,7 +189,11 @@ def _not_finite(row: Row) -> str:
 
 def _collapsed(metric: Metric, config: HealthConfig) -> Any:
     inactive = (metric("health/au") == 0) | (metric("health/au_frac") < config.au_frac_floor)
-    return inactive & ((metric("health/kl_raw") < config.kl_floor) | _ignores_z(metric, config))
+    return inactive & _nothing_in_z(metric, config)
+
+
+def _nothing_in_z(metric: Metric, config: HealthConfig) -> Any:
+    return (metric("health/kl_raw") < config.kl_floor) | _ignores_z(metric, config)
 
 
 def _ignores_z(metric: Metric, config: HealthConfig) -> Any:
@@ -253,7 +262,8 @@ def _always(row: Row) -> bool:
 
 
 SYMPTOMS = (
-    Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows),
+    # Not "no unit active" twice: under free bits single units come and go at the threshold while z stays of no use.
+    Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows, _nothing_in_z, "z of no use"),
     Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
     Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),

@@ -67,8 +67,8 @@ def test_the_outcome_of_a_trial(tmp_path: Path, status: str, reason: str, row: d
 def test_without_own_sweeps_the_recorded_ones_speak(config: SweepConfig):
     found = forecasting.collapse_model(config)
     assert found.basis == "recorded"
-    assert found.coefficients == pytest.approx(collapse.shipped().coefficients)
-    assert "imc_vae" in found.source
+    assert found.coefficients == pytest.approx(collapse.shipped("imc_vae").coefficients)
+    assert "imc_vae-0" in found.source
 
 
 def test_own_sweeps_of_the_model_are_learnt_from(tmp_path: Path, config: SweepConfig):
@@ -77,9 +77,9 @@ def test_own_sweeps_of_the_model_are_learnt_from(tmp_path: Path, config: SweepCo
     sweep(tmp_path, "older", features=False)
     found = forecasting.collapse_model(config)
     assert (found.basis, found.own) == ("own sweeps", 12)
-    assert found.source.startswith("12 trials of your own sweeps of this model, and the recorded sweeps of ")
+    assert found.source.startswith("12 trials of your own sweeps of this model and the recorded sweeps imc_vae-0")
     own = np.full(5, 12.0)
-    assert found.probability(own) > collapse.shipped().probability(own)
+    assert found.probability(own) > collapse.shipped("imc_vae").probability(own)
 
 
 def test_the_sweep_itself_is_not_asked(tmp_path: Path, config: SweepConfig):
@@ -92,14 +92,22 @@ def test_a_handful_of_trials_is_not_asked(tmp_path: Path, config: SweepConfig):
     assert forecasting.collapse_model(config).basis == "recorded"
 
 
-def test_a_model_that_nobody_has_swept_has_theory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_model_that_nobody_has_swept_has_theory_alone(tmp_path: Path):
     config = complete(Options(model="vae_dg", name="new", storage=str(tmp_path)))
-    shipped = collapse.shipped()
-    strangers = collapse.CollapseModel(**{**vars(shipped), "trained_on": ("imc_vae",)})
-    monkeypatch.setattr(collapse, "shipped", lambda: strangers)
     assert forecasting.collapse_model(config) is None
     sweep(tmp_path, "old", model="vae_dg")
-    assert forecasting.collapse_model(config).basis == "own sweeps"
+    found = forecasting.collapse_model(config)
+    assert (found.basis, found.source) == ("own sweeps", "12 trials of your own sweeps of this model")
+
+
+def test_trials_stopped_at_a_rung_teach_what_their_verdict_says(tmp_path: Path):
+    for number, (verdict, expected) in enumerate([("HEALTHY", False), ("GRACE", None)], 1):
+        log = journal.Journal(tmp_path / f"{number}") if (tmp_path / f"{number}").mkdir() is None else None
+        log.append("suggested", trial=1, config={}, origin="search", seed=5, control=False, forecast={})
+        log.append("ended", trial=1, status="STOPPED", reason="RUNG", detail="", epoch=1, metrics={})
+        row = {"epoch": 1, "verdict": verdict, "health/au": 0.0, "health/z_gain": 0.0}
+        epoch_log.write(tmp_path / f"{number}", 1, {}, [row])
+        assert forecasting.outcomes(tmp_path / f"{number}").get(1) is expected
 
 
 def test_a_sweep_that_cannot_be_read_is_named_and_costs_nothing_else(

@@ -51,7 +51,7 @@ def test_collapse_is_condemned_on_two_evaluations_after_the_grace_with_its_numbe
     detail = judge(history[:3], 20).detail
     assert detail == (
         "0 of 8 units active, raw KL 0.01 nats (< 0.1), z gain 0.0005 (< 0.01), mutual information 0.001 nats "
-        "at epoch 3, the same since epoch 2"
+        "at epoch 3, z of no use since epoch 2"
     )
     assert judge(history[:2], 20).detail.endswith("at epoch 2; not yet judged or confirmed")
 
@@ -75,6 +75,13 @@ def test_kl_below_its_free_bits_saves_nobody(name, kl):
     audited = DEAD | {"health/kl_raw": kl, "health/kl_constrained": 6.4, "health/z_gain": 0.002}
     config = HealthConfig(**search_spaces.load(name).thresholds)
     assert verdicts(rows(*[audited] * 6), 20, config)[-1] == "COLLAPSED"
+
+
+def test_units_that_come_and_go_while_z_is_of_no_use_save_nobody():
+    flicker = DEAD | {"health/kl_raw": 8.0, "health/au": 1.0, "health/au_frac": 0.125}
+    assert verdicts(rows({}, flicker, flicker, DEAD | {"health/kl_raw": 8.0}), 20)[-2:] == ["IGNORES_Z", "COLLAPSED"]
+    used = {"health/au": 0.0, "health/au_frac": 0.0}  # no unit active for once, z of use before
+    assert verdicts(rows({}, {}, {}, DEAD | used), 20)[-1] == "GRACE"
 
 
 def test_a_decoder_that_ignores_z_is_reported_and_not_stopped():
@@ -135,7 +142,7 @@ def test_a_kl_weight_of_zero_is_never_judged():
 def test_a_cyclical_schedule_is_judged_at_the_ends_of_its_cycles():
     history = rows(*[DEAD | {"schedule/cycle_end": float(epoch % 4 == 0)} for epoch in range(1, 13)])
     assert verdicts(history, 20) == ["GRACE"] * 7 + ["COLLAPSED"] + ["GRACE"] * 3 + ["COLLAPSED"]
-    assert judge(history[:8], 20).detail.endswith("at epoch 8, the same since epoch 4")
+    assert judge(history[:8], 20).detail.endswith("at epoch 8, z of no use since epoch 4")
     awake = rows(*[(HEALTHY if epoch % 4 == 0 else DEAD) | {"schedule/cycle_end": float(epoch % 4 == 0)}
                    for epoch in range(1, 13)])  # fmt: skip
     assert set(verdicts(awake, 20)) == {"GRACE", "HEALTHY"}
