@@ -264,15 +264,12 @@ class Control:
 
 @dataclass(frozen=True)
 class Controls:
-    """`condemned`: how many trials of the sweep were; `measured`: those of them that trained on to the end."""
+    """How many trials of the sweep were `condemned`, how many of them were `stopped`, and those that trained on to the
+    end though condemned before it."""
 
     condemned: int
+    stopped: int
     measured: list[Control]
-
-    @property
-    def stopped(self) -> int:
-        """The condemned that were not left to train on."""
-        return self.condemned - len(self.measured)
 
     @property
     def false_stops(self) -> int:
@@ -294,7 +291,7 @@ def controls(sweep: Sweep) -> Controls:
         for trial in condemned
         if trial.record.status == Status.FINISHED and trial.condemned_at < trial.epochs
     ]
-    return Controls(len(condemned), measured)
+    return Controls(len(condemned), sum(map(_stopped_sick, condemned)), measured)
 
 
 def _stopped_sick(trial: Trial) -> bool:
