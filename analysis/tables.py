@@ -264,8 +264,8 @@ class Control:
 
 @dataclass(frozen=True)
 class Controls:
-    """How many trials of the sweep were `condemned`, how many of them were `stopped`, and those that trained on to the
-    end though condemned before it."""
+    """How many trials of the sweep were `condemned`, how many of them were `stopped`, and those that trained on to
+    the end though condemned before it."""
 
     condemned: int
     stopped: int

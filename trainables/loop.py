@@ -26,7 +26,8 @@ from trainables.vae import Batch
 
 EVALUATION_SHARE = 1 / 10  # of the number of training samples
 EVALUATION_MINIMUM = 64  # samples
-EVALUATION_BATCH = 8  # samples, or `batch_size` if that is smaller: the same noise and swaps whatever is searched
+EVALUATION_BATCH = 32  # samples, the same noise and swaps whatever batch size is searched …
+BATCHES_WITHOUT_GRADIENT = 4  # … but no more than so many training batches: a small one may be for want of memory
 FEWEST_EVALUATED = 2  # samples; the error of a constant cannot be told from one
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
@@ -72,7 +73,7 @@ class Trainer:
         )
         self.plateau = Plateau()
         self.epoch = 0
-        self.evaluation_batch = min(EVALUATION_BATCH, config["batch_size"])
+        self.evaluation_batch = min(EVALUATION_BATCH, BATCHES_WITHOUT_GRADIENT * config["batch_size"])
         self.batches = math.ceil(len(self.train_index) / config["batch_size"])
         self.steps = self.epochs * self.batches
 
