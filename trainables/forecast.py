@@ -115,11 +115,11 @@ def from_spectrum(
         penalty: as that of `QuadraticForm`, in units of one squared error.
     """
     units = latent_dim or len(eigenvalues)
-    lambda_K = np.pad(eigenvalues[:units], (0, max(0, units - len(eigenvalues))))
+    lambda_K = eigenvalues[:units]  # further units have nothing to tell
     carried_K = _carried(lambda_K, sigma2) if penalty is None else _worth_it(lambda_K, sigma2, penalty)
     kl_K = np.where(carried_K < 1.0, -0.5 * np.log1p(-np.minimum(carried_K, BELOW_ONE)), math.inf)
     au = int(np.sum(carried_K > ACTIVE_VARIANCE))
-    low, high = float(kl_K.sum()), float(np.maximum(kl_K, free_bits).sum())
+    low, high = float(kl_K.sum()), float(np.maximum(kl_K, free_bits).sum() + free_bits * (units - len(lambda_K)))
     return Forecast(float(sigma2), float(lambda_K[0]), au, low, high, au == 0)
 
 

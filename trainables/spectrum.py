@@ -30,7 +30,7 @@ class Spectrum(NamedTuple):
 
 
 def cross_validated(gram_NN: np.ndarray, dims: int, count: int) -> Spectrum:
-    """The `count` largest eigenvalues of the covariance, 0 where the data have fewer dimensions.
+    """The `count` largest eigenvalues of the covariance, or as many as the data have dimensions.
 
     As many as there are samples in four folds, less one, can be told apart; the others share the variance that is
     left evenly, over the `dims` dimensions of the data. That is exact for noise, and too even for a spectrum that
@@ -53,7 +53,7 @@ def cross_validated(gram_NN: np.ndarray, dims: int, count: int) -> Spectrum:
     rest = max(total - float(variances.sum()), 0.0) / (dims - told) if dims > told else 0.0
     found = np.concatenate([variances, np.full(min(max(count, told), dims) - told, rest)])
     falling = isotonic_regression(found, increasing=False).x  # neighbours out of order share their mean
-    return Spectrum(np.pad(falling, (0, max(0, count - len(falling))))[:count], total)
+    return Spectrum(falling[:count], total)
 
 
 def told_apart(samples: int) -> int:

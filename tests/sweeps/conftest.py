@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from sweeps import journal
+from sweeps.exit_codes import ExitCode
 from sweeps.journal import SweepState
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "sweeps" / "run.py"
+DONE = (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL)  # a few epochs need not teach a decoder to use z
 TINY = ["--set", "latent_dim=16", "--set", "hidden_dim=32", "--set", "layers=1"]
 
 

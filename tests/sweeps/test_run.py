@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.exit_codes import ExitCode
 from sweeps.journal import Status
-from tests.sweeps.conftest import ROOT, Sweeps
+from tests.sweeps.conftest import DONE, ROOT, Sweeps
 from trainables import epoch_log
 
 
@@ -84,7 +84,11 @@ def test_plan_forecasts_and_runs_nothing(sweeps: Sweeps) -> None:
 
 
 def test_a_finished_sweep_leaves_everything_behind(sweeps: Sweeps) -> None:
-    code, output = sweeps.run("--trials", "4", "--epochs", "3", "--scheduler", "none", "--name", "whole")
+    quick = ("batch_size=8", "learning_rate=5e-3", "kl_warmup=0", "lr_warmup=0", "two_stage=off")
+    code, output = sweeps.run(
+        *("--trials", "4", "--epochs", "3", "--scheduler", "none", "--name", "whole"),
+        *(word for value in quick for word in ("--set", value)),
+    )
     assert code == ExitCode.FINISHED, output
     state, folder = sweeps.state("whole"), sweeps.folder("whole")
     assert [record.origin for record in state.trials.values()] == ["documented", "baseline", "search", "search"]
@@ -106,7 +110,9 @@ def test_a_finished_sweep_leaves_everything_behind(sweeps: Sweeps) -> None:
     assert "<html" in (folder / "report.html").read_text()
     assert "0 of 4" not in output
     best = folder / "trials" / f"{state.best:05d}" / "artifacts"
-    assert {path.name for path in best.glob("*.png")} == {"reconstructions.png", "latent_pca.png", "kl_per_dim.png"}
+    assert {path.name for path in best.glob("*.png")} == {
+        *("reconstructions.png", "samples.png", "latent_pca.png", "kl_per_dim.png")
+    }
 
     runs = sweeps.mlflow_runs()
     assert len(runs) == 5
@@ -148,7 +154,7 @@ def test_a_trial_that_throws_fails_alone_with_its_reason(sweeps: Sweeps) -> None
     code, output = sweeps.run(
         "--trials", "6", "--epochs", "2", "--scheduler", "none", "--name", "throws", "--space", "heads=2..8"
     )
-    assert code == ExitCode.FINISHED, output
+    assert code in DONE, output
     records = sweeps.state("throws").trials.values()
     fits = {record.trial: 32 % record.config["heads"] == 0 for record in records}
     failed = [record for record in records if not fits[record.trial]]

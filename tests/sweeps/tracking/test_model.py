@@ -56,8 +56,8 @@ def save_checkpoint(folder):
     statistics = {"std_floor": np.float32(1e-3)}
     model = models.load("imc_vae").Model(config, SHAPE, statistics)
     sizes = {name: {"shape": list(np.shape(value))} for name, value in statistics.items()}
-    described = {"model_name": "imc_vae", "config": config, "shape": list(SHAPE), "statistics": sizes, "share": 1.0}
-    checkpoint.save(folder, described | {"model": model.state_dict()})
+    described = {"model_name": "imc_vae", "config": config, "shape": list(SHAPE), "statistics": sizes}
+    checkpoint.save(folder, described | {"epoch": 2, "share": 1.0, "model": model.state_dict()})
 
 
 def reconstruct(model, x):
