@@ -47,6 +47,7 @@ def test_one_budget_is_enough_and_must_be_positive() -> None:
         complete(Options(model="imc_vae", steps=0))
 
 
+@pytest.mark.slow
 def test_a_sweep_of_steps_says_and_records_its_epochs(sweeps: Sweeps) -> None:
     code, output = sweeps.run("--trials", "1", "--steps", "60", "--name", "stepped", "--scheduler", "none")
     assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
@@ -59,6 +60,7 @@ def test_a_sweep_of_steps_says_and_records_its_epochs(sweeps: Sweeps) -> None:
     assert "--steps: cannot change on a resume" in output
 
 
+@pytest.mark.slow
 def test_a_trial_leaves_pictures_of_its_way_for_the_report(sweeps: Sweeps) -> None:
     code, output = sweeps.run("--trials", "1", "--epochs", "8", "--name", "drawn", "--scheduler", "none")
     assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output

@@ -139,7 +139,7 @@ def assert_only_the_fourth_failed(sweeps: Sweeps, name: str) -> None:
 def test_a_trial_that_finds_no_memory_fails_alone(sweeps: Sweeps) -> None:
     sizes = ["--space", f"latent_dim=16,{IMPOSSIBLE}"]
     code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "1", "--name", "memory", tiny=False)
-    assert code == ExitCode.FINISHED, output
+    assert code in DONE, output
     assert_only_the_fourth_failed(sweeps, "memory")
     detail = sweeps.state("memory").trials[4].detail
     assert re.search(r"DefaultCPUAllocator: can't allocate memory: you tried to allocate \d+ bytes", detail)
