@@ -124,7 +124,7 @@ def test_a_resume_may_not_change_what_is_compared(sweeps: Sweeps) -> None:
 IMPOSSIBLE = 10**13  # latent dimensions: the first layer alone would need more than any address space
 HOG = 40_000  # latent dimensions: a layer of 6 GiB
 SMALL = ["imc_vae", "--data", "digits", "--set", "hidden_dim=32", "--set", "layers=1", "--scheduler", "none"]
-FOURTH_IS_LARGE = ["--search", "random", "--seed", "0", "--trials", "4"]  # of two sizes, by the draws of this seed
+FOURTH_IS_LARGE = ["--search", "random", "--seed", "5", "--trials", "4"]  # of two sizes, by the draws of this seed
 
 
 def assert_only_the_fourth_failed(sweeps: Sweeps, name: str) -> None:
@@ -157,7 +157,7 @@ def test_who_is_ended_by_the_memory_monitor_fails_alone(sweeps: Sweeps, monkeypa
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.3f}")
     sizes = ["--space", f"latent_dim=16,{HOG}", "--max-concurrent", "2"]
     code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
-    assert code == ExitCode.FINISHED, output
+    assert code in DONE, output
     assert_only_the_fourth_failed(sweeps, "hog")
     assert "its worker died 3 times in a row; at last Ray ended it because its node ran out of memory" in output
 
