@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from trainables.forecast import Budget, Forecaster
 
 RECORDED = Path(__file__).resolve().parents[1] / "analysis" / "recorded"
 SURE = 0.9
+Foretell = Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -68,37 +70,25 @@ def _of_sweep(folder: Path, data: Path) -> list[tuple[tuple[float, ...], bool, b
     return rows
 
 
-def without_sweep(trials: Trials) -> np.ndarray:
-    """The probability of every trial, by a fit on the other sweeps of its model; NaN where there is no other."""
-    found = np.full(len(trials.sweep), np.nan)
-    for sweep in np.unique(trials.sweep):
-        inside = trials.sweep == sweep
-        others = ~inside & (trials.model == trials.model[inside][0])
+def by_collapse(seen: np.ndarray, collapsed: np.ndarray, left_out: np.ndarray) -> list[float]:
+    """The probabilities of the trials `left_out`, by a fit on the others."""
+    fitted = collapse.fit(seen, collapsed)
+    return [fitted.probability(row) for row in left_out]
+
+
+def by_ratio(seen: np.ndarray, collapsed: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """The same by scikit-learn's logistic regression on the first feature."""
+    return LogisticRegression().fit(seen[:, :1], collapsed).predict_proba(left_out[:, :1])[:, 1]
+
+
+def left_out(trials: Trials, groups: np.ndarray, foretell: Foretell, same_model: bool) -> np.ndarray:
+    """The probability of every trial from those of other groups, of its model alone or of all; NaN without any."""
+    found = np.full(len(groups), np.nan)
+    for group in np.unique(groups):
+        inside = groups == group
+        others = ~inside & (trials.model == trials.model[inside][0]) if same_model else ~inside
         if others.any():
-            fitted = collapse.fit(trials.seen[others], trials.collapsed[others])
-            found[inside] = [fitted.probability(row) for row in trials.seen[inside]]
-    return found
-
-
-def without_model(trials: Trials) -> np.ndarray:
-    """The same by a fit on the sweeps of all other models."""
-    found = np.full(len(trials.sweep), np.nan)
-    for model in np.unique(trials.model):
-        inside = trials.model == model
-        fitted = collapse.fit(trials.seen[~inside], trials.collapsed[~inside])
-        found[inside] = [fitted.probability(row) for row in trials.seen[inside]]
-    return found
-
-
-def ratio_alone(trials: Trials) -> np.ndarray:
-    """As `without_sweep`, by scikit-learn's logistic regression on the first feature."""
-    found = np.full(len(trials.sweep), np.nan)
-    for sweep in np.unique(trials.sweep):
-        inside = trials.sweep == sweep
-        others = ~inside & (trials.model == trials.model[inside][0])
-        if others.any():
-            fitted = LogisticRegression().fit(trials.seen[others, :1], trials.collapsed[others])
-            found[inside] = fitted.predict_proba(trials.seen[inside, :1])[:, 1]
+            found[inside] = foretell(trials.seen[others], trials.collapsed[others], trials.seen[inside])
     return found
 
 
@@ -151,11 +141,11 @@ def main(check: bool = False) -> None:
     """Fit, measure, and unless `check` write."""
     with tempfile.TemporaryDirectory() as data:
         trials = recorded(Path(data))
-    measured = {"sweeps left out": score(without_sweep(trials), trials)}
+    measured = {"sweeps left out": score(left_out(trials, trials.sweep, by_collapse, same_model=True), trials)}
     peers = {
-        "models left out": score(without_model(trials), trials),
+        "models left out": score(left_out(trials, trials.model, by_collapse, same_model=False), trials),
         "theory alone, sharp": score(trials.theory.astype(float), trials),
-        "σ²/λ₁ alone, sweeps left out": score(ratio_alone(trials), trials),
+        "σ²/λ₁ alone, sweeps left out": score(left_out(trials, trials.sweep, by_ratio, same_model=True), trials),
     }
     show(measured | peers, trials)
     if not check:

@@ -15,8 +15,10 @@ def in_epochs(config: SweepConfig, dataset: Dataset) -> tuple[SweepConfig, str]:
     A step is one of the documented batch size on the samples that are trained on; the epoch that the last step lies
     in is trained whole. Trials of another batch size make other numbers of steps in the same epochs.
     """
+    from trainables.loop import parts
+
     documented = config.search_space().documented()
-    batch, samples = documented["batch_size"], _trained_on(dataset, documented.get("test_environment"))
+    batch, samples = documented["batch_size"], len(parts(dataset, documented, config.seed).train)
     an_epoch = math.ceil(samples / batch)
     epochs = math.ceil(config.steps / an_epoch)
     said = (
@@ -24,10 +26,3 @@ def in_epochs(config: SweepConfig, dataset: Dataset) -> tuple[SweepConfig, str]:
         "documented; trials of another batch_size make other numbers of steps)"
     )
     return replace(config, epochs=epochs), said
-
-
-def _trained_on(dataset: Dataset, test_environment: int | None) -> int:
-    """How many samples are trained on: not those of the environment that is held out."""
-    if test_environment is None:
-        return len(dataset.train)
-    return int((~dataset.environment(test_environment)[dataset.train]).sum())

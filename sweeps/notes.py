@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from sweeps.config import SweepConfig
-from trainables import models
-from trainables.data.store import Dataset
-from trainables.diagnostics import left_out_channels
-from trainables.loop import parts
+
+if TYPE_CHECKING:
+    from trainables.data.store import Dataset
 
 BLOCK = 32  # samples read at once
 SHOWN = 20  # channels
@@ -19,6 +19,12 @@ Notes = dict[str, list[str]]  # by what they are about: data, model
 def gather(config: SweepConfig, dataset: Dataset) -> Notes:
     """The notes of the data, among them the channels that the score leaves out, and those of the model as the
     documented configuration builds it."""
+    import torch
+
+    from trainables import models
+    from trainables.diagnostics import left_out_channels
+    from trainables.loop import parts
+
     documented = config.search_space().documented()
     model = models.load(config.model).Model(documented, dataset.shape, dataset.statistics)
     index = parts(dataset, documented, config.seed).evaluation

@@ -36,7 +36,7 @@ class BestEpoch:
                 "epoch": trainer.epoch,
                 "share": trainer.epoch / trainer.epochs,
                 "value": value,
-                "model": {name: _copy(tensor) for name, tensor in trainer.model.state_dict().items()},
+                "model": _weights(trainer),
             }
         self.epoch = self._kept["epoch"] if healthy and self._kept else trainer.epoch
         return self.epoch
@@ -47,7 +47,7 @@ class BestEpoch:
         if self._kept is None or self.epoch == trainer.epoch:
             yield
             return
-        now, epoch = {name: _copy(tensor) for name, tensor in trainer.model.state_dict().items()}, trainer.epoch
+        now, epoch = _weights(trainer), trainer.epoch
         try:
             trainer.model.load_state_dict(self._kept["model"])
             trainer.epoch = self._kept["epoch"]
@@ -66,5 +66,6 @@ class BestEpoch:
         self.epoch, self._kept = state.get("best_epoch", state["epoch"]), state.get("best")  # older ones keep none
 
 
-def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True)
+def _weights(trainer: Trainer) -> dict[str, Tensor]:
+    """A copy on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in trainer.model.state_dict().items()}

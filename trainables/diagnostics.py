@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 MI_SAMPLES = 512
 DRAWS = 4  # of each posterior, decoded …
-DECODES = (
-    256  # … in all where there are few samples, for at 18 × 4 the noise of z_gain is as large as its threshold …
-)
+DECODES = 256  # … in all where there are few samples: at 18 × 4 the noise of z_gain is as large as its threshold …
 MOST_DRAWS = 16  # … but no more of each than this
 
 
@@ -159,18 +157,11 @@ class DecoderStatistics:
         """Add a batch; its target and its reconstruction in the fixed space, (B, …) each."""
         x, content = batch.x, model.content(batch.x)
         target = model.fixed_target(x)
-        samples = [model.to_fixed(decode, x) for decode in decodes.samples]
-        shown = decodes.reconstruction
-        reconstruction = sum(samples) / len(samples) if shown is None else model.to_fixed(shown, x)
-        zero = model.to_fixed(decodes.zero, x)
-        predictions = {"samples": samples, "reconstruction": [reconstruction], "zero": [zero]}
-        mean = reconstruction
-        if decodes.mu is not None:
-            mean = model.to_fixed(decodes.mu, x)
-            predictions["mu"] = [mean]
+        predictions = model.fixed_decodes(decodes, x)
+        (reconstruction,), (zero,) = predictions["reconstruction"], predictions["zero"]
+        (mean,) = predictions.get("mu", [reconstruction])
         if decodes.swapped is not None:
             self._closed_form = False
-            predictions["swapped"] = [model.to_fixed(decodes.swapped, x)]
             trained = {"samples": decodes.samples, "swapped": [decodes.swapped]}
             self._trained.add(outputs.target, trained, content)
         elif content is not None:
@@ -184,7 +175,7 @@ class DecoderStatistics:
         shown_BCL = by_channel(reconstruction, self._axis)
         self._sum_CL = self._sum_CL + shown_BCL.sum(dim=0)
         self._square_CL = self._square_CL + shown_BCL.square().sum(dim=0)
-        self._draws, self._samples = len(samples), self._samples + len(x)
+        self._draws, self._samples = len(decodes.samples), self._samples + len(x)
         return target, reconstruction
 
     def metrics(self, rate: float) -> dict[str, float]:

@@ -60,6 +60,17 @@ class Vae(nn.Module):
         prediction = self.to_fixed_but_for_target(prediction)
         return prediction if factor is None else prediction * factor
 
+    def fixed_decodes(self, decodes: Decodes, x: Tensor) -> dict[str, list[Tensor]]:
+        """Decodes of a batch `x` in its fixed space, by name: `samples`, the `reconstruction`, `zero`, and `mu` and
+        `swapped` where there are any; one tensor each, but for the samples."""
+        samples = [self.to_fixed(decode, x) for decode in decodes.samples]
+        shown = decodes.reconstruction
+        reconstruction = sum(samples) / len(samples) if shown is None else self.to_fixed(shown, x)
+        single = {"zero": decodes.zero, "mu": decodes.mu, "swapped": decodes.swapped}
+        return {"samples": samples, "reconstruction": [reconstruction]} | {
+            name: [self.to_fixed(decode, x)] for name, decode in single.items() if decode is not None
+        }
+
     def content(self, x: Tensor) -> Tensor | None:
         """Which values of the fixed space count, (B, 1, …) of 0 and 1; None for all of them. A model with such a mask
         decodes swapped latents itself: see `Decodes.swapped`."""
@@ -88,16 +99,11 @@ class Vae(nn.Module):
     def pictures(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Samples `x` (B, *shape), their reconstructions, and the decodes of mu and of z = 0, in the fixed space."""
         outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device)), generator)
-        decodes = self.decodes(outputs, DRAWS, generator)
-        samples = [self.to_fixed(decode, x) for decode in decodes.samples]
-        shown = decodes.reconstruction
-        pictures = {
-            "original": self.fixed_target(x),
-            "reconstruction": sum(samples) / len(samples) if shown is None else self.to_fixed(shown, x),
+        fixed = self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x)
+        shown = {"reconstruction": "reconstruction", "mu": "decoded mean", "zero": "decoded zero"}
+        return {"original": self.fixed_target(x)} | {
+            title: fixed[name][0] for name, title in shown.items() if name in fixed
         }
-        if decodes.mu is not None:
-            pictures["decoded mean"] = self.to_fixed(decodes.mu, x)
-        return pictures | {"decoded zero": self.to_fixed(decodes.zero, x)}
 
     def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The reconstruction of samples `x` (B, *shape), in the fixed space: the mean of `DRAWS` decoded samples."""

@@ -29,6 +29,12 @@ def test_help_needs_no_heavy_import() -> None:
     assert "--time-budget" in done.stdout
 
 
+def test_a_refusal_needs_no_heavy_import() -> None:
+    code = "import sys, sweeps.runner; print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_all_problems_are_reported_at_once_and_nothing_is_started(sweeps: Sweeps) -> None:
     code, output = sweeps.run(
         "--trials", "0", "--set", "nonsense=1", "--space", "kl_warmup=0.1..7", "--metric", "train/loss",
