@@ -7,6 +7,7 @@ values of a sample. All information is in nats.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,9 +168,12 @@ class DecoderStatistics:
         elif content is not None:
             raise ValueError("a model that masks values must decode swapped latents itself; see Decodes.swapped")
         else:
-            neutral = [model.to_fixed_but_for_target(decode) for decode in decodes.samples]
-            self._pairs.add(target, neutral, model.given(x))
-            self._trained_pairs.add(outputs.target, decodes.samples)
+            neutral, given = [model.to_fixed_but_for_target(decode) for decode in decodes.samples], model.given(x)
+            self._pairs.add(target, neutral, given)
+            if target is outputs.target and given is None and all(map(operator.is_, neutral, decodes.samples)):
+                self._trained_pairs = self._pairs  # one space, as in most models: count once
+            else:
+                self._trained_pairs.add(outputs.target, decodes.samples)
         self.errors.add(target, predictions, content)
         self._delta += float((mean - zero).double().square().sum())
         shown_BCL = by_channel(reconstruction, self._axis)

@@ -74,7 +74,9 @@ def random_features(images_NCHW: Tensor) -> Tensor:
             weight = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
             weight = weight / weight.flatten(1).norm(dim=1)[:, None, None, None]
             x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight.to(x.device)))
-            features += [x.mean(dim=(2, 3)), x.std(dim=(2, 3))]
+            mean, pixels = x.mean(dim=(2, 3), keepdim=True), x.shape[2] * x.shape[3]
+            std = torch.linalg.vector_norm(x - mean, dim=(2, 3)) / math.sqrt(pixels - 1)  # a third of x.std's time
+            features += [mean.flatten(1), std]
             x = F.avg_pool2d(x, 2)
         features.append(F.adaptive_avg_pool2d(x, 4).flatten(1))
     return torch.cat(features, dim=1)

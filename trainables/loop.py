@@ -24,7 +24,7 @@ from trainables.kl import kl_per_dim
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
 
-EVALUATION_SHARE = 1 / 10  # of the number of training samples
+EVALUATION_SHARE = 1 / 20  # of the number of training samples
 EVALUATION_MINIMUM = 64  # samples
 EVALUATION_BATCH = 32  # samples, the same noise and swaps whatever batch size is searched …
 BATCHES_WITHOUT_GRADIENT = 4  # … but no more than so many training batches: a small one may be for want of memory

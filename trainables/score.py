@@ -67,6 +67,11 @@ def by_channel(x: Tensor, axis: int) -> Tensor:
     return x.reshape(*x.shape[:2], -1).to(torch.float64, memory_format=torch.contiguous_format)
 
 
+def squares(x_BCL: Tensor) -> Tensor:
+    """The sum of the squares by channel, (C,)."""
+    return torch.linalg.vector_norm(x_BCL, dim=(0, 2)).square()  # a fifth of the time of squaring and summing
+
+
 class Errors:
     """Squared errors of named predictions, and of the best constant, by channel.
 
@@ -88,19 +93,17 @@ class Errors:
         Where `content` (B, 1, …) is 0 nothing counts.
         """
         target_BCL = by_channel(target, self._axis)
-        weight = torch.ones_like(target_BCL) if content is None else by_channel(content, self._axis)
-        weight_BCL = weight.expand_as(target_BCL)
+        weight = torch.ones_like(target_BCL[:, :1]) if content is None else by_channel(content, self._axis)
+        counted_BCL = target_BCL if content is None else weight * target_BCL
         for name, decodes in predictions.items():
-            squares_C = sum(self._square(prediction, target_BCL, weight_BCL) for prediction in decodes)
-            self._squares[name] = self._squares.get(name, 0.0) + squares_C / len(decodes)
-        self._count_CL = self._count_CL + weight_BCL.sum(dim=0)
-        self._sum_CL = self._sum_CL + (weight_BCL * target_BCL).sum(dim=0)
-        self._square_CL = self._square_CL + (weight_BCL * target_BCL.square()).sum(dim=0)
+            for prediction in decodes:
+                error_BCL = by_channel(prediction, self._axis) - target_BCL
+                square_C = squares(error_BCL if content is None else weight * error_BCL)
+                self._squares[name] = self._squares.get(name, 0.0) + square_C / len(decodes)
+        self._count_CL = self._count_CL + weight.sum(dim=0).expand_as(target_BCL[0])
+        self._sum_CL = self._sum_CL + counted_BCL.sum(dim=0)
+        self._square_CL = self._square_CL + counted_BCL.square().sum(dim=0)
         self._samples += len(target)
-
-    def _square(self, prediction: Tensor, target_BCL: Tensor, weight_BCL: Tensor) -> Tensor:
-        error_BCL = by_channel(prediction, self._axis) - target_BCL
-        return (weight_BCL * error_BCL.square()).sum(dim=0).sum(dim=1)
 
     def values_C(self) -> Tensor:
         """Values of a channel that count, mean over samples."""
@@ -162,12 +165,12 @@ class Pairs:
             shift, factor_BC1 = 0.0, by_channel(factor, self._axis)[:, :, :1]
         for decode in decodes:
             decode_BCL = by_channel(decode, self._axis) - shift
-            self._own_C = self._own_C + (factor_BC1 * decode_BCL - target_BCL).square().sum(dim=0).sum(dim=1)
+            self._own_C = self._own_C + squares(factor_BC1 * decode_BCL - target_BCL)
             self._count("P", decode_BCL.sum(dim=0))
-            self._count("PP", decode_BCL.square().sum(dim=0).sum(dim=1))
+            self._count("PP", squares(decode_BCL))
         self._count("aa", factor_BC1.square().sum(dim=(0, 2)))
         self._count("aT", (factor_BC1 * target_BCL).sum(dim=0))
-        self._count("TT", target_BCL.square().sum(dim=0).sum(dim=1))
+        self._count("TT", squares(target_BCL))
         self._samples += len(target)
         self._decodes, self._length = len(decodes), target_BCL.shape[2]
 

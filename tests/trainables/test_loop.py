@@ -186,7 +186,7 @@ def test_the_evaluation_set_is_held_out_and_bounded(trainer, digits, few):
     assert set(trainer().evaluation_index) <= set(few.val)
     assert len(trainer().evaluation_index) == 40  # all there is
     large = trainer(dataset=digits)
-    assert len(large.evaluation_index) == 143  # a tenth of the training set
+    assert len(large.evaluation_index) == 71  # a twentieth of the training set
     assert large.evaluation_labels() == [digits.labels[index] for index in large.evaluation_index]
 
 
