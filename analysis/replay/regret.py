@@ -1,9 +1,9 @@
 """What replayed sweeps cost and found, with bootstrap intervals over the orders.
 
 A sweep hands its user the best trial that finished healthy, so only such a trial counts, from the moment it
-finishes. Regret is measured in parts of a range: from what costs nothing to the best score that any recorded trial
+finishes, with its score at its best healthy epoch. Regret is measured in parts of a range: from what costs nothing to the best score that any recorded trial
 ends healthy with. What costs nothing is 0 for val/elbo_gain (a decoder that ignores z at no rate), and for any other
-metric the median of the final scores. The target is the best score less 1 % of that range.
+metric the median of the trials' scores. The target is the best score less 1 % of that range.
 
 The intervals say how much depends on the order in which the trials were suggested and on the choice of controls. That
 other trials might have been recorded they do not say.
@@ -37,7 +37,7 @@ class Truth:
     `best` is NaN if no trial ends healthy with a finite score, or none with one above `free`.
     """
 
-    final: np.ndarray  # (N,)
+    score: np.ndarray  # (N,), at the best healthy epoch; at the last one of a trial that ends sick
     healthy: np.ndarray  # (N,), at the last epoch, by the recorded thresholds
     best: float
     free: float  # the score that costs nothing
@@ -54,15 +54,23 @@ class Truth:
 
 
 def truth(curves: Curves) -> Truth:
-    """Read off the ends of the curves."""
+    """Read off the curves."""
     last = curves.first[1:] - 1
     verdicts = JudgedVerdicts(curves, curves.health)
-    healthy = np.array([verdicts[at].verdict is Verdict.HEALTHY for at in last.tolist()])
-    final = curves.scores[last]
-    candidates = final[healthy & np.isfinite(final)]
+
+    def is_healthy(at: int) -> bool:
+        return verdicts[at].verdict is Verdict.HEALTHY
+
+    healthy = np.array([is_healthy(at) for at in last.tolist()])
+    score = curves.scores[last].copy()
+    for trial in np.flatnonzero(healthy):
+        rows = np.arange(curves.first[trial], last[trial] + 1)
+        downwards = rows[np.argsort(-np.nan_to_num(curves.scores[rows], nan=-math.inf), kind="stable")]
+        score[trial] = curves.scores[next(at for at in downwards.tolist() if is_healthy(at))]
+    candidates = score[healthy & np.isfinite(score)]
     best = float(candidates.max(initial=-math.inf))
-    free = 0.0 if curves.metric == GAIN else float(np.median(final[np.isfinite(final)])) if len(candidates) else 0.0
-    return Truth(final, healthy, best if best > free else math.nan, free, len(curves.durations))
+    free = 0.0 if curves.metric == GAIN else float(np.median(score[np.isfinite(score)])) if len(candidates) else 0.0
+    return Truth(score, healthy, best if best > free else math.nan, free, len(curves.durations))
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,13 @@ def measure(ends: Sequence[End], truth: Truth) -> Measures:
     """What one order came to."""
     finished = [end for end in ends if not end.reason]
     condemned = [end for end in ends if end.reason not in ("", RUNG)]
-    healthy = [end for end in finished if truth.healthy[end.trial] and math.isfinite(truth.final[end.trial])]
+    healthy = [end for end in finished if truth.healthy[end.trial] and math.isfinite(truth.score[end.trial])]
     steps, best = [(0, 1.0)], truth.free
     for end in healthy:
-        if truth.final[end.trial] > best:
-            best = truth.final[end.trial]
+        if truth.score[end.trial] > best:
+            best = truth.score[end.trial]
             steps.append((end.spent, float(truth.regret(best))))
-    reached = next((end for end in healthy if truth.final[end.trial] >= truth.target), None)
+    reached = next((end for end in healthy if truth.score[end.trial] >= truth.target), None)
     return Measures(
         spent=sum(end.epoch for end in ends),
         seconds=max(end.seconds for end in ends),

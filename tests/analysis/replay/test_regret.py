@@ -20,9 +20,19 @@ def known(final, healthy, best, free=0.0, epochs=40) -> Truth:
     return Truth(np.array(final), np.array(healthy), best, free, epochs)
 
 
-def test_the_truth_is_read_off_the_ends():
+def test_a_trial_is_worth_its_best_healthy_epoch_if_it_ends_healthy():
     curves = curves_of([
-        [{SCORE: 9.0}, {SCORE: 0.5}], [{SCORE: 0.1}, {SCORE: 0.8} | SICK], [{SCORE: 0.1} | SICK, {SCORE: 0.4}],
+        [{SCORE: 9.0} | SICK, {SCORE: 0.5}, {SCORE: math.nan}, {SCORE: 0.4}],
+        [{SCORE: 0.7}, {SCORE: 0.3}, {SCORE: 0.2}, {SCORE: 0.1} | SICK],
+    ])  # fmt: skip
+    found = truth(curves)
+    assert found.score.tolist() == [0.5, 0.1]
+    assert found.best == 0.5
+
+
+def test_the_truth_is_read_off_the_curves():
+    curves = curves_of([
+        [{SCORE: 9.0} | SICK, {SCORE: 0.5}], [{SCORE: 0.1}, {SCORE: 0.8} | SICK], [{SCORE: 0.1} | SICK, {SCORE: 0.4}],
         [{SCORE: 0.1}, {SCORE: math.nan}],
     ])  # fmt: skip
     found = truth(curves)
