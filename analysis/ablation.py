@@ -19,7 +19,7 @@ import numpy as np
 from analysis.sweep import Sweep, Trial
 from sweeps import course, paired
 from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from sweeps.seeds import Evidence, evidence
 
 NONE = "no difference in any pair"

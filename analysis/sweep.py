@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sweeps import journal
-from sweeps.journal import Status, SweepState, TrialRecord
+from sweeps.records import journal
+from sweeps.records.journal import Status, SweepState, TrialRecord
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict
 

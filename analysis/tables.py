@@ -12,7 +12,7 @@ import numpy as np
 import search_spaces
 from analysis import names
 from analysis.sweep import Objective, Outcome, Sweep, Trial
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
 from trainables.health import Verdict

@@ -9,7 +9,7 @@ import search_spaces
 from analysis import tables
 from analysis.sweep import Sweep, Trial
 from search_spaces import Target
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 
 
 @dataclass(frozen=True)

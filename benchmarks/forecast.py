@@ -24,8 +24,9 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from sweeps import forecasting, journal, record
+from sweeps import forecasting
 from sweeps.config import SweepConfig
+from sweeps.records import journal, record
 from trainables import collapse, models
 from trainables.data.cache import prepare
 from trainables.forecast import Budget, Forecaster

@@ -33,7 +33,7 @@ MODEL = "imc_vae"
 def configurations(trials: int) -> list[dict[str, Any]]:
     """The trials a random sweep of seed 0 runs."""
     import search_spaces
-    from sweeps.search import RandomSearch
+    from sweeps.searchers.search import RandomSearch
 
     space = search_spaces.load(MODEL)
     drawn = [RandomSearch(space, 0).suggest(trial) for trial in range(3, trials + 1)]

@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.stopping import StoppingPolicy
+from sweeps.schedulers.stopping import StoppingPolicy
 from trainables import epoch_log
 from trainables.health import Verdict
 

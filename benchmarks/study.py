@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import tyro
 
-from sweeps import journal, record
+from sweeps.records import journal, record
 from trainables import epoch_log
 
 ROOT = Path(__file__).resolve().parents[1]

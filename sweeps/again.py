@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sweeps import journal, record
 from sweeps.ablation import Ablation
 from sweeps.config import ConfigError, Options, SweepConfig
-from sweeps.search import ABLATION
+from sweeps.records import journal, record
+from sweeps.searchers.search import ABLATION
 from trainables import epoch_log
 
 COMPARED = ("train/", "val/", "health/", "test/")

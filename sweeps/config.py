@@ -12,8 +12,8 @@ from typing import Any
 import search_spaces
 from search_spaces import SearchSpace, study
 from sweeps import ablation
-from sweeps.search import ABLATION, SEARCHES
-from sweeps.stopping import POLICIES
+from sweeps.schedulers.stopping import POLICIES
+from sweeps.searchers.search import ABLATION, SEARCHES
 
 MINIMUM_TRIALS = 1
 

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweeps import journal, record
 from sweeps.config import SweepConfig
-from sweeps.journal import Status, TrialRecord
-from sweeps.stopping import RUNG
+from sweeps.records import journal, record
+from sweeps.records.journal import Status, TrialRecord
+from sweeps.schedulers.stopping import RUNG
 from trainables import collapse, epoch_log, models
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster

@@ -17,7 +17,7 @@ from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
-from sweeps.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
+from sweeps.searchers.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
 from trainables.data.store import Dataset
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecaster, Reading, reading

@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.journal import Status, TrialRecord
+from sweeps.records.journal import Status, TrialRecord
 from sweeps.run_state import SweepRun
-from sweeps.stopping import RUNG
+from sweeps.schedulers.stopping import RUNG
 from sweeps.tracking.process import TrackingProcess
 
 REFRESH_SECONDS = 1.0

@@ -94,9 +94,9 @@ def run(options: Callable[..., Options], program: str) -> int:
     """Run the command line that `options` describes; returns the exit status."""
     chosen = tyro.cli(options, prog=program, config=(tyro.conf.AvoidSubcommands,))
     try:
-        from sweeps import runner
+        from sweeps import driver
 
-        return runner.run(chosen)
+        return driver.run(chosen)
     except ConfigError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)

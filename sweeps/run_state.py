@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps import course, journal
+from sweeps import course
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
-from sweeps.journal import OUT_OF_MEMORY, Status, TrialRecord
-from sweeps.reuse import Finished
-from sweeps.search import RandomSearch, Search
+from sweeps.records import journal
+from sweeps.records.journal import OUT_OF_MEMORY, Status, TrialRecord
+from sweeps.records.reuse import Finished
+from sweeps.schedulers.stopping import Decision, StoppingPolicy
+from sweeps.searchers.search import RandomSearch, Search
 from sweeps.seeds import SeedSchedule
-from sweeps.stopping import Decision, StoppingPolicy
 from trainables import epoch_log
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control

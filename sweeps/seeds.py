@@ -12,7 +12,7 @@ import numpy as np
 
 from sweeps import paired
 from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
-from sweeps.journal import TrialRecord
+from sweeps.records.journal import TrialRecord
 
 Value = Callable[
     [TrialRecord, str], float

@@ -12,7 +12,7 @@ from rich.table import Table
 from search_spaces.space import show as show_value
 from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 
 CURE = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
 CURE_OF_CODES = "Use moving averages and reset dead codes, or fewer codes"

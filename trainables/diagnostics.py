@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainables.health import ACTIVE_VARIANCE
-from trainables.kl import kl_per_dim
+from trainables.losses.kl import kl_per_dim
 from trainables.score import Errors, Pairs, by_channel, elbo_gain, kept_channels
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from torch import Tensor
 from trainables import models
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
-from trainables.kl import kl_per_dim
+from trainables.losses.kl import kl_per_dim
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
 

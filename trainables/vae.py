@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.diagnostics import DRAWS, Decodes, LatentStatistics
-from trainables.kl import sample
+from trainables.losses.kl import sample
 
 GENERATED_AT_ONCE = 8
 

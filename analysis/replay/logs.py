@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from analysis.replay.curves import Curves
 from analysis.sweep import RECORD, Sweep, SweepError, load
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from trainables import epoch_log
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig

@@ -22,7 +22,7 @@ from analysis.replay.curves import Curves, Row
 from analysis.replay.hyperband import Hyperband
 from analysis.replay.median import MedianRule
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.stopping import GO_ON, REDUCTION_FACTOR, RUNG, Decision, StoppingPolicy
+from sweeps.schedulers.stopping import GO_ON, REDUCTION_FACTOR, RUNG, Decision, StoppingPolicy
 from trainables.health import HealthConfig, is_control
 
 PAUSE = Decision(True, RUNG, "waits at a rung")  # frees its worker, and may be taken up again

@@ -1,9 +1,10 @@
 """What replayed sweeps cost and found, with bootstrap intervals over the orders.
 
 A sweep hands its user the best trial that finished healthy, so only such a trial counts, from the moment it
-finishes, with its score at its best healthy epoch. Regret is measured in parts of a range: from what costs nothing to the best score that any recorded trial
-ends healthy with. What costs nothing is 0 for val/elbo_gain (a decoder that ignores z at no rate), and for any other
-metric the median of the trials' scores. The target is the best score less 1 % of that range.
+finishes, with its score at its best healthy epoch. Regret is measured in parts of a range: from what costs nothing
+to the best score of any recorded trial that ends healthy. What costs nothing is 0 for val/elbo_gain (a decoder that
+ignores z at no rate), and for any other metric the median of the trials' scores. The target is the best score less
+1 % of that range.
 
 The intervals say how much depends on the order in which the trials were suggested and on the choice of controls. That
 other trials might have been recorded they do not say.
@@ -20,7 +21,7 @@ import numpy as np
 from analysis.replay.curves import Curves
 from analysis.replay.simulate import End
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.stopping import RUNG
+from sweeps.schedulers.stopping import RUNG
 from trainables.health import Verdict
 
 GAIN = "val/elbo_gain"

@@ -10,7 +10,7 @@ from itertools import count
 
 from analysis.replay.curves import Curves
 from analysis.replay.policies import PAUSE, Scheduler
-from sweeps.stopping import Decision
+from sweeps.schedulers.stopping import Decision
 
 
 @dataclass(frozen=True)

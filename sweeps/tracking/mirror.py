@@ -17,8 +17,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from sweeps import journal
-from sweeps.journal import Status, SweepState, TrialRecord
+from sweeps.records import journal
+from sweeps.records.journal import Status, SweepState, TrialRecord
 from sweeps.tracking import projection, state
 from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
 from trainables import epoch_log

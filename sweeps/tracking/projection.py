@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from search_spaces import Target
-from sweeps.journal import Status, SweepState, TrialRecord
+from sweeps.records.journal import Status, SweepState, TrialRecord
 from trainables.epoch_log import best_row, is_metric
 from trainables.health import Verdict
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.sweep import load
-from sweeps.journal import Journal
+from sweeps.records.journal import Journal
 from trainables import epoch_log
 
 EPOCHS = 10

@@ -12,7 +12,7 @@ from scipy import stats
 
 from analysis import ablation
 from analysis.ablation import NONE, SAME, Finding
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from trainables.health import Verdict
 
 METRIC = "val/elbo_gain"

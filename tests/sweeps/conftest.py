@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import journal
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import SweepState
+from sweeps.records import journal
+from sweeps.records.journal import SweepState
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "sweeps" / "run.py"

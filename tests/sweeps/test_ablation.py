@@ -12,9 +12,10 @@ import pytest
 
 import search_spaces
 from search_spaces.study import Study
-from sweeps import ablation, journal
+from sweeps import ablation
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import Status
+from sweeps.records import journal
+from sweeps.records.journal import Status
 from trainables import epoch_log
 
 SPACE = search_spaces.load("imc_vae")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sweeps import journal, record
+from sweeps.records import journal, record
 from tests.sweeps.conftest import DONE
 from trainables import epoch_log
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import runner
+from sweeps import driver
 from sweeps.config import ConfigError, Options
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from tests.sweeps.conftest import DONE, ROOT, TINY, Sweeps
 from tests.sweeps.tracking.conftest import Server
 from trainables import epoch_log
@@ -212,13 +212,14 @@ def test_killed_tracking_server_costs_nothing(sweeps: Sweeps, mlflow_server: Ser
 VANISHING = """
 import sys
 sys.path.insert(0, {root!r})
-from sweeps import run, runner
+from sweeps import run
+from sweeps import driver
 
 def vanish(console, config, *rest):
     (config.folder / "sweep.json").rename(config.folder.parent / "hidden.json")
     raise OSError("Transport endpoint is not connected")
 
-runner._close = vanish
+driver._close = vanish
 run.run(run.options, "run.py")
 """
 
@@ -251,7 +252,7 @@ def test_a_sweep_that_never_began_leaves_its_name_free_and_removes_nothing_else(
     for leave in ("", ".probe-0", "trials.jsonl", "anything"):
         monkeypatch.setattr(runner, "_sweep", failing(leave))
         with pytest.raises(ConfigError, match="refused"):
-            runner.run(Options(model="imc_vae", data="digits", name="refused", storage=str(tmp_path)))
+            driver.run(Options(model="imc_vae", data="digits", name="refused", storage=str(tmp_path)))
         assert (tmp_path / "refused").exists() == (leave in ("trials.jsonl", "anything"))
         if leave in ("trials.jsonl", "anything"):
             assert (tmp_path / "refused" / leave).read_text() == "result"

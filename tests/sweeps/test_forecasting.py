@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps import forecasting, journal, record
+from sweeps import forecasting
 from sweeps.config import Options, SweepConfig, complete
+from sweeps.records import journal, record
 from trainables import collapse, epoch_log
 from trainables.collapse import FEATURES
 

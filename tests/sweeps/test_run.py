@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from tests.sweeps.conftest import DONE, ROOT, Sweeps
 from trainables import epoch_log
 
@@ -30,7 +30,7 @@ def test_help_needs_no_heavy_import() -> None:
 
 
 def test_a_refusal_needs_no_heavy_import() -> None:
-    code = "import sys, sweeps.runner; print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    code = "import sys, sweeps.driver; print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

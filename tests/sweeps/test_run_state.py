@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps import config as configuration
-from sweeps import journal
 from sweeps.config import Options
-from sweeps.journal import Status
+from sweeps.records import journal
+from sweeps.records.journal import Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.search import RandomSearch
-from sweeps.stopping import StoppingPolicy
+from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.searchers.search import RandomSearch
 from trainables.health import HealthConfig
 
 DEATH = ("OUT_OF_MEMORY", "Ray ended it")

@@ -10,7 +10,7 @@ import pytest
 
 from sweeps import paired
 from sweeps.ablation import AUTO_LOOKS, Ablation
-from sweeps.journal import Status, TrialRecord
+from sweeps.records.journal import Status, TrialRecord
 from sweeps.seeds import SeedSchedule, evidence
 
 VARIANTS = [{"name": name, "config": {"a": place}} for place, name in enumerate("xyz")]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import Status
+from sweeps.records.journal import Status
 from sweeps.summary import outcome
 
 BEST = object()

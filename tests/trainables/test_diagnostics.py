@@ -16,7 +16,7 @@ from trainables.diagnostics import (
     evaluate,
     mutual_information,
 )
-from trainables.kl import kl_per_dim
+from trainables.losses.kl import kl_per_dim
 from trainables.vae import Batch, Vae
 
 SIGMA2 = 0.5

@@ -13,7 +13,7 @@ from trainables.fundus import (
     lab,
     vessel_correlation,
 )
-from trainables.image_losses import smooth
+from trainables.losses.images import smooth
 
 KNOWN = {  # sRGB → CIELAB (D65), as colorimetric tables have it
     (1.0, 1.0, 1.0): (100.0, 0.0, 0.0),

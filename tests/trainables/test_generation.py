@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainables.generation import checkerboard, diversity, generation_gap, kernel_distance, random_features
-from trainables.image_losses import smooth
+from trainables.losses.images import smooth
 
 FEATURES = 4 * 2 * 32 + 16 * 32
 

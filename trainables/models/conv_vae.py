@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.blocks import ACTIVATIONS, DownBlock, SelfAttention, UpBlock, kaiming, near_zero
 from trainables.data.grey_images import GreyImageReader as READER
 from trainables.diagnostics import Decodes, LatentStatistics
 from trainables.forms import QuadraticForm
 from trainables.generation import checkerboard, diversity, generation_gap
-from trainables.image_losses import multi_scale, quadratic, quadratic_spectral, residual_std, spectral, ssim
-from trainables.kl import free_bits, kl_per_dim, sample
+from trainables.losses.images import multi_scale, quadratic, quadratic_spectral, residual_std, spectral, ssim
+from trainables.losses.kl import free_bits, kl_per_dim, sample
+from trainables.nets.blocks import ACTIVATIONS, DownBlock, SelfAttention, UpBlock, kaiming, near_zero
 from trainables.schedules import END, Progress, linear_warmup
 from trainables.vae import Batch, Vae
 

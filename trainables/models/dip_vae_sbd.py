@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.covariance import aggregate_covariance, covariance, diagonal_penalty, off_diagonal_penalty
 from trainables.data.volumes import VolumeReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
+from trainables.losses.covariance import aggregate_covariance, covariance, diagonal_penalty, off_diagonal_penalty
 from trainables.models import vae3d
 from trainables.models.vae3d import Outputs, mean_squared_form
 from trainables.penalties import expected_penalty

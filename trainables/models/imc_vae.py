@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from trainables.data.grids import GridReader as READER
 from trainables.data.normalise import to_fixed_space
 from trainables.forms import QuadraticForm
-from trainables.kl import free_bits, kl_per_dim, sample
+from trainables.losses.kl import free_bits, kl_per_dim, sample
 from trainables.schedules import END, Progress, linear_warmup
 from trainables.vae import Batch, Vae
 

@@ -21,17 +21,17 @@ from torch import Tensor
 from trainables.data.volumes import VolumeReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
-from trainables.kl import sample
-from trainables.models import vae3d
-from trainables.models.vae3d import Outputs, mean_squared_form
-from trainables.penalties import expected_penalty
-from trainables.schedules import END, Progress, linear_warmup
-from trainables.total_correlation import (
+from trainables.losses.kl import sample
+from trainables.losses.total_correlation import (
     corrected_total_correlation,
     exact_decomposition,
     gaussian_total_correlation,
     total_correlation,
 )
+from trainables.models import vae3d
+from trainables.models.vae3d import Outputs, mean_squared_form
+from trainables.penalties import expected_penalty
+from trainables.schedules import END, Progress, linear_warmup
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from trainables.data.volumes import VolumeReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
-from trainables.kl import free_bits, kl_per_dim, sample
+from trainables.losses.kl import free_bits, kl_per_dim, sample
+from trainables.nets.volumes import Decoder, Encoder, PretrainedDecoder, panel, similarity
 from trainables.schedules import Progress, cyclical
 from trainables.vae import Batch, Vae
-from trainables.volumes import Decoder, Encoder, PretrainedDecoder, panel, similarity
 
 __all__ = ["READER", "Model", "Outputs", "kl_cycles", "quadratic_form", "term_weights"]
 

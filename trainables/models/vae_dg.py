@@ -27,9 +27,9 @@ from trainables.data.domains import DomainReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
 from trainables.fundus import GREEN, colour_difference, vessel_correlation
-from trainables.image_losses import ssim
-from trainables.kl import kl_per_dim, sample
-from trainables.resnet import ResNet, load_weights
+from trainables.losses.images import ssim
+from trainables.losses.kl import kl_per_dim, sample
+from trainables.nets.resnet import ResNet, load_weights
 from trainables.schedules import Progress, cyclical, linear_warmup, share
 from trainables.vae import Batch, Vae
 

@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.blocks import ACTIVATIONS, NORM_GROUPS, SelfAttention
-from trainables.codebook import NO_CODE, Codebook, CodebookStatistics, Quantised
 from trainables.data.cells import CellReader as READER
 from trainables.data.crops import CLIPPED, FLOOR, PADDING, PERCENTILES
 from trainables.diagnostics import Decodes, LatentStatistics
-from trainables.perceptual import Perceptual
+from trainables.losses.perceptual import Perceptual
+from trainables.nets.blocks import ACTIVATIONS, NORM_GROUPS, SelfAttention
+from trainables.nets.codebook import NO_CODE, Codebook, CodebookStatistics, Quantised
 from trainables.schedules import Progress
 from trainables.vae import Batch, Vae
 

@@ -15,13 +15,13 @@ from analysis.replay.policies import parse
 from analysis.replay.simulate import End, simulate
 from analysis.replay.verdicts import JudgedVerdicts
 from sweeps import config as configuration
-from sweeps import journal
 from sweeps.config import Options
 from sweeps.exit_codes import ExitCode
-from sweeps.journal import SweepState
+from sweeps.records import journal
+from sweeps.records.journal import SweepState
 from sweeps.run_state import SweepRun
-from sweeps.search import RandomSearch
-from sweeps.stopping import StoppingPolicy
+from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.searchers.search import RandomSearch
 from tests.sweeps.conftest import Sweeps
 from trainables.health import judge
 

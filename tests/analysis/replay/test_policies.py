@@ -10,7 +10,7 @@ from analysis.replay.curves import Curves
 from analysis.replay.policies import Live, Spec, parse
 from analysis.replay.simulate import simulate
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.stopping import StoppingPolicy
+from sweeps.schedulers.stopping import StoppingPolicy
 from tests.analysis.replay.conftest import SCORE, curves_of
 from trainables.health import HealthConfig, is_control, judge
 

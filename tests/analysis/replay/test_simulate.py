@@ -5,7 +5,7 @@ import pytest
 from analysis.replay.curves import Curves
 from analysis.replay.policies import GO_ON, PAUSE, Scheduler, parse
 from analysis.replay.simulate import simulate
-from sweeps.stopping import Decision
+from sweeps.schedulers.stopping import Decision
 from tests.analysis.replay.conftest import SCORE, curves_of
 
 

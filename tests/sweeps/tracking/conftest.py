@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.journal import Journal
+from sweeps.records.journal import Journal
 from trainables import epoch_log
 
 EPOCHS = 6

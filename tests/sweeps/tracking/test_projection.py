@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sweeps.journal import Status, SweepState, TrialRecord
+from sweeps.records.journal import Status, SweepState, TrialRecord
 from sweeps.tracking import projection
 from sweeps.tracking.projection import LogSummary
 

@@ -1,0 +1,1 @@
+"""Everything that imports Ray, but for the Trainable."""

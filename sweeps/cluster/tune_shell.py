@@ -1,0 +1,110 @@
+"""Ray Tune's searcher, scheduler and callback, each a thin shell over `SweepRun`.
+
+An error in any of them is written down and answered with a harmless default: none may end a sweep.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from sweeps.cluster.worker_loss import explain
+from sweeps.run_state import SweepRun
+
+
+def survives(default: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Turn an exception of a method into an entry of the sweep's error log and the result `default`."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                self.run.note_error(f"{type(self).__name__}.{method.__name__}", error)
+                return default
+
+        return guarded
+
+    return decorate
+
+
+def trial_number(trial: Trial) -> int:
+    """The sweep's number of a Ray trial."""
+    return trial.config["trial"]
+
+
+class TuneSearcher(Searcher):
+    """Hands out the trials of a `SweepRun`."""
+
+    def __init__(self, run: SweepRun, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.run, self.settings = run, settings
+
+    @survives(default=None)
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of the next trial."""
+        record = self.run.next_trial()
+        if record is None:
+            return None if self.run.waiting else Searcher.FINISHED
+        return {
+            "trial": record.trial,
+            "control": record.control,
+            "hyperparameters": record.config,
+            "settings": self.settings | {"seed": record.seed},
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The callback tells the run of every end."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the sweep's journal holds it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See `save`."""
+
+
+class TuneScheduler(FIFOScheduler):
+    """Asks a `SweepRun` after every epoch."""
+
+    def __init__(self, run: SweepRun) -> None:
+        super().__init__()
+        self.run = run
+
+    @survives(default=TrialScheduler.CONTINUE)
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Stop or go on."""
+        decision = self.run.epoch(trial_number(trial), result)
+        return TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE
+
+
+class TuneCallback(Callback):
+    """Tells a `SweepRun` of starts and ends."""
+
+    def __init__(self, run: SweepRun) -> None:
+        self.run = run
+
+    @survives(default=None)
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker begins, or begins again after the death of another."""
+        self.run.started(trial_number(trial))
+
+    @survives(default=None)
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial ended by itself or by a decision."""
+        if not self.run.stopping:
+            self.run.ended(trial_number(trial), trial.last_result)
+
+    @survives(default=None)
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial lost its worker."""
+        if not self.run.stopping:
+            error = Path(trial.error_file).read_text() if trial.error_file else ""
+            self.run.lost(trial_number(trial), *explain(error))
