@@ -250,7 +250,7 @@ def test_a_sweep_that_never_began_leaves_its_name_free_and_removes_nothing_else(
         return sweep
 
     for leave in ("", ".probe-0", "trials.jsonl", "anything"):
-        monkeypatch.setattr(runner, "_sweep", failing(leave))
+        monkeypatch.setattr(driver, "_sweep", failing(leave))
         with pytest.raises(ConfigError, match="refused"):
             driver.run(Options(model="imc_vae", data="digits", name="refused", storage=str(tmp_path)))
         assert (tmp_path / "refused").exists() == (leave in ("trials.jsonl", "anything"))
