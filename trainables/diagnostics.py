@@ -54,6 +54,11 @@ def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_SNK: Tensor) -> float
     return min(max(information, 0.0), kl, math.log(len(mu))) if math.isfinite(information) else math.nan
 
 
+def draws_of(samples: int) -> int:
+    """How often the posterior of every one of so many samples is drawn from and decoded."""
+    return min(max(DRAWS, math.ceil(DECODES / samples)), MOST_DRAWS)
+
+
 class LatentStatistics:
     """Posterior parameters gathered over the evaluation set."""
 
@@ -62,8 +67,11 @@ class LatentStatistics:
 
     def add(self, outputs: Any, decodes: Decodes) -> None:
         """Add a batch's `mu` and `logvar`, each (B, K), and the draws that were decoded."""
-        z_SBK = torch.stack(list(decodes.z))
-        self._parts.append(tuple(x.float().cpu() for x in (outputs.mu, outputs.logvar, z_SBK)))
+        self.add_posterior(outputs.mu, outputs.logvar, torch.stack(list(decodes.z)))
+
+    def add_posterior(self, mu_BK: Tensor, logvar_BK: Tensor, z_SBK: Tensor) -> None:
+        """Add a batch's posterior and S draws of it."""
+        self._parts.append((mu_BK.float().cpu(), logvar_BK.float().cpu(), z_SBK.float().cpu()))
 
     @cached_property
     def mu(self) -> Tensor:
@@ -240,7 +248,7 @@ def evaluate(
     """
     model.eval()
     latent, decoder = model.latent_statistics(), DecoderStatistics(model.channel_axis)
-    draws = min(max(DRAWS, math.ceil(DECODES / samples)), MOST_DRAWS)
+    draws = draws_of(samples)
     means: dict[str, float] = {}
     seen: list[Tensor] = []
     done = 0

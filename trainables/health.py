@@ -18,6 +18,7 @@ Row = Mapping[str, Any]
 Metric = Callable[[str], Any]  # by name: a number of one epoch, or an array (R,) of many; NaN where there is none
 
 ACTIVE_VARIANCE = 0.01  # of mu over the data; Burda, Grosse, Salakhutdinov 2016, section 5.2
+UNSEEN_PATIENCE = 3  # times as many evaluations where the decoder is not seen
 JUDGED = ("train/loss", "val/loss", "val/elbo_gain", "health/kl_raw", "train/kl_peak")  # must be finite
 
 
@@ -79,6 +80,7 @@ class Symptom:
         counts: the epochs in which it may be judged.
         before: what has to show in the evaluations before; None for the same.
         since: that, in words.
+        patience: times `HealthConfig.consecutive` evaluations are needed.
     """
 
     verdict: Verdict
@@ -87,6 +89,7 @@ class Symptom:
     counts: Callable[[Row], bool]
     before: Callable[[Metric, HealthConfig], Any] | None = None
     since: str = "the same"
+    patience: int = 1
 
 
 def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) -> Health:
@@ -133,8 +136,9 @@ def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], 
         return Health(Verdict.HEALTHY)
     told = symptom.explain(now, config)
     judged = rows if symptom.verdict is Verdict.CODEBOOK_COLLAPSED else after_grace
-    recent = [row for row in judged if symptom.counts(row)][-config.consecutive :]
-    confirmed = len(recent) == config.consecutive and recent[-1] is now and all(shows(row) for row in recent)
+    needed = symptom.patience * config.consecutive
+    recent = [row for row in judged if symptom.counts(row)][-needed:]
+    confirmed = len(recent) == needed and recent[-1] is now and all(shows(row) for row in recent)
     if not confirmed:
         return Health(Verdict.GRACE, f"{told} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
     first, last = recent[0]["epoch"], recent[-1]["epoch"]
@@ -192,6 +196,11 @@ def _collapsed(metric: Metric, config: HealthConfig) -> Any:
     return inactive & _nothing_in_z(metric, config)
 
 
+def _inactive_unseen(metric: Metric, config: HealthConfig) -> Any:
+    z_gain = metric("health/z_gain")
+    return (metric("health/au") == 0) & (z_gain != z_gain)
+
+
 def _nothing_in_z(metric: Metric, config: HealthConfig) -> Any:
     return (metric("health/kl_raw") < config.kl_floor) | _ignores_z(metric, config)
 
@@ -222,6 +231,13 @@ def _explain_collapse(row: Row, config: HealthConfig) -> str:
         f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {row['health/kl_raw']:.2g} nats"
         f"{_below(metric('health/kl_raw'), config.kl_floor)}, z gain {metric('health/z_gain'):.2g}"
         f"{_below(metric('health/z_gain'), config.z_gain_floor)}, mutual information {metric('health/mi'):.2g} nats"
+    )
+
+
+def _explain_unseen(row: Row, config: HealthConfig) -> str:
+    return (
+        f"{row['health/au']:.0f} of {row['health/dims']:.0f} units active, raw KL {row['health/kl_raw']:.2g} nats; "
+        "whether the decoder uses z was never measured,"
     )
 
 
@@ -264,6 +280,8 @@ def _always(row: Row) -> bool:
 SYMPTOMS = (
     # Not "no unit active" twice: under free bits single units come and go at the threshold while z stays of no use.
     Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows, _nothing_in_z, "z of no use"),
+    # A loop that never shows its decoder: no unit active is all there is to go by, so it has to last longer.
+    Symptom(Verdict.COLLAPSED, _inactive_unseen, _explain_unseen, _kl_shows, patience=UNSEEN_PATIENCE),
     Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
     Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),

@@ -92,10 +92,11 @@ def test_a_decoder_that_ignores_z_is_reported_and_not_stopped():
     assert not health.verdict.condemned
 
 
-def test_a_log_without_z_gain_is_judged_by_kl():
+def test_a_log_without_z_gain_is_judged_by_kl_and_for_want_of_it_by_units_that_stay_inactive():
     old = {name: value for name, value in (HEALTHY | DEAD).items() if name != "health/z_gain"}
     assert verdicts([old | {"epoch": epoch} for epoch in range(1, 5)], 20)[-1] == "COLLAPSED"
-    assert verdicts([old | {"epoch": epoch, "health/kl_raw": 2.0} for epoch in range(1, 5)], 20)[-1] == "HEALTHY"
+    silent = [old | {"epoch": epoch, "health/kl_raw": 2.0} for epoch in range(1, 8)]
+    assert verdicts(silent, 20) == ["GRACE"] * 6 + ["COLLAPSED"]
 
 
 @pytest.mark.parametrize(

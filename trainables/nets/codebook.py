@@ -160,10 +160,13 @@ class CodebookStatistics:
         self._samples = 0
 
     def add(self, outputs: Any, decodes: Any) -> None:
-        """Add a batch's `codes`, (B, P), −1 where there is none."""
-        codes = outputs.codes[outputs.codes != NO_CODE]
-        self._counts_K += torch.bincount(codes, minlength=len(self._counts_K)).cpu()
-        self._samples += len(outputs.codes)
+        """Add a batch's `codes`."""
+        self.add_codes(outputs.codes)
+
+    def add_codes(self, codes_BP: Tensor) -> None:
+        """Add a batch's codes; −1 where there is none."""
+        self._counts_K += torch.bincount(codes_BP[codes_BP != NO_CODE], minlength=len(self._counts_K)).cpu()
+        self._samples += len(codes_BP)
 
     def counts(self) -> Tensor:
         """How often each code was used, (K,)."""
