@@ -51,6 +51,7 @@ class Monitor:
         self.epochs, self.seed = epochs, seed
         self.rows: list[Row] = []
         self.health = Health(Verdict.HEALTHY)
+        self.handover: Callable[[Row], None] | None = None  # hears every row once it is judged
         self._thresholds = health or HealthConfig()
 
     @property
@@ -122,6 +123,8 @@ class Monitor:
         self.health = judge([*self.rows, row], self.epochs, self._thresholds)
         row |= {"verdict": self.health.verdict.value, "verdict_detail": self.health.detail}
         self.rows.append(row)
+        if self.handover is not None:
+            self.handover(row)
         return row
 
     def _posterior(self, mu: Tensor, logvar: Tensor, decode: Decode | None, target: Tensor | None) -> Row:
