@@ -233,7 +233,7 @@ class SweepRun:
             return self.schedule.next(self.records) or ("", None, seed)
         if trial == 1:
             return "documented", self.space.documented(), seed
-        if trial == 2:
+        if trial == 2 and self.space.has_baseline:
             return "baseline", self.space.baseline(), seed
         try:
             return "search", self.search.suggest(trial), seed

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables import artifacts, checkpoint, models
+from trainables import artifacts, checkpoint, definition
 from trainables.data.cache import prepare
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, judge
@@ -34,7 +34,7 @@ def small(name: str, folder: Path, **changes: object) -> Trainer:
     config |= {key: value for key, value in sizes.items() if key in config}
     config |= {"loss_scales": 1} if "loss_scales" in config else {}
     settings = {parameter: config[parameter] for parameter in space.data_settings()} | {"subset": 24}
-    dataset = prepare(models.load(name).READER, None, folder, settings)
+    dataset = prepare(definition.load(name).reader, None, folder, settings)
     return Trainer(name, config | changes, dataset, EPOCHS, 0, "cpu")
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from search_spaces.reference import CODE
 from trainables import checkpoint
 from trainables.files import replace_file, write_text
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+STATISTIC = "statistics."  # what the names of a model's statistics begin with, among its weights
 
 
 def export(trial: Path, out: Path, card: str) -> None:
@@ -31,10 +34,15 @@ def export(trial: Path, out: Path, card: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     state = checkpoint.of_best_epoch(state)
     tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}
+    measured = {name: value for name, value in state["statistics"].items() if isinstance(value, Tensor)}
+    tensors |= {f"{STATISTIC}{name}": value.contiguous() for name, value in measured.items()}
+    state["statistics"] = {name: value for name, value in state["statistics"].items() if name not in measured}
     with replace_file(out / WEIGHTS) as file:
         file.write(save(tensors, {"format": "pt", "model": state["model_name"]}))
     write_text(out / CONFIG, json.dumps(state, indent=1))
     write_text(out / CARD, card)
+    if (code := trial.parents[1] / CODE).exists():
+        shutil.copytree(code, out / CODE, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def load(folder: Path) -> nn.Module:
@@ -42,4 +50,8 @@ def load(folder: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     state: Mapping[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return checkpoint.rebuild({**state, "model": load_file(folder / WEIGHTS)})
+    tensors = load_file(folder / WEIGHTS)
+    measured = {name.removeprefix(STATISTIC): x for name, x in tensors.items() if name.startswith(STATISTIC)}
+    model = {name: x for name, x in tensors.items() if not name.startswith(STATISTIC)}
+    state = {**state, "model": model, "statistics": {**state["statistics"], **measured}}
+    return checkpoint.rebuild(state, folder / CODE)

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.searchers.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch, TpeSearch, grid_levels, make
+from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, TpeSearch, first_searched, grid_levels, make
 
 SCORE = "val/elbo_gain"
 
@@ -28,6 +28,7 @@ SPACE = SearchSpace(
         toy(name="width", kind="fixed", default=7),
     ),
 )
+FIRST_SEARCHED = first_searched(SPACE)
 
 
 def ended(trial, config, value=0.0, status=Status.FINISHED, reason="", metrics=None) -> TrialRecord:
