@@ -281,7 +281,7 @@ class _Checks:
             self._wrong(f"terms(): {name} is {_described(term)}; expected a scalar tensor, a mean over the batch")
         elif not term.isfinite():
             self._wrong(
-                f"terms(): {name} is {float(term)} on the first samples of the data; expected a finite number"
+                f"terms(): {name} is {term.item()} on the first samples of the data; expected a finite number"
             )
 
     def _weights(self, terms: Mapping[str, Tensor]) -> None:
@@ -300,8 +300,8 @@ class _Checks:
             self.weights = {name: weights.get(name, 1.0) for name in terms}
 
     def _kl(self, term: Tensor, outputs: Any) -> None:
-        raw = float(kl_per_dim(outputs.mu.float(), outputs.logvar.float()).sum(dim=1).mean())
-        ratio = float(term) / raw if raw else 1.0
+        raw = float(kl_per_dim(outputs.mu.detach().float(), outputs.logvar.detach().float()).sum(dim=1).mean())
+        ratio = float(term.detach()) / raw if raw else 1.0
         if ratio < 1 - AS_ONE and self.definition.reference.root is not None:
             self.found.notes.append(
                 f"the KL term is {ratio:.3g} × the KL in nats: a mean over dimensions weighs less"

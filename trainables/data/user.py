@@ -1,8 +1,8 @@
 """Data of a user's own model: what its function `data(source)` returns, or a NumPy file.
 
 `data` may return an array (N, …), a pair of it and N labels, `Samples`, or a torch `Dataset` of such items;
-`data(None)` is the data set that the model brings along. Without `data` the source is a .npy file, or an .npz file with x and,
-if there are labels, y.
+`data(None)` is the data set that the model brings along. Without `data` the source is a .npy file, or an .npz file
+with x and, if there are labels, y.
 """
 
 from __future__ import annotations
