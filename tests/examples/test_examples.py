@@ -98,7 +98,7 @@ def test_arrays_that_numpy_saved_need_no_function(tmp_path: Path) -> None:
     assert dataset.labels == [str(label) for label in y]
 
 
-DERIVED = '''
+DERIVED = """
 import numpy as np
 from torch import nn
 from search_spaces import Parameter, SearchSpace
@@ -121,4 +121,4 @@ class Model(Vae):
 
 def data(source):
     return np.random.default_rng(0).random((40, 80))
-'''
+"""
