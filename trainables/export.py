@@ -17,7 +17,7 @@ from trainables.files import replace_file, write_text
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
-STATISTIC = "statistics."  # what the names of a model's statistics begin with, among its weights
+STATISTICS = "statistics.safetensors"  # of the training samples, with which the model is built
 
 
 def export(trial: Path, out: Path, card: str) -> None:
@@ -35,10 +35,11 @@ def export(trial: Path, out: Path, card: str) -> None:
     state = checkpoint.of_best_epoch(state)
     tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}
     measured = {name: value for name, value in state["statistics"].items() if isinstance(value, Tensor)}
-    tensors |= {f"{STATISTIC}{name}": value.contiguous() for name, value in measured.items()}
     state["statistics"] = {name: value for name, value in state["statistics"].items() if name not in measured}
     with replace_file(out / WEIGHTS) as file:
         file.write(save(tensors, {"format": "pt", "model": state["model_name"]}))
+    with replace_file(out / STATISTICS) as file:
+        file.write(save({name: value.contiguous() for name, value in measured.items()}, {"format": "pt"}))
     write_text(out / CONFIG, json.dumps(state, indent=1))
     write_text(out / CARD, card)
     if (code := trial.parents[1] / CODE).exists():
@@ -50,8 +51,7 @@ def load(folder: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     state: Mapping[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    tensors = load_file(folder / WEIGHTS)
-    measured = {name.removeprefix(STATISTIC): x for name, x in tensors.items() if name.startswith(STATISTIC)}
-    model = {name: x for name, x in tensors.items() if not name.startswith(STATISTIC)}
-    state = {**state, "model": model, "statistics": {**state["statistics"], **measured}}
+    path = folder / STATISTICS  # older exports have none
+    measured = load_file(path) if path.exists() else {}
+    state = {**state, "model": load_file(folder / WEIGHTS), "statistics": {**state["statistics"], **measured}}
     return checkpoint.rebuild(state, folder / CODE)
