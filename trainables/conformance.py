@@ -228,7 +228,7 @@ class _Checks:
         with _step("forward(batch, generator)", self.found):
             outputs = self._pass()
             self.prediction = outputs.prediction
-            wanted = ("codes", "prediction", "target")
+            wanted: tuple[str, ...] = ("codes", "prediction", "target")
             if self.model.posterior == "gaussian":
                 wanted = ("mu", "logvar", "z", "prediction", "target")
             bad = [name for name in wanted if not torch.is_tensor(getattr(outputs, name, None))]
@@ -316,7 +316,7 @@ class _Checks:
             still = [name for name, term in terms.items() if not term.requires_grad and name != "commitment"]
             if still and self.definition.reference.root is not None:
                 self._wrong(f"terms(): {', '.join(still)} has no gradient; expected a scalar made of the outputs")
-            loss.backward()
+            torch.autograd.backward(loss)
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             if not all(bool(gradient.isfinite().all()) for gradient in gradients):
                 self._wrong("the gradient of the loss is not finite on the first samples of the data")

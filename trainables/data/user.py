@@ -121,9 +121,9 @@ def _samples(made: Any, source: str) -> Samples:
     items = [made[index] for index in range(len(made))]
     if items and isinstance(items[0], tuple):
         x = _numbers([np.asarray(item[0]) for item in items], source)
-        labels = [np.asarray(item[1]) for item in items if len(item) > 1]
-        scalar = len(labels) == len(items) and all(label.ndim == 0 for label in labels)
-        return Samples(x, source, [str(label.item()) for label in labels] if scalar else None)
+        second = [np.asarray(item[1]) for item in items if len(item) > 1]
+        scalar = len(second) == len(items) and all(label.ndim == 0 for label in second)
+        return Samples(x, source, [str(label.item()) for label in second] if scalar else None)
     return Samples(_numbers([np.asarray(item) for item in items], source), source)
 
 
