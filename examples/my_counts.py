@@ -20,6 +20,8 @@ SPACE = SearchSpace(
 
 
 class Model(Vae):
+    nats = "reconstruction"
+
     def __init__(self, config, shape, statistics):
         super().__init__(config, shape, statistics)
         (genes,) = shape

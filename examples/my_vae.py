@@ -23,6 +23,8 @@ SPACE = SearchSpace(
 
 
 class Model(Vae):
+    nats = "reconstruction"  # it is −ln p(x | z): the score is the ELBO
+
     def __init__(self, config, shape, statistics):
         super().__init__(config, shape, statistics)
         values, hidden, latent = int(np.prod(shape)), config["hidden"], config["latent_dim"]

@@ -296,9 +296,26 @@ def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
     model = replace(model, space=config.search_space())
     x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
     found = conformance.check(model, x, dataset.statistics)
-    if found.problems:
-        raise ConfigError([f"{config.model}: {problem}" for problem in found.problems])
+    problems = found.problems or _likelihood_problems(config, dataset)
+    if problems:
+        raise ConfigError([f"{config.model}: {problem}" for problem in problems])
     return found.notes
+
+
+def _likelihood_problems(config: SweepConfig, dataset: Any) -> list[str]:
+    """Why a score in nats has nothing to compare with, if so."""
+    from trainables import definition, likelihood
+    from trainables.loop import parts
+
+    model = definition.load(config.reference)
+    if not model.Model.nats:
+        return []
+    index = parts(dataset, config.search_space().documented(), config.seed).evaluation
+    try:
+        likelihood.reference(model, dataset, index)
+    except likelihood.LikelihoodError as error:
+        return [str(error)]
+    return []
 
 
 def _new(path: Path) -> int:

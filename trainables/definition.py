@@ -30,6 +30,7 @@ from search_spaces.training import completed
 from trainables.data.cache import Reader
 from trainables.data.user import UserReader
 from trainables.forms import QuadraticForm
+from trainables.measured import Measured
 from trainables.schedules import Progress, linear_warmup
 from trainables.vae import Vae
 
@@ -46,7 +47,7 @@ class Definition:
         space: with the training loop's hyperparameters.
         term_weights: a term that it does not name weighs 1.
         kl_cycles: 1 where the KL weight is not cyclical.
-        quadratic_form: None for no forecast.
+        quadratic_form: measured unless derived by the author (`trainables.measured`); gives None for no forecast.
     """
 
     reference: Reference
@@ -87,6 +88,7 @@ def load(text: str) -> Definition:
         problems.append(f"MODEL {text}: Model has no {' and no '.join(missing)}; expected {_EXPECTED}")
     if problems:
         raise ModelError(problems)
+    weights = offers.get("term_weights", term_weights)
     return Definition(
         reference=reference,
         space=completed(reference.space),
@@ -94,9 +96,9 @@ def load(text: str) -> Definition:
         claims=tuple(space.get("CLAIMS", ())),
         reader=offers.get("READER") or UserReader(reference.name, offers.get("data"), reference.sha256()),
         Model=model,
-        term_weights=offers.get("term_weights", term_weights),
+        term_weights=weights,
         kl_cycles=offers.get("kl_cycles", one_cycle),
-        quadratic_form=offers.get("quadratic_form", no_form),
+        quadratic_form=offers.get("quadratic_form") or Measured(model, weights),
     )
 
 
@@ -118,7 +120,3 @@ def term_weights(config: Config, at: Progress) -> dict[str, float]:
 def one_cycle(config: Config, steps: int) -> float:
     """The default: the KL weight is not cyclical."""
     return 1.0
-
-
-def no_form(config: Config, x: np.ndarray, statistics: Mapping[str, np.ndarray]) -> None:
-    """The default: no forecast."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.health import ACTIVE_VARIANCE
+from trainables.likelihood import LikelihoodStatistics
 from trainables.losses.kl import kl_per_dim
 from trainables.score import Errors, Pairs, by_channel, elbo_gain, kept_channels
 
@@ -240,6 +241,7 @@ def evaluate(
     generator: torch.Generator,
     samples: int,
     weights: Mapping[str, float] | None = None,
+    constant_nll: float | None = None,
 ) -> tuple[dict[str, float], LatentStatistics]:
     """Every `val/` and `health/` metric of a model.
 
@@ -249,9 +251,12 @@ def evaluate(
         generator: on that device, freshly seeded, so that noise and node order are the same at every call.
         samples: how many samples the batches hold.
         weights: of the terms in `val/loss`; 1 for those that it does not name.
+        constant_nll: of a model with `nats`, that of the best constant; see `trainables.likelihood`. The score is
+            then in its nats.
     """
     model.eval()
     latent, decoder = model.latent_statistics(), DecoderStatistics(model.channel_axis)
+    likelihood = None if constant_nll is None else LikelihoodStatistics(constant_nll)
     draws = draws_of(samples)
     means: dict[str, float] = {}
     seen: list[Tensor] = []
@@ -261,6 +266,8 @@ def evaluate(
         decodes = model.decodes(outputs, draws, generator)
         latent.add(outputs, decodes)
         target, reconstruction = decoder.add(model, batch, outputs, decodes)
+        if likelihood is not None:
+            likelihood.add(model, batch.x, decodes)
         terms = {f"val/{name}": value for name, value in model.terms(outputs).items()}
         weights |= {name: 1.0 for name in (key.removeprefix("val/") for key in terms) if name not in weights}
         for name, value in (terms | dict(model.measures(outputs, reconstruction, target))).items():
@@ -271,6 +278,7 @@ def evaluate(
     if "val/kl" in metrics:
         metrics["health/kl_constrained"] = metrics["val/kl"]
     metrics |= decoder.metrics(latent.rate())
+    metrics |= {} if likelihood is None else likelihood.metrics(latent.rate())
     metrics |= dict(model.set_measures(torch.cat(seen), latent, generator))
     metrics["val/loss"] = sum(weights[name] * metrics[f"val/{name}"] for name in weights if f"val/{name}" in metrics)
     return metrics, latent

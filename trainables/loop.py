@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.training import DEFAULTS
-from trainables import definition
+from trainables import definition, likelihood
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
 from trainables.losses.kl import kl_per_dim
@@ -107,9 +108,9 @@ class Trainer:
         Where an environment is held out, the `val/` metrics on it as well, as `test/`.
         """
         self.model.start_epoch(self.epoch / self.epochs)
-        metrics, latent = self._evaluate(self.evaluation_index)
+        metrics, latent = self._evaluate(self.evaluation_index, self._evaluation_constant)
         if len(self.test_index) >= FEWEST_EVALUATED:
-            held_out = self._evaluate(self.test_index)[0]
+            held_out = self._evaluate(self.test_index, self._test_constant)[0]
             metrics |= {
                 f"test/{name.removeprefix('val/')}": value
                 for name, value in held_out.items()
@@ -222,11 +223,23 @@ class Trainer:
             metrics["schedule/cycle_end"] = float(cycle_ends(at.share, 1 / self.epochs, cycles))
         return metrics
 
-    def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
+    @cached_property
+    def _evaluation_constant(self) -> float | None:
+        return self._constant(self.evaluation_index)
+
+    @cached_property
+    def _test_constant(self) -> float | None:
+        return self._constant(self.test_index)
+
+    def _constant(self, index: np.ndarray) -> float | None:
+        """−ln p of the best constant for those samples, of a model with `nats`."""
+        return likelihood.reference(self.definition, self.dataset, index) if self.model.nats else None
+
+    def _evaluate(self, index: np.ndarray, constant: float | None) -> tuple[dict[str, float], LatentStatistics]:
         with self._autocast():
             batches, generator = self._batches(index, self.evaluation_batch), self._generator("evaluation")
             weights = self.definition.term_weights(self.config, END)
-            return evaluate(self.model, batches, generator, len(index), weights)
+            return evaluate(self.model, batches, generator, len(index), weights, constant)
 
     def _batches(self, index: np.ndarray, size: int) -> Iterator[Batch]:
         for start in range(0, len(index), size):

@@ -74,6 +74,7 @@ class Vae(nn.Module, ABC):
 
     posterior: ClassVar[Literal["gaussian", "codebook"]] = "gaussian"
     channel_axis: ClassVar[int] = 1  # of the fixed space
+    nats: ClassVar[Literal["", "reconstruction"]] = ""  # "reconstruction": it is −ln p(x | z), the score its ELBO
     set_samples: ClassVar[int] = 0  # how many samples `set_measures` wants to see
     notes: tuple[str, ...] = ()  # what the user should know of how this model was set up
 
