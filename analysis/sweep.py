@@ -66,6 +66,7 @@ _OUTCOME_OF_STATUS = {
     Status.INTERRUPTED: Outcome.INTERRUPTED,
     Status.RUNNING: Outcome.RUNNING,
     Status.PENDING: Outcome.PENDING,
+    Status.PAUSED: Outcome.PENDING,
 }
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from sweeps.config import SweepConfig
 from sweeps.records import journal, record
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.stopping import RUNG
+from sweeps.schedulers.base import RUNG
 from trainables import collapse, epoch_log, models
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
