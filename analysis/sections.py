@@ -176,7 +176,7 @@ def _stops(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "ends": ends[:MOST_ROWS],
         "all": len(ends),
-        "reasons": tables.reason_counts(ends),
+        "reasons": tables.reason_counts(ends, sweep.health),
         "controls": controls,
         "measured": controls.measured[:MOST_ROWS],
     }

@@ -86,7 +86,7 @@ class Suggestions:
             return math.nan
         if metric in OUTCOMES:
             row = self._standing.latest.get(record.trial)
-            return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
+            return math.nan if row is None else float(OUTCOMES[metric](row.get("verdict")))
         if course.is_course(metric):
             rows = epoch_log.read_trial(self._config.folder, record.trial)
             points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]

@@ -60,6 +60,8 @@ def parse(text: str) -> Spec:
     problems = []
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
+        if key in values:
+            problems.append(f"{key} is given twice")
         try:
             values[key] = _value(kind, key, value)
         except ValueError as error:

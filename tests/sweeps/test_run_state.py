@@ -12,7 +12,8 @@ from sweeps.config import Options
 from sweeps.records import journal
 from sweeps.records.journal import Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.schedulers import parse
+from sweeps.schedulers.base import Task
 from sweeps.searchers.search import RandomSearch
 from trainables.health import HealthConfig
 
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> SweepRun:
     return SweepRun(
         config,
         RandomSearch(config.search_space(), 0),
-        StoppingPolicy("none", 9, "val/elbo_gain", "max"),
+        parse("none").make(Task(9, "val/elbo_gain", "max")),
         SimpleNamespace(forecast=lambda config: None),
         HealthConfig(),
     )
@@ -149,4 +150,4 @@ def test_an_epoch_trained_again_is_no_progress(run):
 
 
 def events(run: SweepRun) -> list[str]:
-    return [event["event"] for event in journal._events(run.config.folder / journal.FILE)]
+    return [event["event"] for event in journal.events(run.config.folder)]
