@@ -317,7 +317,7 @@ def _collapse_rule(config: HealthConfig) -> str:
     return f"{few} active and its {kl} or its {z_gain}, whatever the KL: free bits may hold it up"
 
 
-# Of every verdict that a symptom may have. Judge, schedulers, replay, report, forecast and advice read it and SYMPTOMS.
+# Of every verdict that a symptom may have. Judge, schedulers, replay, report, forecast and advice read these two.
 SICKNESSES = {
     Verdict.COLLAPSED: Sickness(COLLAPSE, _collapse_rule, _USE_Z, "#d55e00", "#f0813a", "X"),
     Verdict.CODEBOOK_COLLAPSED: Sickness(
