@@ -66,14 +66,14 @@ def run(command: ReplayCommand) -> int:
 
     specs, problems = _specs(command)
     problems += _problems(command)
-    try:
-        curves = None if problems else _curves(command)
-    except DataError as error:
-        problems.append(str(error))
     if not problems:
-        replay = _replay(curves, specs, command)
-        _print(replay, command.format)
-        problems += _draw(replay, command.figure)
+        try:
+            replay = _replay(_curves(command), specs, command)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            _print(replay, command.format)
+            problems += _draw(replay, command.figure)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 2 if problems else 0
