@@ -38,8 +38,8 @@ def test_who_waits_is_taken_up_at_its_checkpoint_even_by_another_driver(sweeps: 
     for record in stopped:
         assert record.reason == "RUNG"
         assert record.detail == (
-            f"val/elbo_gain {first[record.trial]:.4g} below the cutoff {first[promoted]:.4g} of 3 trials of its bracket "
-            "at epoch 1"
+            f"val/elbo_gain {first[record.trial]:.4g} below the cutoff {first[promoted]:.4g} of 3 trials "
+            "of its bracket at epoch 1"
         )
     starts = Counter(event["trial"] for event in sweeps.events("halved") if event["event"] == "started")
     assert all(starts[record.trial] == 1 for record in stopped if record.trial != 3)  # 3 may have lost its driver
