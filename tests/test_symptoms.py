@@ -34,7 +34,7 @@ DETAIL = "samples 0.01 as diverse as data at epoch 3, the same since epoch 2"
 
 @pytest.fixture
 def template(monkeypatch) -> Verdict:
-    """A verdict, its entry in the table and the symptom that shows it, as they are added to `trainables/health.py`."""
+    """A verdict, its entry in the table and the symptom that shows it, as one adds them to `trainables/health.py`."""
     verdict = str.__new__(Verdict, NAME)
     verdict._name_ = verdict._value_ = NAME
     monkeypatch.setattr(Verdict, "_member_names_", [*Verdict._member_names_, NAME])
