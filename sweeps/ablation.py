@@ -17,7 +17,7 @@ AUTO = "auto"
 AUTO_LOOKS = (5, 8, 12, 20)  # seeds; found by simulation: of changes worth finding most, in few seeds
 CLAIMS = "claims"  # what the comparisons of claims have for a study
 CLAIM_FIELDS = ("metric", "direction", "source", "metric_before")
-OUTCOMES: dict[str, Callable[[object], bool]] = {  # metrics that are 1 for a trial whose verdict is such, else 0
+OUTCOMES: dict[str, Callable[[str | None], bool]] = {  # metrics that are 1 for a trial whose verdict is such, else 0
     "outcome/collapsed": is_collapse,
     "outcome/numeric": lambda verdict: verdict == Verdict.NUMERIC,
 }

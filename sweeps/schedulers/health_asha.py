@@ -40,9 +40,8 @@ class HealthFirst(Scheduler[S]):
         return GO_ON if trial in self._condemned_controls else self.behind.on_epoch(trial, row)
 
     def end(self, trial: int, row: Row) -> Decision:
-        """A trial condemned in its very last epoch is stopped in name."""
+        """A trial condemned in its very last epoch is stopped in name; what it left at the rungs stays."""
         if row.verdict.condemned:
-            self.behind.forget(trial)
             return GO_ON if trial in self._controls else stop(row.verdict, row.verdict_detail)
         return GO_ON if trial in self._condemned_controls else self.behind.end(trial, row)
 

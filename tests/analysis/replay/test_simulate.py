@@ -123,6 +123,22 @@ def ends_of(text: str, curves: Curves, trials: int, seed: int = 0, workers: int 
     return Variant(parse(text), curves).ends(seed, range(trials), workers)
 
 
+@pytest.mark.parametrize(
+    ("text", "spent", "finished", "condemned"),
+    [
+        ("asha", 630, 14, 0),
+        ("health-asha", 640, 13, 19),
+        ("health-asha:eta=2,grace=0.2,patience=3,control=0.5", 1579, 23, 2),
+    ],
+)
+def test_what_the_first_edition_of_the_policy_decided(text, spent, finished, condemned):
+    """Numbers of the object that knew all three policies by name; trials are decided one by one as it did."""
+    ends = ends_of(text, synthetic.generate(200, 20, seed=3), 200, SEED, workers=4)
+    reasons = [end.reason for end in ends]
+    assert ends[-1].spent == spent
+    assert (reasons.count(""), reasons.count("COLLAPSED")) == (finished, condemned)
+
+
 def test_hyperband_by_hand(scored):
     # R = 3, η = 3: three trials to epoch 1, the best of them to 3; then two trials to 3
     curves = scored(*[[score] * 3 for score in (1.0, 3.0, 2.0, 0.0, 5.0)])

@@ -57,6 +57,14 @@ def test_who_is_condemned_in_the_last_epoch_is_stopped_in_name():
     assert not made("asha").end(1, Epoch(12, 1.0, Verdict.COLLAPSED)).stop
 
 
+def test_what_a_trial_condemned_in_the_last_epoch_left_at_the_rungs_stays():
+    scheduler = made("health-asha")
+    scheduler.on_epoch(1, Epoch(1, 9.0))
+    scheduler.end(1, Epoch(12, 1.0, Verdict.COLLAPSED))
+    assert not scheduler.on_epoch(2, Epoch(1, 0.2)).stop
+    assert scheduler.on_epoch(3, Epoch(1, 0.1)).stop
+
+
 def test_a_failed_trial_sets_no_cutoff():
     scheduler = made("health-asha")
     scheduler.on_epoch(1, Epoch(1, 9.0))
