@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     @property
     def condemned(self) -> bool:
         """True if the trial should be stopped."""
-        return self not in (Verdict.HEALTHY, Verdict.GRACE, Verdict.IGNORES_Z)
+        return self in SICKNESSES and SICKNESSES[self].stops
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,6 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
     findings = [_finding(symptom, rows, epochs, config) for symptom in SYMPTOMS]
     worst = max(findings, key=lambda health: (health.verdict.condemned, _SEVERITY.get(health.verdict, 0)))
     return worst if worst.detail else Health(worst.verdict, _not_finite(now))
-
-
-_SEVERITY = {Verdict.IGNORES_Z: 2, Verdict.GRACE: 1}  # of what stops nobody
 
 
 def looks_sick(metric: Metric, config: HealthConfig) -> Any:
@@ -311,6 +308,74 @@ SYMPTOMS = (
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
     Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),
 )
+
+
+@dataclass(frozen=True)
+class Sickness:
+    """What is told of a verdict that is neither HEALTHY nor GRACE.
+
+    Args:
+        outcome: what became of a trial that ended so, in a word or two of the report (`analysis.sweep.Outcome`).
+        rule: what makes an epoch sick, with the thresholds; goes on "A trial is sick when …".
+        cure: what to try.
+        light, dark, marker: how the trial is drawn, on light and on dark ground; `marker` is matplotlib's.
+        stops: True if the trial is condemned, False if it is only told and never ranked.
+    """
+
+    outcome: str
+    rule: Callable[[HealthConfig], str]
+    cure: str
+    light: str
+    dark: str
+    marker: str
+    stops: bool = True
+
+
+COLLAPSE = "collapsed"  # the outcome of trials that have nothing left in z, or in the codes
+_USE_Z = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
+_STEADY = "Lower the learning rate or clip the gradients (grad_clip_norm)"
+
+
+def _collapse_rule(config: HealthConfig) -> str:
+    few = f"less than {config.au_frac_floor:.0%} of the units are" if config.au_frac_floor else "no unit is"
+    kl, z_gain = f"raw KL is below {config.kl_floor:g} nats", f"z gain below {config.z_gain_floor:g}"
+    return f"{few} active and its {kl} or its {z_gain}, whatever the KL: free bits may hold it up"
+
+
+# Of every verdict that a symptom may have. Judge, schedulers, replay, report, forecast and advice read these two.
+SICKNESSES = {
+    Verdict.COLLAPSED: Sickness(COLLAPSE, _collapse_rule, _USE_Z, "#d55e00", "#f0813a", "X"),
+    Verdict.CODEBOOK_COLLAPSED: Sickness(
+        COLLAPSE,
+        lambda config: f"less than {config.codebook_usage_floor:.0%} of the codes are in use",
+        "Use moving averages and reset dead codes, or fewer codes",
+        "#d55e00", "#f0813a", "X",
+    ),
+    Verdict.NUMERIC: Sickness(
+        "numeric",
+        lambda config: f"loss, score or KL is no finite number, or the KL exceeds {config.kl_ceiling:.0e} nats",
+        _STEADY, "#b2558d", "#d98dbb", "P",
+    ),
+    Verdict.DIVERGED: Sickness(
+        "diverged",
+        lambda config: f"its held-out error is over {config.divergence_ratio:g} times that of the best constant, and "
+        "that of its own best epoch",
+        _STEADY, "#c98a00", "#e8b34a", "^",
+    ),
+    Verdict.IGNORES_Z: Sickness(
+        "ignores z",
+        lambda config: f"its z gain is below {config.z_gain_floor:g} though units are active",
+        f"Give the decoder less beside z, or: {_USE_Z[0].lower()}{_USE_Z[1:]}",
+        "#8a5a2b", "#c39160", "p",
+        stops=False,
+    ),
+}  # fmt: skip
+_SEVERITY = {Verdict.GRACE: 1} | {verdict: 2 for verdict, sickness in SICKNESSES.items() if not sickness.stops}
+
+
+def is_collapse(verdict: str | None) -> bool:
+    """True for the verdicts, and the reasons of stops, that say that nothing is left in z, or in the codes."""
+    return any(verdict == sick and sickness.outcome == COLLAPSE for sick, sickness in SICKNESSES.items())
 
 
 def _kl_weight_reached_half(row: Row) -> bool:
