@@ -159,7 +159,14 @@ def measures(sweep: Sweep) -> list[str]:
     trials of the model may be ranked by."""
     own = [objective.metric for objective in sweep.objectives]
     held_out = [metric.replace("val/", "test/", 1) for metric in own]
-    return list(dict.fromkeys([*own, *held_out, *search_spaces.load(sweep.model).metrics]))
+    return list(dict.fromkeys([*own, *held_out, *_rankable(sweep)]))
+
+
+def _rankable(sweep: Sweep) -> list[str]:
+    """The metrics that the record names; an older one has none, and those of the model's space stand for them."""
+    if "metrics" in sweep.record:
+        return list(sweep.record["metrics"])
+    return list(search_spaces.load(sweep.model).metrics) if sweep.model in search_spaces.names() else []
 
 
 def varying_hyperparameters(sweep: Sweep) -> list[str]:

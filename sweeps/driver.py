@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from search_spaces import resolve
+from search_spaces.reference import CODE, write_copy
 from sweeps import again, budget, notes
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
@@ -35,6 +37,8 @@ def run(options: Options) -> int:
     Raises:
         ConfigError: settings, data or cluster do not allow it; nothing was started.
     """
+    if options.new:
+        return _new(Path(options.new))
     console = Console(markup=False)  # error messages have brackets of their own
     resuming = options.resume is not None
     config = _config(options)
@@ -49,6 +53,7 @@ def run(options: Options) -> int:
         config, said = budget.in_epochs(config, dataset)
         console.print(f"{said}.", highlight=False, soft_wrap=True)
     told = notes.gather(config, dataset)
+    told["model"] += _conformance(config, dataset)
     notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
@@ -96,6 +101,8 @@ def _sweep(
         health = HealthConfig.from_record(written["health"])
         record.write(config, written)
     else:
+        if config.code:
+            write_copy(resolve(config.code), config.folder / CODE)
         stated = [asdict(target) for target in config.search_space().targets]
         record.write(config, record.new(config, dataset, health) | {"notes": told, "targets": stated})
         plan.write(config, planned)
@@ -137,7 +144,7 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
     if state.remaining <= 0:
         return ""
     settings = TrialSettings(
-        model=config.model,
+        model=config.reference,
         sweep=str(config.folder),
         dataset=str(dataset.path),
         epochs=config.epochs,
@@ -266,14 +273,42 @@ def _resumed(options: Options) -> SweepConfig:
 
 
 def _dataset(config: SweepConfig) -> Any:
-    from trainables import models
+    from trainables import definition
     from trainables.data.cache import prepare
 
     try:
-        reader, folder = models.load(config.model).READER, Path(config.storage) / DATA_FOLDER
+        reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
         return prepare(reader, config.data, folder, config.data_settings())
     except DataError as error:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
+
+
+def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
+    """The notes on the model, once it is found to do what a model must.
+
+    Raises:
+        ConfigError: it does not; with all problems.
+    """
+    import torch
+
+    from trainables import conformance, definition
+
+    model = definition.load(config.reference)
+    model = replace(model, space=config.search_space())
+    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
+    found = conformance.check(model, x, dataset.statistics)
+    if found.problems:
+        raise ConfigError([f"{config.model}: {problem}" for problem in found.problems])
+    return found.notes
+
+
+def _new(path: Path) -> int:
+    """Write a start for a model of the user's own."""
+    from sweeps import new
+
+    new.write(path)
+    print(f"Wrote {path}. Look at it, then: python sweeps/run.py {path} --plan")
+    return ExitCode.FINISHED
 
 
 def _preflight(config: SweepConfig, disk_bytes: float) -> None:

@@ -17,7 +17,7 @@ from sweeps.config import SweepConfig
 from sweeps.records import journal, record
 from sweeps.records.journal import Status, TrialRecord
 from sweeps.schedulers.base import RUNG
-from trainables import collapse, epoch_log, models
+from trainables import collapse, definition, epoch_log
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
 from trainables.health import Verdict, is_collapse
@@ -29,7 +29,7 @@ LEAST_OWN_TRIALS = 10  # before they are asked
 def forecaster(config: SweepConfig, dataset: Any) -> Forecaster:
     """The forecaster of a sweep on `dataset`."""
     budget = Budget(len(dataset.train), config.epochs)
-    return Forecaster.of(models.load(config.model), dataset, budget, collapse_model(config))
+    return Forecaster.of(definition.load(config.reference), dataset, budget, collapse_model(config))
 
 
 def collapse_model(config: SweepConfig) -> CollapseModel | None:

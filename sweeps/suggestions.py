@@ -72,7 +72,7 @@ class Suggestions:
     def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None]:
         if trial == 1:
             return "documented", self._space.documented()
-        if trial == 2:
+        if trial == 2 and self._space.has_baseline:
             return "baseline", self._space.baseline()
         try:
             return "search", self._search.suggest(trial)

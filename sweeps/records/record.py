@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import search_spaces
+from search_spaces.reference import CODE, MANIFEST
 from sweeps.config import SweepConfig
 from trainables.files import write_text
 from trainables.health import HealthConfig
@@ -49,7 +51,9 @@ def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, An
             "embedded": dataset.embedded,
         },
         "health": asdict(health),
-        "code": code(),
+        "metrics": list(config.search_space().metrics),
+        "claims": len(search_spaces.claims(config.reference)),
+        "code": code() | own_model(config),
         "packages": packages(),
         "machine": {
             "python": platform.python_version(),
@@ -69,7 +73,7 @@ def resumed(record: dict[str, Any], config: SweepConfig) -> dict[str, Any]:
     if was.get("fingerprint") == now["fingerprint"] and record.get("packages") == installed:
         return record | {"config": config.to_dict()}
     before = [*was.get("before", []), {key: value for key, value in was.items() if key != "before"}]
-    changed = now | {"fingerprint": None, "before": before}
+    changed = now | {"fingerprint": None, "before": before} | own_model(config)
     return record | {"config": config.to_dict(), "code": changed, "packages": installed}
 
 
@@ -105,6 +109,12 @@ def code() -> dict[str, Any]:
         "commit": git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
     }
+
+
+def own_model(config: SweepConfig) -> dict[str, Any]:
+    """`model`: module, reference and sha256 of the copy in the sweep's folder; {} for a model of this project."""
+    manifest = config.folder / CODE / MANIFEST
+    return {"model": json.loads(manifest.read_text(encoding="utf-8"))} if manifest.exists() else {}
 
 
 def fingerprint(names: Sequence[str] = SOURCES) -> str:

@@ -59,7 +59,8 @@ def _kind(sweep: Mapping[str, Any]) -> list[Any] | None:
         return None
     config = sweep["config"]
     best = (config["metric"][0], config["mode"][0])  # whose best epoch a checkpoint keeps
-    return [*known, sweep["model"], config["epochs"], *best, sweep["data"]["fingerprint"], sweep["health"]]
+    own = sweep["code"].get("model", {}).get("sha256", "")  # of a model that is not of this project
+    return [*known, sweep["model"], own, config["epochs"], *best, sweep["data"]["fingerprint"], sweep["health"]]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:
