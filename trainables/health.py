@@ -339,7 +339,8 @@ _STEADY = "Lower the learning rate or clip the gradients (grad_clip_norm)"
 def _collapse_rule(config: HealthConfig) -> str:
     few = f"less than {config.au_frac_floor:.0%} of the units are" if config.au_frac_floor else "no unit is"
     kl, z_gain = f"raw KL is below {config.kl_floor:g} nats", f"z gain below {config.z_gain_floor:g}"
-    return f"{few} active and its {kl} or its {z_gain}, whatever the KL: free bits may hold it up"
+    lasting = f"throughout the last {config.collapse_share:.0%} of the budget hardly any was and z of no use"
+    return f"{few} active and its {kl} or its {z_gain}, whatever the KL: free bits may hold it up; and {lasting}"
 
 
 # Of every verdict that a symptom may have. Judge, schedulers, replay, report, forecast and advice read these two.
