@@ -52,8 +52,9 @@ def run(options: Options) -> int:
     if options.steps is not None:
         config, said = budget.in_epochs(config, dataset)
         console.print(f"{said}.", highlight=False, soft_wrap=True)
+    conforming = _conformance(config, dataset)
     told = notes.gather(config, dataset)
-    told["model"] += _conformance(config, dataset)
+    told["model"] += conforming
     notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
