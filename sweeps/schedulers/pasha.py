@@ -15,32 +15,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from sweeps.schedulers.asha_stopping import AshaSettings
 from sweeps.schedulers.base import GO_ON, Decision, Row, Scheduler, Task, pause
 from sweeps.schedulers.rungs import milestones
-from sweeps.schedulers.settings import FROM_TWO, SHARE_OF_BUDGET, Settings, setting
 
 PERCENTILE = 0.9
 
 
-@dataclass(frozen=True)
-class PashaSettings(Settings):
-    """Where the rungs lie and who goes on at them."""
-
-    eta: int = setting(FROM_TWO, 3)
-    """Of the trials at a rung, one in eta goes on; the next rung is eta times as far."""
-    grace: float | None = setting(SHARE_OF_BUDGET, None)
-    """The share of the budget at which the first rung lies; as for the health verdict if not given."""
-
-
-class Pasha(Scheduler[PashaSettings]):
+class Pasha(Scheduler[AshaSettings]):
     """Promotes from rung to rung, and adds rungs only while they change the ranking."""
 
     name = "pasha"
-    settings_type = PashaSettings
+    settings_type = AshaSettings
 
-    def __init__(self, task: Task, settings: PashaSettings | None = None) -> None:
+    def __init__(self, task: Task, settings: AshaSettings | None = None) -> None:
         super().__init__(task, settings)
         first = task.first_rung(self.settings.grace)
         self.rungs = [*milestones(task.epochs, self.settings.eta, first), task.epochs]
