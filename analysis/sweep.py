@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from sweeps.records import journal
 from sweeps.records.journal import Status, SweepState, TrialRecord
+from sweeps.schedulers.base import RUNG
 from trainables import epoch_log
-from trainables.health import HealthConfig, Verdict
+from trainables.health import SICKNESSES, HealthConfig, Verdict
 
 RECORD = "sweep.json"
 SWEEP_ENDED = frozenset({"finished", "interrupted", "failed"})
@@ -53,19 +54,12 @@ class Outcome(StrEnum):
     PENDING = "waiting"
 
 
-_OUTCOME_OF_REASON = {
-    "RUNG": Outcome.RUNG,
-    Verdict.COLLAPSED: Outcome.COLLAPSED,
-    Verdict.CODEBOOK_COLLAPSED: Outcome.COLLAPSED,
-    Verdict.NUMERIC: Outcome.NUMERIC,
-    Verdict.DIVERGED: Outcome.DIVERGED,
-    Verdict.IGNORES_Z: Outcome.IGNORES_Z,
-}
 _OUTCOME_OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
     Status.INTERRUPTED: Outcome.INTERRUPTED,
     Status.RUNNING: Outcome.RUNNING,
     Status.PENDING: Outcome.PENDING,
+    Status.PAUSED: Outcome.PENDING,
 }
 
 
@@ -314,17 +308,24 @@ def _trial(
 
 def _outcome(record: TrialRecord, verdict: Verdict | None, condemned_at: int | None, sweep_ended: bool) -> Outcome:
     if record.status == Status.STOPPED:
-        if record.reason not in _OUTCOME_OF_REASON:
-            known = ", ".join(_OUTCOME_OF_REASON)
-            raise SweepError(f"trial {record.trial}: unknown stop reason '{record.reason}'; known: {known}")
-        return _OUTCOME_OF_REASON[record.reason]
+        return _outcome_of_reason(record)
     if record.status == Status.FINISHED:
         if record.control and condemned_at is not None:
             return Outcome.CONTROL
-        return _OUTCOME_OF_REASON.get(verdict, Outcome.FINISHED)
+        return Outcome(SICKNESSES[verdict].outcome) if verdict in SICKNESSES else Outcome.FINISHED
     if sweep_ended and not record.status.ended:
         return Outcome.INTERRUPTED
     return _OUTCOME_OF_STATUS[record.status]
+
+
+def _outcome_of_reason(record: TrialRecord) -> Outcome:
+    if record.reason == RUNG:
+        return Outcome.RUNG
+    for verdict, sickness in SICKNESSES.items():
+        if record.reason == verdict:
+            return Outcome(sickness.outcome)
+    known = ", ".join([RUNG, *SICKNESSES])
+    raise SweepError(f"trial {record.trial}: unknown stop reason '{record.reason}'; known: {known}")
 
 
 def counts(trials: Sequence[Trial]) -> dict[Outcome, int]:

@@ -12,8 +12,7 @@ from typing import Any
 import search_spaces
 from search_spaces import SearchSpace, study
 from search_spaces.reference import CODE, MANIFEST
-from sweeps import ablation
-from sweeps.schedulers.stopping import POLICIES
+from sweeps import ablation, schedulers
 from sweeps.searchers.search import ABLATION, SEARCHES
 
 MINIMUM_TRIALS = 1
@@ -158,7 +157,7 @@ def complete(options: Options) -> SweepConfig:
         epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
         seed=_given(options.seed, 0),
         search=options.search or "tpe",
-        scheduler=options.scheduler or "health-asha",
+        scheduler=options.scheduler or schedulers.DEFAULT,
         metric=metric,
         mode=mode,
         set=list(options.set),
@@ -245,7 +244,6 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             config.ablation is not None or config.search in SEARCHES,
             f"--search {config.search}: expected one of {', '.join(SEARCHES)}",
         ),
-        (config.scheduler in POLICIES, f"--scheduler {config.scheduler}: expected one of {', '.join(POLICIES)}"),
         (config.gpus_per_trial >= 0, f"--gpus-per-trial {config.gpus_per_trial:g}: expected 0 or more, as in 0.25"),
         (config.cpus_per_trial > 0, f"--cpus-per-trial {config.cpus_per_trial:g}: expected more than 0"),
         (
@@ -283,7 +281,15 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             "--set fixes every hyperparameter: leave at least one to search",
         ),
     ]
-    return [problem for fine, problem in checks if not fine]
+    return [problem for fine, problem in checks if not fine] + _scheduler_problems(config.scheduler)
+
+
+def _scheduler_problems(text: str) -> list[str]:
+    try:
+        schedulers.parse(text)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _space(model: str, data: str | None) -> SearchSpace:

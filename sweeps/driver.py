@@ -52,8 +52,9 @@ def run(options: Options) -> int:
     if options.steps is not None:
         config, said = budget.in_epochs(config, dataset)
         console.print(f"{said}.", highlight=False, soft_wrap=True)
+    conforming = _conformance(config, dataset)
     told = notes.gather(config, dataset)
-    told["model"] += _conformance(config, dataset)
+    told["model"] += conforming
     notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
@@ -75,18 +76,19 @@ def run(options: Options) -> int:
 def _sweep(
     console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
-    from sweeps import kl_weight, plan
+    from sweeps import kl_weight, plan, schedulers
     from sweeps.ablation import Ablation
     from sweeps.cluster import connection as cluster
     from sweeps.forecasting import forecaster as make_forecaster
     from sweeps.outlook import outlook
     from sweeps.records.reuse import Finished
     from sweeps.run_state import SweepRun
-    from sweeps.schedulers.stopping import StoppingPolicy
+    from sweeps.schedulers.base import Task
     from sweeps.searchers import search
     from sweeps.tracking.process import TrackingProcess
 
-    health = HealthConfig(**config.search_space().thresholds)
+    scheduler = schedulers.parse(config.scheduler)
+    health = scheduler.settings.health(HealthConfig(**config.search_space().thresholds))
     forecaster = make_forecaster(config, dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
@@ -108,7 +110,7 @@ def _sweep(
     state = SweepRun(
         config,
         search.make(config.search, config.search_space(), config.seed, config.metric, config.mode),
-        StoppingPolicy(config.scheduler, config.epochs, config.metric[0], config.mode[0], health.grace_share),
+        scheduler.make(Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)),
         forecaster,
         health,
         Finished(config, record.read(config.folder)) if config.ablation and not alone else None,

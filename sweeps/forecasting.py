@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from sweeps.config import SweepConfig
 from sweeps.records import journal, record
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.stopping import RUNG
+from sweeps.schedulers.base import RUNG
 from trainables import collapse, definition, epoch_log
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
-from trainables.health import Verdict
+from trainables.health import Verdict, is_collapse
 
 _LOG = logging.getLogger(__name__)
 LEAST_OWN_TRIALS = 10  # before they are asked
@@ -76,7 +76,7 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 
 
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
-    if trial.status is Status.STOPPED and trial.reason == Verdict.COLLAPSED:
+    if trial.status is Status.STOPPED and is_collapse(trial.reason):
         return True
     if trial.reason == RUNG:  # or of those that were stopped the collapsed alone would count
         return False if last.get("verdict") == Verdict.HEALTHY else None

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sweeps.records.journal import Status, TrialRecord
 from sweeps.run_state import SweepRun
-from sweeps.schedulers.stopping import RUNG
+from sweeps.schedulers.base import RUNG
 from sweeps.tracking.process import TrackingProcess
 
 REFRESH_SECONDS = 1.0

@@ -72,7 +72,9 @@ def options(
         time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
         seed: Of weights, data order, noise and search (default: 0).
         search: tpe, random or grid (default: tpe).
-        scheduler: health-asha (stops collapsed and outranked trials), asha or none (default: health-asha).
+        scheduler: Which trials stop, wait and go on: NAME or NAME:key=value,…, as in asha:eta=4,grace=0.2. One of
+            health-asha (stops collapsed and outranked trials), asha, median, hyperband, pasha, none (default:
+            health-asha).
         metric: Held-out metric to rank by; several, separated by commas, make a multi-objective search
             (default: val/elbo_gain).
         mode: max or min, one per metric (default: max).

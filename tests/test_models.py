@@ -108,4 +108,5 @@ def test_the_numbers_are_the_recorded_ones_to_the_last_digit(name: str, tmp_path
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as storage:
         made = {name: rows(name, Path(storage)) for name in search_spaces.names()}
-    GOLDEN.write_text(json.dumps({"place": place(), "rows": made}, indent=1) + "\n")
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(found)}" for name, found in made.items())
+    GOLDEN.write_text(f'{{"place": {json.dumps(place())}, "rows": {{\n{lines}\n}}}}\n')

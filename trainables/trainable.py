@@ -49,7 +49,10 @@ class TrialSettings:
 
 
 class VaeTrainable(tune.Trainable):
-    """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`."""
+    """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`.
+
+    `config["next_pause"]` is the epoch after which the scheduler may let it wait: a checkpoint is kept there.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start or resume the trial; an error is reported by the first step, so that the trial fails alone."""
@@ -80,7 +83,7 @@ class VaeTrainable(tune.Trainable):
         """See `save_checkpoint`."""
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._trial, self._control = config["trial"], config["control"]
+        self._trial, self._control, self._next_pause = config["trial"], config["control"], config["next_pause"]
         self._hyperparameters = config["hyperparameters"]
         self._settings = TrialSettings(**config["settings"])
         self._error: Exception | None = None
@@ -121,7 +124,7 @@ class VaeTrainable(tune.Trainable):
         self._rows.append(row)
         last = self._ended()
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
-        self._checkpoint(last or health.verdict.condemned)
+        self._checkpoint(last or health.verdict.condemned or self._trainer.epoch == self._next_pause)
         ends = last or (health.verdict.condemned and not self._control)
         finite = health.verdict is not Verdict.NUMERIC
         if finite and _on_the_way(self._trainer.epoch, self._settings.epochs):

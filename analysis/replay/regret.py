@@ -21,7 +21,7 @@ import numpy as np
 from analysis.replay.curves import Curves
 from analysis.replay.simulate import End
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.schedulers.stopping import RUNG
+from sweeps.schedulers.base import RUNG
 from trainables.health import Verdict
 
 GAIN = "val/elbo_gain"

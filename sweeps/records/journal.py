@@ -7,6 +7,7 @@ thing it tells happens (a suggestion) or as soon as it has (an end). A line cut 
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
      "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "time": …}
     {"event": "started", "trial": 3, "time": …}
+    {"event": "paused", "trial": 3, "epoch": 2, "reason": "RUNG", "detail": "…", "time": …}   waits at its checkpoint
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
      "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
@@ -34,6 +35,7 @@ class Status(StrEnum):
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"  # waits at its checkpoint for the scheduler to take it up again
     FINISHED = "FINISHED"  # trained for its whole budget
     STOPPED = "STOPPED"  # pruned: by the health verdict or at a rung
     FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
@@ -59,6 +61,7 @@ class TrialRecord:
     reason: str = ""
     detail: str = ""
     epoch: int = 0
+    paused: bool = False  # it waits, or waited when the sweep was cut off
     metrics: dict[str, float] = field(default_factory=dict)
     suggested_at: float = 0.0
     started_at: float | None = None
@@ -94,7 +97,7 @@ class Journal:
 def read(sweep: Path) -> SweepState:
     """Fold the journal of the sweep in folder `sweep`."""
     state = SweepState()
-    for event in _events(sweep / FILE):
+    for event in events(sweep):
         if event["event"] == "sweep":
             state.status, state.detail = event["status"], event.get("detail", "")
             state.best = event.get("best")
@@ -114,14 +117,19 @@ def _apply(trials: dict[int, TrialRecord], event: dict[str, Any]) -> None:
         record.status = Status.RUNNING
         record.started_at = record.started_at or event["time"]
         record.reason = record.detail = ""
-        record.ended_at = None
+        record.paused, record.ended_at = False, None
+    elif event["event"] == "paused":
+        record.status, record.paused, record.epoch = Status.PAUSED, True, event["epoch"]
+        record.reason, record.detail = event["reason"], event["detail"]
     elif event["event"] == "ended":
         record.status = Status(event["status"])
         record.reason, record.detail = event["reason"], event["detail"]
         record.epoch, record.metrics, record.ended_at = event["epoch"], event["metrics"], event["time"]
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
+def events(sweep: Path) -> Iterator[dict[str, Any]]:
+    """The journal of the sweep in folder `sweep`, event by event."""
+    path = sweep / FILE
     if not path.exists():
         return
     for line in path.read_bytes().splitlines(keepends=True):

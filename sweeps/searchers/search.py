@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces.space import Parameter, SearchSpace, applies
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.stopping import RUNG
+from sweeps.schedulers.base import RUNG
 
 SEARCHES = ("tpe", "random", "grid")
 ABLATION = "ablation"  # nothing is searched: the trials are given

@@ -24,7 +24,7 @@ from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
 from trainables import epoch_log
 
 _SWEEP_FILES = ("sweep.json", "plan.json", "report.html")
-_UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING)
+_UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING, Status.PAUSED)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def test_the_code_travels(run: Run, copied: Callable[[str], Path], tmp_path: Pat
     path = copied("my_vae")
     (path.parent / "helpers.py").write_text("HIDDEN = 1\n")
     path.write_text(path.read_text().replace("import numpy as np", "import helpers\nimport numpy as np", 1))
-    code, output = run(path, "--name", "own", "--trials", 2, *HEALTHY, "--max-concurrent", 2)
+    code, output = run(path, "--name", "own", "--trials", 2, *HEALTHY, "--scheduler", "none")
     assert code == ExitCode.FINISHED, output
     folder = tmp_path / "results" / "own"
     record = json.loads((folder / "sweep.json").read_text())

@@ -12,27 +12,35 @@ from sweeps.config import Options
 from sweeps.records import journal
 from sweeps.records.journal import Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.schedulers import parse
+from sweeps.schedulers.base import Task
 from sweeps.searchers.search import RandomSearch
 from trainables.health import HealthConfig
 
 DEATH = ("OUT_OF_MEMORY", "Ray ended it")
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> SweepRun:
-    """A sweep of three trials of nine epochs."""
+def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
+    """A sweep of trials of nine epochs; on a folder that has one, its resume."""
     config = configuration.complete(
-        Options(model="imc_vae", trials=3, epochs=9, seed=0, scheduler="none", storage=str(tmp_path), name="run")
+        Options(
+            model="imc_vae", trials=trials, epochs=9, seed=0, scheduler=scheduler, storage=str(storage), name="run"
+        )
     )
-    config.folder.mkdir()
+    config.folder.mkdir(exist_ok=True)
     return SweepRun(
         config,
         RandomSearch(config.search_space(), 0),
-        StoppingPolicy("none", 9, "val/elbo_gain", "max"),
+        parse(scheduler).make(Task(9, "val/elbo_gain", "max")),
         SimpleNamespace(forecast=lambda config: None),
         HealthConfig(),
     )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> SweepRun:
+    """A sweep of three trials that all run to their end."""
+    return sweep(tmp_path)
 
 
 def start(run: SweepRun) -> int:
@@ -42,8 +50,8 @@ def start(run: SweepRun) -> int:
     return record.trial
 
 
-def epoch(run: SweepRun, trial: int, number: int) -> None:
-    run.epoch(trial, {"epoch": number, "val/elbo_gain": 0.0, "verdict": "HEALTHY", "verdict_detail": ""})
+def epoch(run: SweepRun, trial: int, number: int, score: float = 0.0) -> None:
+    run.epoch(trial, {"epoch": number, "val/elbo_gain": score, "verdict": "HEALTHY", "verdict_detail": ""})
 
 
 def finish(run: SweepRun, trial: int) -> None:
@@ -148,5 +156,63 @@ def test_an_epoch_trained_again_is_no_progress(run):
     assert run.records[trial].status is Status.FAILED
 
 
+def test_who_waits_frees_the_worker_and_is_taken_up_when_all_are_there(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)  # the first bracket: nine trials, a rung at epoch 1
+    for trial in range(1, 10):
+        assert start(run) == trial
+        epoch(run, trial, 1, score=float(trial))
+        run.ended(trial, run.latest[trial])  # its worker is free: no end
+        assert (run.records[trial].status, run.records[trial].epoch) == (Status.PAUSED, 1)
+    ended = {trial for trial, record in run.records.items() if record.status is Status.STOPPED}
+    assert ended == {1, 2, 3, 4, 5, 6}  # 7, 8 and 9 go on
+    assert run.records[6].detail == ("val/elbo_gain 6 below the cutoff 7 of 9 trials of its bracket at epoch 1")
+    assert [start(run) for _ in range(3)] == [9, 8, 7]
+    assert run.next_trial() is None
+    assert run.waiting
+    assert journal.read(run.config.folder).trials[9].status is Status.RUNNING
+    assert [event for event in events(run) if event == "paused"] == ["paused"] * 9
+
+
+def test_a_worker_lost_on_the_way_from_a_pause_is_replaced(tmp_path):
+    run = sweep(tmp_path, "pasha", trials=3)
+    for trial in (1, 2, 3):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))
+    assert start(run) == 3  # promoted
+    run.lost(3, *DEATH)
+    assert run.records[3].status is Status.PENDING
+    assert start(run) == 3
+    epoch(run, 3, 1, score=3.0)  # its checkpoint once more
+    assert run.records[3].status is Status.RUNNING
+    run.lost(1, *DEATH)  # told late of a worker that it no longer has
+    assert run.records[1].status is Status.PAUSED
+
+
+def test_who_still_waits_at_the_end_is_stopped_with_its_place(tmp_path):
+    run = sweep(tmp_path, "pasha", trials=2)
+    for trial in (1, 2):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))
+    assert start(run) == 2  # nothing else is left: the best is finished
+    finish(run, 2)
+    assert run.next_trial() is None
+    assert not run.waiting
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason) == (Status.STOPPED, "RUNG")
+    assert record.detail == "val/elbo_gain 1 at the rung of epoch 1: ranked 2 of 2, not promoted"
+
+
+def test_a_sweep_cut_off_says_who_waited(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    start(run)
+    epoch(run, 1, 1)
+    start(run)
+    run.interrupted("SIGNAL")
+    state = journal.read(run.config.folder)
+    assert {record.status for record in state.trials.values()} == {Status.INTERRUPTED}
+    assert state.trials[1].detail == "waiting after epoch 1 of 9; a resume goes on from there"
+    assert (state.trials[1].paused, state.trials[2].paused) == (True, False)
+
+
 def events(run: SweepRun) -> list[str]:
-    return [event["event"] for event in journal._events(run.config.folder / journal.FILE)]
+    return [event["event"] for event in journal.events(run.config.folder)]

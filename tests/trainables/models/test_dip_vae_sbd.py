@@ -139,7 +139,7 @@ def test_the_audited_run_is_forecast_to_collapse(tmp_path):
     """It was forecast 128 of 128 units, for its free bits."""
     space = search_spaces.load("dip_vae_sbd").on_embedded()
     settings = space.data_settings() | {"image_size": 16, "subset": 64, "strict": False}
-    data = prepare(dip_vae_sbd.reader, None, tmp_path, settings)
+    data = prepare(dip_vae_sbd.READER, None, tmp_path, settings)
     forecaster = Forecaster.of(dip_vae_sbd, data)
     assert forecaster.forecast(space.baseline()).au == 0
     weak = space.baseline() | {"kl_beta": 1e-4}
@@ -155,4 +155,4 @@ def test_quadratic_form_is_that_of_vae3d():
     plain = vae3d.quadratic_form(config(kl_beta=3.0, free_bits=0.4), x, STATISTICS)
     assert (form.effective_variance, form.free_bits, form.latent_dim) == (3.0 * x[0].size / 2, 0.4, 6)
     assert form.unit_weight == plain.unit_weight
-    assert dip_vae_sbd.reader is vae3d.reader
+    assert dip_vae_sbd.READER is vae3d.READER
