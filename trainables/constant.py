@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 START = 0.5  # legal for a mean, a logit, a rate and a probability
 FAR = 10.0  # a prediction that is illegal for a rate and a probability, and whose exponential is still a number
-ITERATIONS = 200
-SETTLED = 1e-6  # relative change of the loss in as many iterations again
+ROUNDS, ITERATIONS = 10, 100  # at most
+SETTLED = 1e-6  # relative change of the loss in a round
+RIDGE = 1e-6  # on the square of how far a parameter of the loss itself is moved, nats
 SMALL = 1e-7  # gradient of a value, in nats or whatever the loss is in
 PROBES = 4  # random directions; one is exact for a loss that is a sum over values
 
@@ -49,7 +50,8 @@ def best_constant(
         shape: of one prediction.
         samples: how many.
         parameters: of the model. Those that the loss itself depends on, as a likelihood's own dispersion, are fitted
-            with the constant, in place.
+            with the constant, in place; a ridge keeps those finite whose best value is not, as a negative binomial's
+            dispersion where the data are Poisson's.
 
     Raises:
         ValueError: the loss is not finite for any constant that was tried.
@@ -62,6 +64,7 @@ def best_constant(
     link, value = _link(loss, tuple(shape))
     value.requires_grad_()
     own = _own_parameters(loss(link(value)), list(parameters))
+    first = [parameter.detach().clone() for parameter in own]
     optimiser = torch.optim.LBFGS(
         [value, *own],
         max_iter=ITERATIONS,
@@ -72,18 +75,22 @@ def best_constant(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        found = loss(link(value))
-        found.backward(inputs=[value, *own])  # type: ignore[no-untyped-call]
-        return found
+        moved = sum(((now - then).square().sum() for now, then in zip(own, first, strict=True)), torch.zeros(()))
+        objective = loss(link(value)) + RIDGE / 2 * moved
+        objective.backward(inputs=[value, *own])  # type: ignore[no-untyped-call]
+        return objective
 
-    before = after = math.inf
-    for _ in range(2):
+    after, settled = math.inf, False
+    for _ in range(ROUNDS):
+        before = after
         try:
             optimiser.step(closure)  # type: ignore[no-untyped-call]
-            before, after = after, float(loss(link(value)).detach())
+            after = float(loss(link(value)).detach())
         except (RuntimeError, ValueError):  # of torch's distributions, for a fit that ran off to infinity
             return BestConstant(link(value).detach(), -math.inf, False)
-    settled = math.isfinite(after) and abs(before - after) <= SETTLED * max(1.0, abs(after))
+        settled = math.isfinite(after) and abs(before - after) <= SETTLED * max(1.0, abs(after))
+        if settled or not math.isfinite(after):
+            break
     return BestConstant(link(value).detach(), after, settled)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Normal, Poisson
+from torch.distributions import Bernoulli, NegativeBinomial, Normal, Poisson
 from torch.nn import functional as F
 
 from trainables.constant import best_constant, curvature
@@ -91,6 +92,42 @@ def test_a_scale_of_the_likelihood_is_fitted_with_the_constant() -> None:
     expected = data.std(dim=0, correction=0).square().mean().sqrt()
     assert float(scale.detach().exp()) == pytest.approx(float(expected), rel=1e-5)
     assert torch.equal(other, torch.ones(3)), "a parameter that the loss does not depend on has moved"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_negative_binomial_of_counts_that_spread_less_is_a_poisson(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    bits = torch.rand((60, 40, 10), generator=generator, dtype=torch.float64) < 0.05 * (1 + seed)
+    data, log_dispersion = bits.double().sum(dim=2), nn.Parameter(torch.zeros(40, dtype=torch.float64))
+
+    def total(mean: Tensor, part: slice) -> Tensor:
+        logits = mean.log() - log_dispersion
+        return -NegativeBinomial(log_dispersion.exp(), logits=logits).log_prob(data[part]).sum()
+
+    found = best_constant(total, (40,), len(data), [log_dispersion])
+    assert found.converged
+    spread = data.var(dim=0, correction=0) < data.mean(dim=0)  # otherwise a finite dispersion is better
+    torch.testing.assert_close(found.prediction[spread], data.mean(dim=0)[spread], rtol=2e-3, atol=1e-3)
+    limit = -Poisson(data.mean(dim=0)).log_prob(data).sum(dim=1).mean()
+    assert limit - 0.01 * 40 < found.loss < limit + 1e-4 * 40
+
+
+@pytest.mark.parametrize(("rate", "seed"), [(5, 1), (0.05, 1)])
+def test_counts_at_the_edge_of_a_negative_binomial_have_a_best_constant(rate: float, seed: int) -> None:
+    data = torch.from_numpy(np.random.default_rng(seed).poisson(rate, (60, 40)).astype(np.float64))
+    data = data[data.sum(dim=1) > 0]
+    log_dispersion = nn.Parameter(torch.zeros(40, dtype=torch.float64))
+
+    def total(shares: Tensor, part: slice) -> Tensor:
+        mean = (shares * data[part].sum(dim=1, keepdim=True)).clamp(min=1e-6)
+        logits = mean.log() - log_dispersion
+        return -NegativeBinomial(log_dispersion.exp(), logits=logits).log_prob(data[part]).sum()
+
+    found = best_constant(total, (40,), len(data), [log_dispersion])
+    assert found.converged
+    poisson = Poisson(data.sum(dim=1, keepdim=True) * data.sum(dim=0) / data.sum())
+    limit = -poisson.log_prob(data).sum(dim=1).mean()
+    assert limit - 0.02 * 40 < found.loss < limit + 1e-4 * 40
 
 
 def test_a_density_without_a_bound_does_not_converge() -> None:
