@@ -4,9 +4,9 @@
     python benchmarks/study.py --models imc_vae --seeds 0
 
 For each model and seed a random sweep on the embedded data, over KL weights so wide that many trials end sick, free
-bits and schedules in their documented ranges, the learning rate annealed to 0 so that every trial settles; then its record, its journal and its epoch log, packed
-into one Parquet file, are copied to `analysis/recorded/MODEL-SEED`, where `python -m analysis report` and `replay`
-read them.
+bits and schedules in their documented ranges, the learning rate annealed to 0 so that every trial settles; then its
+record, its journal and its epoch log, packed into one Parquet file, are copied to `analysis/recorded/MODEL-SEED`,
+where `python -m analysis report` and `replay` read them.
 """
 
 from __future__ import annotations
