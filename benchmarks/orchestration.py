@@ -33,10 +33,10 @@ MODEL = "imc_vae"
 def configurations(trials: int) -> list[dict[str, Any]]:
     """The trials a random sweep of seed 0 runs."""
     import search_spaces
-    from sweeps.searchers.search import RandomSearch
+    from sweeps.searchers.random import RandomSearch
 
     space = search_spaces.load(MODEL)
-    drawn = [RandomSearch(space, 0).suggest(trial) for trial in range(3, trials + 1)]
+    drawn = [RandomSearch(space, 0, [], []).suggest(trial) for trial in range(3, trials + 1)]
     return [space.documented(), space.baseline(), *drawn][:trials]
 
 

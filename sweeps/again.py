@@ -11,7 +11,7 @@ from search_spaces.reference import CODE, MANIFEST
 from sweeps.ablation import Ablation
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.records import journal, record
-from sweeps.searchers.search import ABLATION
+from sweeps.searchers import ABLATION
 from trainables import epoch_log
 
 COMPARED = ("train/", "val/", "health/", "test/")

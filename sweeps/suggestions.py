@@ -10,7 +10,8 @@ from sweeps import course
 from sweeps.ablation import OUTCOMES, Ablation
 from sweeps.config import SweepConfig
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.searchers.search import RandomSearch, Search
+from sweeps.searchers.base import Search
+from sweeps.searchers.random import RandomSearch
 from sweeps.seeds import SeedSchedule
 from sweeps.standing import Standing
 from trainables import epoch_log
@@ -24,12 +25,12 @@ class Suggestions:
 
     Args:
         config: the sweep.
-        search: where configurations come from after the documented ones.
+        search: where configurations come from after the documented ones; None for an ablation.
         standing: what an ablation compares.
         note_error: of a search that fails: a random draw takes its place.
     """
 
-    def __init__(self, config: SweepConfig, search: Search, standing: Standing, note_error: NoteError) -> None:
+    def __init__(self, config: SweepConfig, search: Search | None, standing: Standing, note_error: NoteError) -> None:
         self._config, self._search, self._standing, self._note_error = config, search, standing, note_error
         self._space = config.search_space()
         self._schedule = (
@@ -64,6 +65,8 @@ class Suggestions:
 
     def tell(self, record: TrialRecord) -> None:
         """Tell the search how a trial stands."""
+        if self._search is None:
+            return
         try:
             self._search.tell(record)
         except Exception as error:
@@ -74,11 +77,13 @@ class Suggestions:
             return "documented", self._space.documented()
         if trial == 2 and self._space.has_baseline:
             return "baseline", self._space.baseline()
+        assert self._search is not None, "an ablation has a schedule"
         try:
             return "search", self._search.suggest(trial)
         except Exception as error:
             self._note_error("search", error)
-            return "search", RandomSearch(self._space, self._config.seed).suggest(trial)
+            config = self._config
+            return "search", RandomSearch(self._space, config.seed, config.metric, config.mode).suggest(trial)
 
     def _value(self, record: TrialRecord, metric: str) -> float:
         """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
