@@ -7,8 +7,9 @@ from typing import Any
 import search_spaces
 from analysis import ablation, formats, settings, tables
 from analysis.ablation import Finding
-from analysis.sweep import Outcome, Sweep, Trial, counts
+from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
+from sweeps.records.outcomes import Outcome
 
 _REFERENCES = (("documented configuration", "documented"), ("documented “before”", "baseline"))
 

@@ -11,8 +11,9 @@ import numpy as np
 
 import search_spaces
 from analysis import names
-from analysis.sweep import Objective, Outcome, Sweep, Trial
+from analysis.sweep import Objective, Sweep, Trial
 from sweeps.records.journal import Status
+from sweeps.records.outcomes import Outcome
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
 from trainables.health import Verdict

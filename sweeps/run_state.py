@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeps import course
-from sweeps.ablation import OUTCOMES, Ablation
+from sweeps.ablation import OUTCOMES
 from sweeps.config import SweepConfig
 from sweeps.records import journal
-from sweeps.records.journal import OUT_OF_MEMORY, Status, TrialRecord
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.stopping import Decision, StoppingPolicy
 from sweeps.searchers.search import RandomSearch, Search
@@ -25,8 +27,8 @@ from sweeps.seeds import SeedSchedule
 from trainables import epoch_log
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
+from trainables.metrics import is_metric
 
-ERROR_LOG = "errors.log"
 WORKER_DEATHS = 3  # of a trial, with no new epoch in between; then it is given up
 
 
@@ -121,7 +123,7 @@ class SweepRun:
         """A worker has begun, or begun again, to train `trial`."""
         with self.lock:
             record = self.records[trial]
-            record.status, record.reason, record.detail = Status.RUNNING, "", ""
+            record.status, record.reason, record.detail = Status.RUNNING, Reason.NONE, ""
             self.journal.append("started", trial=trial)
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
@@ -153,7 +155,7 @@ class SweepRun:
                 self.policy.on_failure(trial)
                 self._end(trial, Status.FAILED, reason, f"its worker died {deaths} times in a row; at last {detail}")
                 return
-            record.status, record.reason, record.detail = Status.PENDING, reason, f"starts again: {detail}"
+            record.status, record.reason, record.detail = Status.PENDING, Reason(reason), f"starts again: {detail}"
             self.journal.append("lost", trial=trial, reason=reason, detail=detail)
             (self._to_resume if deaths == 1 else self._to_run_alone).append(trial)
 
@@ -185,7 +187,7 @@ class SweepRun:
     def note_error(self, where: str, error: Exception) -> None:
         """Write down an error of the orchestration itself; the sweep goes on."""
         self.errors += 1
-        with open(self.config.folder / ERROR_LOG, "a", encoding="utf-8") as log:
+        with open(SweepFolder(self.config.folder).errors, "a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
 
     def _running(self) -> bool:
@@ -249,7 +251,7 @@ class SweepRun:
             row = self.latest.get(record.trial)
             return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
         if course.is_course(metric):
-            rows = epoch_log.read_trial(self.config.folder, record.trial)
+            rows = self._logged(self.config.folder, record.trial)
             points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]
             return course.value(metric, points, self.config.epochs)
         return record.metrics.get(metric, math.nan)
@@ -263,14 +265,14 @@ class SweepRun:
     def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
         record = self.records[trial]
         row = self.best.get(trial, {})
-        if reason == OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
+        if reason == Reason.OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
             detail = f"{detail}; {advice}"
-        record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
+        record.status, record.reason, record.detail, record.ended_at = status, Reason(reason), detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = {
             name: float(value)
             for name, value in row.items()
-            if epoch_log.is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
+            if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
         }
         self.journal.append(
             "ended",
@@ -300,7 +302,7 @@ class SweepRun:
         """Teach search and policy what an earlier driver saw."""
         for trial, record in sorted(self.records.items()):
             self._tell_search(record)
-            rows = epoch_log.read_trial(folder, trial)
+            rows = self._logged(folder, trial)
             if rows:
                 self._recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
@@ -308,8 +310,16 @@ class SweepRun:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.
                 self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
 
+    def _logged(self, folder: Path, trial: int) -> list[dict[str, Any]]:
+        """The epochs that a trial has; none, and a note, where they cannot be read: that costs this trial alone."""
+        try:
+            return epoch_log.read_trial(folder, trial)
+        except epoch_log.LogError as error:
+            self.note_error(f"epochs of trial {trial}", error)
+            return []
+
 
 def _schedule(config: SweepConfig, value: Callable[[TrialRecord, str], float]) -> SeedSchedule | None:
     if config.ablation is None:
         return None
-    return SeedSchedule(Ablation(**config.ablation), config.seed, config.metric[0], value)
+    return SeedSchedule(config.ablation, config.seed, config.metric[0], value)

@@ -11,14 +11,10 @@ import torch
 from torch import nn
 
 from trainables import models
-from trainables.files import replace_file
+from trainables.files import replace_file, trial_folder
 
 FILE = "checkpoint.pt"
-
-
-def folder_of(sweep: Path, trial: int) -> Path:
-    """The folder of a trial's checkpoint and artifacts."""
-    return sweep / "trials" / f"{trial:05d}"
+folder_of = trial_folder
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:

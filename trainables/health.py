@@ -32,11 +32,16 @@ class Verdict(StrEnum):
     CODEBOOK_COLLAPSED = "CODEBOOK_COLLAPSED"
     DIVERGED = "DIVERGED"
     IGNORES_Z = "IGNORES_Z"  # reported, never ranked or exported as the best, not stopped
+    OTHER = "OTHER"  # a word of a newer program in a log
+
+    @classmethod
+    def _missing_(cls, value: object) -> Verdict | None:
+        return cls.OTHER if isinstance(value, str) else None
 
     @property
     def condemned(self) -> bool:
         """True if the trial should be stopped."""
-        return self not in (Verdict.HEALTHY, Verdict.GRACE, Verdict.IGNORES_Z)
+        return self not in (Verdict.HEALTHY, Verdict.GRACE, Verdict.IGNORES_Z, Verdict.OTHER)
 
 
 @dataclass(frozen=True)

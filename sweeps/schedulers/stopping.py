@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.records.outcomes import Reason
 from sweeps.schedulers.rungs import Rungs
 from trainables.health import Verdict, in_kl_grace
 
-RUNG = "RUNG"
+RUNG = Reason.RUNG
 REDUCTION_FACTOR = 3
 POLICIES = ("health-asha", "asha", "none")
 

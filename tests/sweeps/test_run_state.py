@@ -149,4 +149,4 @@ def test_an_epoch_trained_again_is_no_progress(run):
 
 
 def events(run: SweepRun) -> list[str]:
-    return [event["event"] for event in journal._events(run.config.folder / journal.FILE)]
+    return [event["event"] for event in journal._events(run.config.folder / "trials.jsonl")]
