@@ -208,7 +208,7 @@ def upgraded(written: dict[str, Any]) -> dict[str, Any]:
     config = written.get("config")
     if not isinstance(config, dict):
         return written
-    known = {"model": written.get("model"), "name": written.get("name"), "storage": "results", "trials": 0}
+    known = {"model": written.get("model", ""), "name": written.get("name", ""), "storage": "results", "trials": 0}
     config = known | {"seed": 0, "search": "", "scheduler": ""} | config
     ablation = config.get("ablation")
     if isinstance(ablation, dict) and written.get("schema", 1) < 2:

@@ -73,16 +73,16 @@ def test_a_torn_line_is_ignored_and_cut_before_the_next(tmp_path, cut):
 
 
 def test_a_journal_that_is_only_a_torn_line(tmp_path):
-    SweepFolder((tmp_path).journal).write_text('{"event": "sugg')
+    SweepFolder(tmp_path).journal.write_text('{"event": "sugg')
     Journal(tmp_path)
-    assert SweepFolder((tmp_path).journal).read_text() == ""
+    assert SweepFolder(tmp_path).journal.read_text() == ""
 
 
 def test_values_that_json_cannot_hold_are_refused_and_nothing_is_written(tmp_path):
     journal = Journal(tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):
         journal.append("ended", trial=1, metrics={"loss": float("nan")})
-    assert not SweepFolder((tmp_path).journal).exists()
+    assert not SweepFolder(tmp_path).journal.exists()
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,10 @@ def test_other_code_data_and_budget_are_not(config: SweepConfig, old: Path, chan
 
 
 def test_a_sweep_is_not_its_own_twin(config: SweepConfig, old: Path):
-    assert Finished(replace(config, name="old"), KIND).take(config.folder, TrialRecord(9, {"a": 3}, "x", 5)) is None
+    assert (
+        Finished(replace(config, name="old"), record.of(KIND)).take(config.folder, TrialRecord(9, {"a": 3}, "x", 5))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_a_sweep_is_not_its_own_twin(config: SweepConfig, old: Path):
 )
 def test_the_same_sources_are_the_same_code_whatever_git_says(config: SweepConfig, old: Path, code: dict):
     own = KIND | {"code": {"fingerprint": "s", **code}}
-    assert Finished(config, own).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is not None
+    assert Finished(config, record.of(own)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is not None
 
 
 def test_what_is_unknown_on_both_sides_is_not_the_same(config: SweepConfig, old: Path):
@@ -125,7 +128,7 @@ def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepC
         if name == "changed":
             with open(root / "trainables" / "kl.py", "a", encoding="utf-8") as source:
                 source.write("CHANGED = True\n")
-        command = "import json; from sweeps.records import record; print(json.dumps(record.code()))"
+        command = "import json; from dataclasses import asdict; from sweeps.records import record; print(json.dumps(asdict(record.code())))"
         environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
         done = subprocess.run(
             [sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=True
@@ -143,11 +146,14 @@ def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepC
 
 
 def test_a_sweep_that_went_on_with_other_code_is_of_no_one_code(config: SweepConfig):
-    now = {"code": record.code(), "packages": record.packages()}
-    written = {"config": {}, **now}
-    assert record.resumed(written, config) == written | {"config": config.to_dict()}
-    for other in ({"code": now["code"] | {"fingerprint": "other"}}, {"packages": now["packages"] | {"torch": "2.0"}}):
-        gone_on = record.resumed(written | other, config)
-        assert gone_on["code"]["fingerprint"] is None
-        assert gone_on["code"]["before"] == [(written | other)["code"]]
-        assert gone_on["packages"] == now["packages"]
+    written = replace(record.of(KIND), code=record.code(), packages=record.packages())
+    assert record.resumed(written, config) == replace(written, config=config)
+    others = (
+        replace(written, code=replace(written.code, fingerprint="other")),
+        replace(written, packages=written.packages | {"torch": "2.0"}),
+    )
+    for other in others:
+        gone_on = record.resumed(other, config)
+        assert gone_on.code.fingerprint is None
+        assert gone_on.code.before == [other.code]
+        assert Finished(config, gone_on).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None

@@ -5,7 +5,7 @@ import pytest
 
 from sweeps.records import record
 from sweeps.records.journal import SweepState, TrialRecord
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Status, SweepStatus
 from sweeps.tracking import projection
 from sweeps.tracking.projection import LogSummary
 
@@ -139,7 +139,9 @@ def test_the_best_of_a_metric_to_minimise_is_the_smallest():
 
 def test_the_parent_counts_what_became_of_the_trials():
     collapsed = trial(2, Status.STOPPED, reason="COLLAPSED", epoch=4)
-    state = SweepState({1: trial(1, epoch=10), 2: collapsed, 3: trial(3, Status.FAILED, epoch=1)}, "started")
+    state = SweepState(
+        {1: trial(1, epoch=10), 2: collapsed, 3: trial(3, Status.FAILED, epoch=1)}, SweepStatus("started")
+    )
     logs = {1: LogSummary(10, "COLLAPSED", control=True), 2: LogSummary(4), 3: LogSummary(1)}
 
     view = projection.sweep_view(record.of(SWEEP), state, logs)
@@ -159,7 +161,7 @@ def test_the_parent_counts_what_became_of_the_trials():
 
 
 def test_without_its_driver_nothing_runs():
-    state = SweepState({1: trial(1), 2: trial(2, Status.RUNNING)}, "started")
+    state = SweepState({1: trial(1), 2: trial(2, Status.RUNNING)}, SweepStatus("started"))
 
     lost = projection.as_lost(state)
 
@@ -169,7 +171,7 @@ def test_without_its_driver_nothing_runs():
 
 
 def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
-    state = SweepState({1: trial(1, Status.RUNNING)}, "interrupted", "the time budget is spent")
+    state = SweepState({1: trial(1, Status.RUNNING)}, SweepStatus("interrupted"), "the time budget is spent")
 
     lost = projection.as_lost(state)
 
@@ -194,9 +196,9 @@ def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
     ],
 )
 def test_the_name_tells_where_a_trial_came_from_and_why_it_ended(fields, name):
-    record = TrialRecord(3, {}, **{"origin": "search", "status": Status.FINISHED} | fields)
+    ended = TrialRecord(3, {}, **{"origin": "search", "status": Status.FINISHED} | fields)
 
-    assert projection.trial_view(record.of(SWEEP), record, LogSummary()).name == name
+    assert projection.trial_view(record.of(SWEEP), ended, LogSummary()).name == name
 
 
 def test_the_description_of_a_trial_says_what_became_of_it_and_how_to_repeat_it():
@@ -213,7 +215,9 @@ def test_the_description_of_a_trial_says_what_became_of_it_and_how_to_repeat_it(
 
 
 def test_the_description_of_a_sweep_names_the_best_trial_once_it_has_ended():
-    state = SweepState({1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, "started")
+    state = SweepState(
+        {1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, SweepStatus("started")
+    )
     assert projection.NOTE not in projection.sweep_view(record.of(SWEEP), state, {}).tags
 
     state.status, state.detail = "finished", "1 × RUNG"
