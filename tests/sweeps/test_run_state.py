@@ -10,10 +10,12 @@ import pytest
 from sweeps import config as configuration
 from sweeps.config import Options
 from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
 from sweeps.schedulers.stopping import StoppingPolicy
 from sweeps.searchers.search import RandomSearch
+from trainables import epoch_log
 from trainables.health import HealthConfig
 
 DEATH = ("OUT_OF_MEMORY", "Ray ended it")
@@ -150,3 +152,17 @@ def test_an_epoch_trained_again_is_no_progress(run):
 
 def events(run: SweepRun) -> list[str]:
     return [event["event"] for event in journal._events(run.config.folder / "trials.jsonl")]
+
+
+def test_an_unreadable_epoch_file_costs_its_trial_alone_when_the_sweep_goes_on(run):
+    for _ in range(2):
+        trial = start(run)
+        rows = [{"epoch": 1, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "best_epoch": 1}]
+        epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, rows)
+    epoch_log.path_of(run.config.folder, 1).write_bytes(b"x")
+    policy = StoppingPolicy("none", 9, "val/elbo_gain", "max")
+    resumed = SweepRun(run.config, run.search, policy, run.forecaster, run.health)
+    assert (resumed.records[1].epoch, resumed.records[2].epoch) == (0, 1)
+    assert "trial-00001.parquet cannot be read" in SweepFolder(run.config.folder).errors.read_text()
+    resumed.interrupted("SIGNAL")
+    assert journal.read(run.config.folder).trials[2].metrics == {"val/elbo_gain": 0.5}  # no config/latent_dim

@@ -20,7 +20,7 @@ def held(tmp_path: Path):
     assert process.stdout and process.stdout.readline() == "held\n"
     yield path, process
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 def test_a_living_holder_is_named_and_a_killed_one_is_followed(held):

@@ -65,7 +65,7 @@ def test_stated_targets_and_notes_are_tags():
         {"metric": "val/elbo_gain", "text": "wide", "source": "notes", "low": 0.1, "high": 1.0, "when": {"width": 8}},
         {"metric": "val/other", "text": "unknown", "source": "notes", "low": 0.1, "high": 1.0, "when": {}},
     ]
-    sweep = SWEEP | {"targets": stated, "notes": {"data": ["a is left out", "b is grey"], "model": []}}
+    sweep = record.of(SWEEP | {"targets": stated, "notes": {"data": ["a is left out", "b is grey"], "model": []}})
     assert projection.trial_view(sweep, trial(), LogSummary(4)).tags["targets.met"] == "1 of 2"
     assert "targets.met" not in projection.trial_view(record.of(SWEEP), trial(), LogSummary(4)).tags
     tags = projection.sweep_view(sweep, SweepState(), {}).tags
@@ -103,9 +103,9 @@ def test_the_best_epoch_is_a_metric_of_its_own():
 
 
 def test_a_long_error_keeps_its_beginning_and_its_end():
-    record = trial(status=Status.FAILED, reason="ERROR", detail="Traceback" + "x" * 20_000 + "ValueError: boom")
+    ended = trial(status=Status.FAILED, reason="ERROR", detail="Traceback" + "x" * 20_000 + "ValueError: boom")
 
-    error = projection.trial_view(record.of(SWEEP), record, LogSummary()).tags["error"]
+    error = projection.trial_view(record.of(SWEEP), ended, LogSummary()).tags["error"]
 
     assert error.startswith("Traceback")
     assert error.endswith("ValueError: boom")
@@ -113,9 +113,9 @@ def test_a_long_error_keeps_its_beginning_and_its_end():
 
 
 def test_forecast_numbers_are_metrics_so_that_they_sort_as_numbers():
-    record = trial(forecast={"sigma2": 0.25, "au": 3, "kl": math.nan, "collapsed": True})
+    ended = trial(forecast={"sigma2": 0.25, "au": 3, "kl": math.nan, "collapsed": True})
 
-    view = projection.trial_view(record.of(SWEEP), record, LogSummary())
+    view = projection.trial_view(record.of(SWEEP), ended, LogSummary())
 
     forecast = {point.key: point.value for point in view.metrics if point.key.startswith("forecast/")}
     assert forecast == {"forecast/sigma2": 0.25, "forecast/au": 3.0}
@@ -157,7 +157,7 @@ def test_the_parent_counts_what_became_of_the_trials():
         "sweep/epochs_saved": 6,
     }
     assert {point.step for point in view.metrics} == {15}
-    assert view.params["set"] == '{"latent_dim": 16}'
+    assert view.params["set"] == '["latent_dim=16"]'
 
 
 def test_without_its_driver_nothing_runs():
