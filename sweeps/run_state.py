@@ -10,7 +10,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from sweeps import course
@@ -27,6 +26,7 @@ from sweeps.seeds import SeedSchedule
 from trainables import epoch_log
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
+from trainables.metrics import is_metric
 from trainables.metrics import is_metric
 
 WORKER_DEATHS = 3  # of a trial, with no new epoch in between; then it is given up
@@ -73,7 +73,7 @@ class SweepRun:
         self.errors = 0  # of our own code, survived
         self._decisions: dict[int, Decision] = {}
         self._deaths: dict[int, tuple[int, int]] = {}  # the epoch that a trial had reached, its deaths there
-        self._restore(config.folder)
+        self._restore()
         self._to_run_alone: list[int] = []
         self._to_resume = [trial for trial, record in self.records.items() if not record.status.ended]
 
@@ -234,14 +234,14 @@ class SweepRun:
         if self.schedule:
             return self.schedule.next(self.records) or ("", None, seed)
         if trial == 1:
-            return "documented", self.space.documented(), seed
+            return Origin.DOCUMENTED, self.space.documented(), seed
         if trial == 2:
-            return "baseline", self.space.baseline(), seed
+            return Origin.BASELINE, self.space.baseline(), seed
         try:
-            return "search", self.search.suggest(trial), seed
+            return Origin.SEARCH, self.search.suggest(trial), seed
         except Exception as error:
             self.note_error("search", error)
-            return "search", RandomSearch(self.space, seed).suggest(trial), seed
+            return Origin.SEARCH, RandomSearch(self.space, seed).suggest(trial), seed
 
     def _value(self, record: TrialRecord, metric: str) -> float:
         """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
@@ -298,7 +298,15 @@ class SweepRun:
         for row in rows:
             self._hear(trial, row)
 
-    def _restore(self, folder: Path) -> None:
+    def _logged(self, trial: int) -> list[dict[str, Any]]:
+        """The epochs of a trial; of one whose file cannot be read none, which is noted: it costs that trial alone."""
+        try:
+            return epoch_log.read_trial(self.config.folder, trial)
+        except epoch_log.LogError as error:
+            self.note_error(f"trial {trial}", error)
+            return []
+
+    def _restore(self) -> None:
         """Teach search and policy what an earlier driver saw."""
         for trial, record in sorted(self.records.items()):
             self._tell_search(record)

@@ -38,6 +38,8 @@ _FIXED = {
     "control": pa.bool_(),
     "best_epoch": pa.int32(),
 }
+REQUIRED = ("trial", "epoch", "verdict")
+EMPTY = pa.schema(list(_FIXED.items())).empty_table()
 BY_DIMENSION = "latent/"
 
 

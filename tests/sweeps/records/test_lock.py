@@ -10,14 +10,22 @@ import pytest
 
 from sweeps.records import lock
 
-HOLD = "import sys, time; from pathlib import Path; from sweeps.records import lock\nwith lock.exclusive(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from sweeps.records import lock
+with lock.exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
 def held(tmp_path: Path):
     path = tmp_path / "driver.lock"
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout and process.stdout.readline() == "held\n"
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
     yield path, process
     process.kill()
     process.communicate()
@@ -38,7 +46,7 @@ def test_a_lock_of_another_host_is_told(tmp_path: Path):
     path = tmp_path / "driver.lock"
     path.write_text("7\nelsewhere\n")
     with (
-        pytest.raises(lock.Held, match="process 7 of host elsewhere .*; if it is dead, remove that file"),
+        pytest.raises(lock.Held, match=r"process 7 of host elsewhere .*; if it is dead, remove that file"),
         lock.exclusive(path),
     ):
         pass

@@ -23,7 +23,7 @@ def test_every_record_that_was_ever_written_is_read_and_comes_back_the_same(path
     record.write(read, tmp_path)
     again = record.read(tmp_path)
     assert (again.config, again.health, again.data, again.code) == (read.config, read.health, read.data, read.code)
-    assert again.schema == record.SCHEMA and again.unread == ()
+    assert (again.schema, again.unread) == (record.SCHEMA, ())
 
 
 def test_the_comparisons_of_an_older_ablation_name_their_variants():

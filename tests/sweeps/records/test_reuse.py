@@ -128,7 +128,8 @@ def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepC
         if name == "changed":
             with open(root / "trainables" / "kl.py", "a", encoding="utf-8") as source:
                 source.write("CHANGED = True\n")
-        command = "import json; from dataclasses import asdict; from sweeps.records import record; print(json.dumps(asdict(record.code())))"
+        imports = "import json; from dataclasses import asdict; from sweeps.records import record"
+        command = f"{imports}; print(json.dumps(asdict(record.code())))"
         environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
         done = subprocess.run(
             [sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=True
