@@ -18,7 +18,7 @@ from sweeps.config import SweepConfig
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Reason, Status
+from sweeps.records.outcomes import Origin, Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.stopping import Decision, StoppingPolicy
 from sweeps.searchers.search import RandomSearch, Search
@@ -26,7 +26,6 @@ from sweeps.seeds import SeedSchedule
 from trainables import epoch_log
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
-from trainables.metrics import is_metric
 from trainables.metrics import is_metric
 
 WORKER_DEATHS = 3  # of a trial, with no new epoch in between; then it is given up
@@ -251,7 +250,7 @@ class SweepRun:
             row = self.latest.get(record.trial)
             return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
         if course.is_course(metric):
-            rows = self._logged(self.config.folder, record.trial)
+            rows = self._logged(record.trial)
             points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]
             return course.value(metric, points, self.config.epochs)
         return record.metrics.get(metric, math.nan)
@@ -310,21 +309,13 @@ class SweepRun:
         """Teach search and policy what an earlier driver saw."""
         for trial, record in sorted(self.records.items()):
             self._tell_search(record)
-            rows = self._logged(folder, trial)
+            rows = self._logged(trial)
             if rows:
                 self._recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
             if record.status is not Status.FAILED:
                 # The worker reports the last epoch of an unfinished trial again: it is decided then.
                 self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
-
-    def _logged(self, folder: Path, trial: int) -> list[dict[str, Any]]:
-        """The epochs that a trial has; none, and a note, where they cannot be read: that costs this trial alone."""
-        try:
-            return epoch_log.read_trial(folder, trial)
-        except epoch_log.LogError as error:
-            self.note_error(f"epochs of trial {trial}", error)
-            return []
 
 
 def _schedule(config: SweepConfig, value: Callable[[TrialRecord, str], float]) -> SeedSchedule | None:

@@ -23,7 +23,6 @@ from trainables.files import write_text
 from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
 from trainables.metrics import as_trained
-from trainables.metrics import as_trained
 
 DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
 SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way

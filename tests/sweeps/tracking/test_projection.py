@@ -216,11 +216,11 @@ def test_the_description_of_a_trial_says_what_became_of_it_and_how_to_repeat_it(
 
 def test_the_description_of_a_sweep_names_the_best_trial_once_it_has_ended():
     state = SweepState(
-        {1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, SweepStatus("started")
+        {1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, SweepStatus(SweepStatus.STARTED)
     )
     assert projection.NOTE not in projection.sweep_view(record.of(SWEEP), state, {}).tags
 
-    state.status, state.detail = "finished", "1 × RUNG"
+    state.status, state.detail = SweepStatus.FINISHED, "1 × RUNG"
     note = projection.sweep_view(record.of(SWEEP), state, {}).tags[projection.NOTE]
 
     assert note.splitlines()[0] == "2 trials of 10 epochs of imc_vae on embedded, finished. 1 × RUNG"
