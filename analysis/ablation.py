@@ -164,7 +164,7 @@ def _value(sweep: Sweep, trial: Trial, metric: str) -> float:
     if trial.record.status != Status.FINISHED:
         return math.nan
     if metric in OUTCOMES:
-        return float(trial.verdict in OUTCOMES[metric])
+        return float(OUTCOMES[metric](trial.verdict))
     if course.is_course(metric):
         return course.value(metric, sweep.curve(course.base(metric)).get(trial.number, ()), sweep.epochs)
     return trial.metric(metric)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeps.records.outcomes import Outcome
+from trainables.health import SICKNESSES
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,7 @@ STYLES = {
     Outcome.FINISHED: Style("#0072b2", "#56a9dd", "o"),
     Outcome.CONTROL: Style("#009e73", "#2fc197", "D"),
     Outcome.RUNG: Style("#8a929a", "#7f8890", "v"),
-    Outcome.COLLAPSED: Style("#d55e00", "#f0813a", "X"),
-    Outcome.NUMERIC: Style("#b2558d", "#d98dbb", "P"),
-    Outcome.DIVERGED: Style("#c98a00", "#e8b34a", "^"),
-    Outcome.IGNORES_Z: Style("#8a5a2b", "#c39160", "p"),
+    **{Outcome(sick.outcome): Style(sick.light, sick.dark, sick.marker) for sick in SICKNESSES.values()},
     Outcome.FAILED: Style("#2f353b", "#dfe3e6", "s"),
     Outcome.INTERRUPTED: Style("#56b4e9", "#8fcdf2", "d"),
     Outcome.RUNNING: Style("#7fb8d9", "#3f7ea6", "o"),

@@ -20,6 +20,7 @@ from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 from sweeps.records.journal import Status
 from trainables.forecast import MEANING
+from trainables.health import SICKNESSES, Verdict
 
 PACKAGES_SHOWN = ("python", "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow")
 MOST_ROWS = 500  # of a table, or of a group of the leaderboard
@@ -94,6 +95,7 @@ def _units(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "figure": Markup(figures.units_and_kl(sweep)),
         "health": sweep.health,
+        "rule": SICKNESSES[Verdict.COLLAPSED].rule(sweep.health),
         "partial": [trial.number for trial in ended if 0 < trial.metric("health/au_frac") < PARTIAL_SHARE],
         "partial_share": PARTIAL_SHARE,
         "floored": [trial.number for trial in ended if trial.metric("health/kl_floor_frac") > ON_THE_FLOOR],
@@ -104,7 +106,8 @@ def _units(sweep: Sweep) -> dict[str, Any] | None:
 def _codes(sweep: Sweep) -> dict[str, Any] | None:
     if not _measured(sweep, "health/codebook_usage", "health/z_gain"):
         return None
-    return {"figure": Markup(figures.codes(sweep)), "health": sweep.health}
+    rule = SICKNESSES[Verdict.CODEBOOK_COLLAPSED].rule(sweep.health)
+    return {"figure": Markup(figures.codes(sweep)), "health": sweep.health, "rule": rule}
 
 
 def _rate(sweep: Sweep) -> dict[str, Any] | None:
@@ -176,7 +179,7 @@ def _stops(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "ends": ends[:MOST_ROWS],
         "all": len(ends),
-        "reasons": tables.reason_counts(ends),
+        "reasons": tables.reason_counts(ends, sweep.health),
         "controls": controls,
         "measured": controls.measured[:MOST_ROWS],
     }

@@ -16,9 +16,8 @@ from sweeps.records.journal import Status
 from sweeps.records.outcomes import Outcome
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
-from trainables.health import Verdict
+from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
 
-_COLLAPSE = (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED)
 _PARTS_OF_THE_SCORE = ("mse", "mse_constant", "mse_swapped")
 _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
 NORMAL_95 = 1.959963984540054
@@ -161,7 +160,14 @@ def measures(sweep: Sweep) -> list[str]:
     trials of the model may be ranked by."""
     own = [objective.metric for objective in sweep.objectives]
     held_out = [metric.replace("val/", "test/", 1) for metric in own]
-    return list(dict.fromkeys([*own, *held_out, *search_spaces.load(sweep.model).metrics]))
+    return list(dict.fromkeys([*own, *held_out, *_rankable(sweep)]))
+
+
+def _rankable(sweep: Sweep) -> list[str]:
+    """The metrics that the record names; an older one has none, and those of the model's space stand for them."""
+    if sweep.record.metrics is not None:
+        return sweep.record.metrics
+    return list(search_spaces.load(sweep.model).metrics) if sweep.model in search_spaces.names() else []
 
 
 def varying_hyperparameters(sweep: Sweep) -> list[str]:
@@ -193,6 +199,8 @@ class ReasonCount:
     outcome: Outcome
     trials: int
     saved: int
+    rule: str = ""  # of a sickness: a trial is sick when …
+    cure: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,16 +235,23 @@ def stop_reasons(sweep: Sweep) -> list[EarlyEnd]:
     ]
 
 
-def reason_counts(ends: Iterable[EarlyEnd]) -> list[ReasonCount]:
-    """Early ends by reason, the most frequent first."""
+def reason_counts(ends: Iterable[EarlyEnd], health: HealthConfig) -> list[ReasonCount]:
+    """Early ends by reason, the most frequent first; of a sickness with its rule by those thresholds and its cure."""
     by_reason: dict[str, list[EarlyEnd]] = {}
     for end in ends:
         by_reason.setdefault(end.reason, []).append(end)
     rows = [
-        ReasonCount(reason, group[0].trial.outcome, len(group), sum(end.saved for end in group))
+        ReasonCount(
+            reason, group[0].trial.outcome, len(group), sum(end.saved for end in group), *_explained(reason, health)
+        )
         for reason, group in by_reason.items()
     ]
     return sorted(rows, key=lambda row: (-row.trials, row.reason))
+
+
+def _explained(reason: str, health: HealthConfig) -> tuple[str, str]:
+    found = (sickness for verdict, sickness in SICKNESSES.items() if verdict == reason)
+    return next(((sickness.rule(health), sickness.cure) for sickness in found), ("", ""))
 
 
 def effort(sweep: Sweep) -> Effort:
@@ -439,10 +454,8 @@ def _collapsed(trial: Trial) -> bool | None:
         return None
     if trial.measured("health/au", "health/z_gain"):
         return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
-    return {
-        **dict.fromkeys((Verdict.HEALTHY, Verdict.DIVERGED, Verdict.IGNORES_Z), False),
-        **dict.fromkeys(_COLLAPSE, True),
-    }.get(trial.verdict)
+    unknown = trial.verdict in (None, Verdict.GRACE, Verdict.NUMERIC)
+    return None if unknown else is_collapse(trial.verdict)
 
 
 def _finite(value: float | None) -> bool:

@@ -44,10 +44,7 @@ def stated(sweep: Sweep) -> list[Target]:
     """The targets of the sweep's record; of an older one, those of the model's space if it is known."""
     if sweep.record.targets is not None:
         return sweep.record.targets
-    try:
-        return list(search_spaces.load(sweep.model).targets)
-    except search_spaces.UnknownModel:
-        return []
+    return list(search_spaces.load(sweep.model).targets) if sweep.model in search_spaces.names() else []
 
 
 def outcomes(sweep: Sweep) -> list[Outcome]:

@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sweeps import forecasting
 from sweeps.records import journal, record
 from sweeps.records.folder import sweeps_in
-from trainables import collapse, models
+from trainables import collapse, definition
 from trainables.data.cache import prepare
 from trainables.forecast import Budget, Forecaster
 
@@ -60,9 +60,9 @@ def recorded(data: Path) -> Trials:
 
 def _of_sweep(folder: Path, data: Path) -> list[tuple[tuple[float, ...], bool, bool, str, str]]:
     config = record.read(folder).config
-    definition = models.load(config.model)
-    dataset = prepare(definition.READER, config.data, data, config.data_settings())
-    forecaster = Forecaster.of(definition, dataset, Budget(len(dataset.train), config.epochs))
+    model = definition.load(config.model)
+    dataset = prepare(model.reader, config.data, data, config.data_settings())
+    forecaster = Forecaster.of(model, dataset, Budget(len(dataset.train), config.epochs))
     trials, rows = journal.read(folder).trials, []
     for number, collapsed in forecasting.outcomes(folder).items():
         forecast = forecaster.forecast(trials[number].config)

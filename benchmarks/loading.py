@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import search_spaces
-from trainables import models
+from trainables import definition
 from trainables.data.cache import DEFAULTS, prepare
 
 BATCH = 32
@@ -30,7 +30,7 @@ def main(
     model: Annotated[str, tyro.conf.Positional], source: Annotated[str, tyro.conf.Positional], /, repeats: int = 3
 ) -> None:
     """Print the seconds of each, best of `repeats`."""
-    reader, settings = models.load(model).READER, search_spaces.load(model).data_settings()
+    reader, settings = definition.load(model).reader, search_spaces.load(model).data_settings()
 
     def cold() -> Any:
         with tempfile.TemporaryDirectory() as folder:

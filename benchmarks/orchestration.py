@@ -44,12 +44,12 @@ def train(config: dict[str, Any], storage: str, epochs: int, report: Any = None)
     """One trial by the training loop alone."""
     import torch
 
-    from trainables import models
+    from trainables import definition
     from trainables.data.cache import prepare
     from trainables.loop import Trainer
 
     torch.set_num_threads(1)
-    dataset = prepare(models.load(MODEL).READER, None, Path(storage))
+    dataset = prepare(definition.load(MODEL).reader, None, Path(storage))
     trainer = Trainer(MODEL, config, dataset, epochs, seed=0)
     for _ in range(epochs):
         row = trainer.run_epoch()

@@ -23,7 +23,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps import schedulers
+from sweeps.schedulers.base import LoggedRow, Task
 from trainables import epoch_log
 from trainables.health import Verdict
 
@@ -46,12 +47,13 @@ def record(storage: Path, trials: int, epochs: int) -> dict[int, Rows]:
     return {trial: epoch_log.read_trial(storage / "recorded", trial) for trial in range(1, trials + 1)}
 
 
-def ours(policy: str, epochs: int) -> Callable[[], Decide]:
+def ours(scheduler: str, epochs: int) -> Callable[[], Decide]:
     """Our stopping, without controls."""
 
     def fresh() -> Decide:
-        stopping = StoppingPolicy(policy, epochs, METRIC, "max")
-        return lambda trial, row: stopping.on_epoch(trial, row).stop
+        task = Task(epochs, METRIC, "max")
+        stopping = schedulers.parse(scheduler).make(task)
+        return lambda trial, row: stopping.on_epoch(trial, LoggedRow(row, task)).stop
 
     return fresh
 

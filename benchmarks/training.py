@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 import search_spaces
-from trainables import models
+from trainables import definition
 from trainables.data.cache import prepare
 from trainables.data.store import Dataset, open_dataset, split, write_dataset
 from trainables.loop import Trainer
@@ -40,7 +40,7 @@ SEED = 0
 
 def enlarged(model: str, folder: Path) -> Dataset:
     """Two batches' worth of embedded samples of all environments, enlarged to the documented size."""
-    space, reader = search_spaces.load(model), models.load(model).READER
+    space, reader = search_spaces.load(model), definition.load(model).reader
     small, full = space.on_embedded(), space.documented()
     samples = reader.embedded(small.data_settings() | {"subset": None, "strict": False})
     factor = full.get("image_size", 1) // small.documented().get("image_size", 1)
@@ -85,7 +85,7 @@ def diagnostics_share(model: str) -> float:
     """The share of the second epoch of the documented configuration, on the embedded data, that is evaluation."""
     space = search_spaces.load(model).on_embedded()
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepare(models.load(model).READER, None, Path(folder), space.data_settings())
+        dataset = prepare(definition.load(model).reader, None, Path(folder), space.data_settings())
         torch.set_num_threads(1)
         trainer = Trainer(model, space.documented(), dataset, 12, SEED)
         trainer.run_epoch()

@@ -4,62 +4,43 @@ documentation.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from difflib import get_close_matches
-from types import ModuleType
-
+from search_spaces.reference import ModelError, Reference, names, resolve
 from search_spaces.space import Parameter, SearchSpace
 from search_spaces.study import Claim, Study
 from search_spaces.target import Target
+from search_spaces.training import completed, training
 
 __all__ = [
     "Claim",
+    "ModelError",
     "Parameter",
+    "Reference",
     "SearchSpace",
     "Study",
     "Target",
-    "UnknownModel",
     "claims",
     "load",
     "names",
+    "resolve",
     "studies",
+    "training",
 ]
-
-_INFRASTRUCTURE = {"space", "study", "target"}
-
-
-class UnknownModel(ValueError):
-    """No model of that name; the message lists the known ones."""
-
-
-def names() -> list[str]:
-    """The known models, one per file of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _INFRASTRUCTURE)
 
 
 def load(model: str) -> SearchSpace:
-    """The search space of `model`.
+    """The search space of a model, with the training loop's hyperparameters.
 
     Raises:
-        UnknownModel: `model` is not among `names()`.
+        ModelError: `model` names none; see `search_spaces.reference`.
     """
-    return _module(model).SPACE
+    return completed(resolve(model).space)
 
 
 def studies(model: str) -> list[Study]:
     """The ablation studies that the sources of `model` name."""
-    return list(getattr(_module(model), "STUDIES", ()))
+    return list(vars(resolve(model).module).get("STUDIES", ()))
 
 
 def claims(model: str) -> list[Claim]:
     """What the sources of `model` advise, as testable claims."""
-    return list(getattr(_module(model), "CLAIMS", ()))
-
-
-def _module(model: str) -> ModuleType:
-    if model not in names():
-        close = get_close_matches(model, names(), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise UnknownModel(f"unknown model '{model}'; known models: {', '.join(names())}.{hint}")
-    return importlib.import_module(f"search_spaces.{model}")
+    return list(vars(resolve(model).module).get("CLAIMS", ()))

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Changes, Claim, Study
 from search_spaces.target import Target
+from search_spaces.training import training
 
 _OURS = "not stated; this project's choice"
 _LATENT_SIDE = 8
@@ -139,16 +140,7 @@ SPACE = SearchSpace(
             doc="sides at which the reconstruction is compared: 1, 1/2, 1/4, … of the image",
             source="round 6: 1 → 3",
         ),
-        Parameter(
-            "learning_rate",
-            "log",
-            default=1e-3,
-            baseline=1e-3,
-            low=1e-4,
-            high=2e-3,
-            doc="AdamW step size",
-            source=_OURS,
-        ),
+        training("learning_rate", doc="AdamW step size", high=2e-3),
         Parameter(
             "reconstruction",
             "fixed",
@@ -241,15 +233,7 @@ SPACE = SearchSpace(
             doc="validation losses decode a sample; off: the posterior's mean. The score always decodes a sample",
             source="round 5",
         ),
-        Parameter(
-            "grad_clip_norm",
-            "fixed",
-            default=1.0,
-            baseline=None,
-            minimum=1e-6,
-            doc="gradient norm is clipped to this",
-            source="round 1",
-        ),
+        training("grad_clip_norm", baseline=None, source="round 1", unsearched=()),
         Parameter(
             "width",
             "fixed",
@@ -276,25 +260,7 @@ SPACE = SearchSpace(
             source="change log: 65,536 pixels",
             memory=True,
         ),
-        Parameter(
-            "batch_size",
-            "fixed",
-            default=16,
-            baseline=16,
-            minimum=1,
-            unit="samples",
-            doc="samples per training step",
-            source=_OURS,
-            memory=True,
-        ),
-        Parameter(
-            "weight_decay",
-            "fixed",
-            default=0.01,
-            baseline=0.01,
-            doc="AdamW weight decay",
-            source="AdamW's usual value",
-        ),
+        training("batch_size", default=16),
     ),
 )
 

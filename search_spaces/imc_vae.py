@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import DOCUMENTED, Claim, Study
 from search_spaces.target import Target
+from search_spaces.training import training
 
 _STATED = "imc_vae fix notes"
 _DERIVED = "derived from the fix notes' before/after pair and advice"
@@ -122,15 +123,13 @@ SPACE = SearchSpace(
             doc="weight of the permutation loss",
             source=_STATED,
         ),
-        Parameter(
+        training(
             "learning_rate",
-            "log",
             default=3e-4,
-            baseline=3e-4,
-            low=5e-5,
-            high=1e-3,
             doc="AdamW step size after warm-up",
             source="5e-5 stated for unstable training; rest derived",
+            low=5e-5,
+            high=1e-3,
         ),
         Parameter(
             "kl_warmup",
@@ -144,28 +143,16 @@ SPACE = SearchSpace(
             doc="the KL weight rises linearly from 0 over this share",
             source=_DERIVED,
         ),
-        Parameter(
+        training(
             "lr_warmup",
-            "float",
+            kind="float",
             default=0.05,
             baseline=0.0,
+            source="fix notes: increase if unstable",
             low=0.0,
             high=0.5,
-            maximum=1.0,
-            unit="share of the budget",
-            doc="the learning rate rises linearly from 0 over this share",
-            source="fix notes: increase if unstable",
         ),
-        Parameter(
-            "grad_clip_norm",
-            "choice",
-            default=1.0,
-            baseline=None,
-            choices=(None, 1.0),
-            minimum=1e-6,
-            doc="gradient norm is clipped to this",
-            source=_STATED,
-        ),
+        training("grad_clip_norm", kind="choice", baseline=None, source=_STATED, choices=(None, 1.0), unsearched=()),
         Parameter(
             "normalize",
             "fixed",
@@ -227,25 +214,6 @@ SPACE = SearchSpace(
             maximum=64,
             doc="attention heads",
             source=_OURS,
-        ),
-        Parameter(
-            "batch_size",
-            "fixed",
-            default=32,
-            baseline=32,
-            minimum=1,
-            unit="samples",
-            doc="samples per training step",
-            source=_OURS,
-            memory=True,
-        ),
-        Parameter(
-            "weight_decay",
-            "fixed",
-            default=0.01,
-            baseline=0.01,
-            doc="AdamW weight decay",
-            source="AdamW's usual value",
         ),
     ),
 )

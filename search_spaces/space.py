@@ -13,6 +13,7 @@ import numpy as np
 from search_spaces.target import Target
 
 Value = float | int | bool | str | None
+DEFAULT: Any = object()  # of a baseline: None is a value
 Kind = Literal["float", "log", "int", "choice", "fixed"]
 
 
@@ -31,9 +32,9 @@ class Parameter:
     name: str
     kind: Kind
     default: Value  # the documented fix
-    baseline: Value  # the documented "before"
-    doc: str
-    source: str
+    baseline: Value = DEFAULT  # the documented "before"; the default where nothing else is said
+    doc: str = ""
+    source: str = ""
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -47,6 +48,8 @@ class Parameter:
     memory: bool = False  # the larger, the more memory a trial needs
 
     def __post_init__(self) -> None:
+        if self.baseline is DEFAULT:
+            object.__setattr__(self, "baseline", self.default)
         if self.kind in ("float", "log", "int"):
             if self.low is None or self.high is None or not self.low < self.high:
                 raise ValueError(f"{self.name}: the range {self.low}..{self.high} is empty; expected low < high")
@@ -203,6 +206,11 @@ class SearchSpace:
         """The documented configuration before the fixes."""
         return {parameter.name: parameter.baseline for parameter in self.parameters}
 
+    @property
+    def has_baseline(self) -> bool:
+        """False where there is no "before": trial 2 would be the twin of trial 1."""
+        return self.documented() != self.baseline()
+
     def on_embedded(self) -> SearchSpace:
         """This space as it is used on the model's embedded data."""
         return replace(
@@ -270,7 +278,7 @@ class SearchSpace:
         changed = replace(self, parameters=tuple(parameters.values()))
         if not problems:
             problems = list(
-                dict.fromkeys(problem for corner in changed._corners() for problem in changed.problems(corner))
+                dict.fromkeys(problem for corner in changed.corners() for problem in changed.problems(corner))
             )
         named = Counter(text.partition("=")[0] for text in [*fix, *vary])
         problems += [
@@ -280,7 +288,7 @@ class SearchSpace:
         ]
         return changed, problems
 
-    def _corners(self) -> Iterator[dict[str, Value]]:
+    def corners(self) -> Iterator[dict[str, Value]]:
         """The documented and the "before" configuration, and the documented one at each end of each range."""
         yield from (self.documented(), self.baseline())
         for parameter in self.searched:

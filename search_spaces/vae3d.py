@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Claim, Study
 from search_spaces.target import Target
+from search_spaces.training import training
 
 AUDIT = "VAE training stack audit"
 DERIVED = "range derived; the audit names none"
@@ -80,16 +81,7 @@ KL_BETA = Parameter(
     source=DERIVED,
 )
 
-LEARNING_RATE = Parameter(
-    "learning_rate",
-    "log",
-    default=1e-3,
-    baseline=1e-3,
-    low=1e-5,
-    high=1e-3,
-    doc="AdamW step size",
-    source=DERIVED,
-)
+LEARNING_RATE = training("learning_rate", doc="AdamW step size", source=DERIVED, low=1e-5, high=1e-3)
 
 COMMON = (
     Parameter(
@@ -127,35 +119,7 @@ COMMON = (
         doc="names of the modalities, separated by commas; none: all that most subjects have",
         source="audit: up to four modalities as channels",
     ),
-    Parameter(
-        "batch_size",
-        "fixed",
-        default=8,
-        baseline=8,
-        minimum=1,
-        unit="samples",
-        doc="samples per training step",
-        source=OURS,
-        memory=True,
-    ),
-    Parameter(
-        "grad_clip_norm",
-        "fixed",
-        default=1.0,
-        baseline=1.0,
-        minimum=1e-6,
-        unsearched=(None,),
-        doc="gradient norm is clipped to this",
-        source=OURS,
-    ),
-    Parameter(
-        "weight_decay",
-        "fixed",
-        default=0.01,
-        baseline=0.01,
-        doc="AdamW weight decay",
-        source="AdamW's usual value",
-    ),
+    training("batch_size", default=8),
 )
 
 SPACE = SearchSpace(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import Claim, Study
+from search_spaces.training import training
 
 _STATED = "vae_dg fix notes"
 _DERIVED = "derived from the fix notes' before/after pair and advice"
@@ -125,16 +126,7 @@ SPACE = SearchSpace(
             doc="length of a cycle; one shorter than kl_anneal_end is annealed over all of it",
             source="fix notes, without a value; four cycles in Fu et al. 2019",
         ),
-        Parameter(
-            "learning_rate",
-            "log",
-            default=3e-4,
-            baseline=3e-4,
-            low=1e-5,
-            high=1e-3,
-            doc="AdamW step size",
-            source=_DERIVED,
-        ),
+        training("learning_rate", default=3e-4, doc="AdamW step size", source=_DERIVED, low=1e-5, high=1e-3),
         Parameter(
             "reduction",
             "fixed",
@@ -228,36 +220,8 @@ SPACE = SearchSpace(
             source="arXiv 2309.11301",
             memory=True,
         ),
-        Parameter(
-            "batch_size",
-            "fixed",
-            default=32,
-            baseline=32,
-            demo=8,
-            minimum=1,
-            unit="samples",
-            doc="samples per training step",
-            source=_DOMAINBED,
-            memory=True,
-        ),
-        Parameter(
-            "grad_clip_norm",
-            "fixed",
-            default=None,
-            baseline=None,
-            unsearched=(1.0,),
-            minimum=1e-6,
-            doc="gradient norm is clipped to this",
-            source=_OURS,
-        ),
-        Parameter(
-            "weight_decay",
-            "fixed",
-            default=0.01,
-            baseline=0.01,
-            doc="AdamW weight decay",
-            source="AdamW's usual value",
-        ),
+        training("batch_size", source=_DOMAINBED, demo=8),
+        training("grad_clip_norm", default=None, unsearched=(1.0,)),
     ),
 )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from search_spaces.space import Parameter, SearchSpace, Value
 from search_spaces.study import DOCUMENTED, Changes, Claim, Study
 from search_spaces.target import Target
+from search_spaces.training import training
 
 _STATED = "improvement notes"
 _DERIVED = "derived from the improvement notes"
@@ -113,28 +114,23 @@ SPACE = SearchSpace(
             doc="of the codebook's moving averages, per step; dead codes are reset after about 1 / (1 − this) steps",
             source="moving averages stated, not their decay; range derived",
         ),
-        Parameter(
+        training(
             "learning_rate",
-            "log",
             default=1e-4,
             baseline=1e-3,
+            doc="step size; on the embedded data the larger one, for a demo has a few hundred steps",
+            source="1e-3 → 1e-4 stated; range derived",
             low=1e-5,
             high=1e-3,
             demo=1e-3,
-            doc="step size; on the embedded data the larger one, for a demo has a few hundred steps",
-            source="1e-3 → 1e-4 stated; range derived",
         ),
-        Parameter(
+        training(
             "batch_size",
-            "choice",
+            kind="choice",
             default=16,
             baseline=8,
-            choices=(8, 16, 32),
-            minimum=1,
-            unit="samples",
-            doc="samples per training step",
             source="increased to 16; before not stated; range derived",
-            memory=True,
+            choices=(8, 16, 32),
         ),
         Parameter(
             "reconstruction_loss_weight",
@@ -156,16 +152,14 @@ SPACE = SearchSpace(
             doc="weight of the distance of VGG features at four scales",
             source="0 → 0.1 stated; range derived",
         ),
-        Parameter(
+        training(
             "lr_schedule",
-            "choice",
+            kind="choice",
             default="cosine",
             baseline="constant",
+            source=_STATED,
             choices=("cosine", "step", "plateau"),
             unsearched=("constant",),
-            doc="step size over the budget: cosine to 0, a tenth after each third, halved when the validation error "
-            "stalls, or constant",
-            source=_STATED,
         ),
         Parameter(
             "normalize_method",
@@ -177,15 +171,14 @@ SPACE = SearchSpace(
             "smallest to largest value",
             source=_STATED,
         ),
-        Parameter(
+        training(
             "grad_clip_norm",
-            "choice",
+            kind="choice",
             default=0.5,
             baseline=None,
-            choices=(0.5, 1.0),
-            minimum=1e-6,
-            doc="gradient norm is clipped to this",
             source="0.5 stated; range derived",
+            choices=(0.5, 1.0),
+            unsearched=(),
         ),
         Parameter(
             "padding",
@@ -301,32 +294,14 @@ SPACE = SearchSpace(
             doc="file of torchvision's vgg16 weights for the perceptual loss; none: random features",
             source="VGG stated; this project brings no weights",
         ),
-        Parameter(
-            "optimizer",
-            "fixed",
-            default="adamw",
-            baseline="adam",
-            doc="adamw or adam",
-            source=_BEFORE_OURS,
-        ),
-        Parameter(
+        training("optimizer", baseline="adam", source=_BEFORE_OURS, unsearched=()),
+        training(
             "weight_decay",
-            "fixed",
-            default=0.01,
             baseline=0.0,
             doc="weight decay of the optimiser",
             source="with AdamW stated, not its value",
         ),
-        Parameter(
-            "early_stopping_patience",
-            "fixed",
-            default=15,
-            baseline=None,
-            minimum=1,
-            unit="epochs",
-            doc="a trial ends after so many epochs without a lower validation error",
-            source=_STATED,
-        ),
+        training("early_stopping_patience", default=15, baseline=None, source=_STATED, unsearched=()),
         Parameter(
             "width",
             "fixed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 import search_spaces
 from search_spaces.space import SearchSpace, Value, show
 from search_spaces.study import FORMS, Claim, Comparison, Study
-from trainables.health import Verdict
+from trainables.health import Verdict, is_collapse
 
 AUTO = "auto"
 AUTO_LOOKS = (5, 8, 12, 20)  # seeds; found by simulation: of changes worth finding most, in few seeds
 CLAIMS = "claims"  # what the comparisons of claims have for a study
-OUTCOMES = {  # metrics that are 1 for a trial that ended so, 0 for any other
-    "outcome/collapsed": (Verdict.COLLAPSED, Verdict.CODEBOOK_COLLAPSED),
-    "outcome/numeric": (Verdict.NUMERIC,),
+OUTCOMES: dict[str, Callable[[str | None], bool]] = {  # metrics that are 1 for a trial whose verdict is such, else 0
+    "outcome/collapsed": is_collapse,
+    "outcome/numeric": lambda verdict: verdict == Verdict.NUMERIC,
 }
 
 

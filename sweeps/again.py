@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from search_spaces.reference import CODE, MANIFEST
 from sweeps.ablation import Ablation, Variant
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.records import journal, record
@@ -41,8 +42,10 @@ def config_of(options: Options) -> SweepConfig:
     config = recorded(folder, "--trial").config
     trial = journal.read(folder).trials[number]
     variant = Variant(f"trial {number} of {name}", trial.config)
+    copy = folder / CODE
     return replace(
         config,
+        code=str(copy) if (copy / MANIFEST).exists() else config.code,
         name=options.name or f"{name}-trial-{number}",
         storage=str(folder.parent),
         seed=trial.seed,

@@ -11,9 +11,9 @@ from typing import Any
 
 import search_spaces
 from search_spaces import SearchSpace, study
-from sweeps import ablation
+from search_spaces.reference import CODE, MANIFEST
+from sweeps import ablation, schedulers
 from sweeps.ablation import Ablation
-from sweeps.schedulers.stopping import POLICIES
 from sweeps.searchers.search import ABLATION, SEARCHES
 
 MINIMUM_TRIALS = 1
@@ -53,15 +53,22 @@ class SweepConfig:
     tracking_uri: str = ""
     ablation: Ablation | None = None  # instead of a search
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
+    code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property
     def folder(self) -> Path:
         """The sweep's folder."""
         return Path(self.storage) / self.name
 
+    @property
+    def reference(self) -> str:
+        """What `search_spaces.resolve` finds the model by: the copy in the sweep's folder once there is one."""
+        copy = self.folder / CODE
+        return str(copy) if (copy / MANIFEST).exists() else self.code or self.model
+
     def search_space(self) -> SearchSpace:
         """The model's space with `set` and `space` applied."""
-        return _space(self.model, self.data).changed(self.set, self.space)[0]
+        return _space(self.reference, self.data).changed(self.set, self.space)[0]
 
     def data_settings(self) -> dict[str, Any]:
         """How the data is to be prepared; see `trainables.data.cache.prepare`."""
@@ -100,6 +107,7 @@ class Options:
     resume: str | None = None
     plan: bool = field(default=False)
     trial: str | None = None
+    new: str | None = None
     study: str | None = None
     vary: tuple[str, ...] = ()
     file: str | None = None
@@ -128,11 +136,12 @@ def complete(options: Options) -> SweepConfig:
     problems: list[str] = []
     if options.model is None:
         known = ", ".join(search_spaces.names())
-        raise ConfigError([f"MODEL is missing: python sweeps/run.py MODEL, with one of {known}"])
+        raise ConfigError([f"MODEL is missing: python sweeps/run.py MODEL, with one of {known}, or my_vae.py"])
     try:
-        space = _space(options.model, options.data)
-    except search_spaces.UnknownModel as error:
-        raise ConfigError([str(error)]) from None
+        model = search_spaces.resolve(options.model)
+    except search_spaces.ModelError as error:
+        raise ConfigError(error.problems) from None
+    space = _space(model.text, options.data)
     embedded = options.data is None
     changed, space_problems = space.changed(list(options.set), list(options.space))
     problems += space_problems
@@ -141,14 +150,15 @@ def complete(options: Options) -> SweepConfig:
     mode = mode * len(metric) if len(mode) == 1 else mode
     storage = str(Path(options.storage or "results").absolute())
     config = SweepConfig(
-        model=options.model,
-        name=options.name or f"{options.model}-{time.strftime('%Y%m%d-%H%M%S')}",
+        model=model.name,
+        code=model.text if model.root else "",
+        name=options.name or f"{model.name}-{time.strftime('%Y%m%d-%H%M%S')}",
         storage=storage,
         trials=_given(options.trials, space.demo_trials if embedded else space.trials),
         epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
         seed=_given(options.seed, 0),
         search=options.search or "tpe",
-        scheduler=options.scheduler or "health-asha",
+        scheduler=options.scheduler or schedulers.DEFAULT,
         metric=metric,
         mode=mode,
         set=list(options.set),
@@ -177,7 +187,7 @@ def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, prob
     """`config` with the comparisons that are asked for in place of a search; adds to `problems`."""
     varied, found = study.varied(space, options.vary)
     problems += found
-    studies, claims, found = ablation.chosen(config.model, options.study, options.file)
+    studies, claims, found = ablation.chosen(config.reference, options.study, options.file)
     problems += found
     if options.vary and not (options.study or options.file):
         studies, claims = [], []
@@ -235,7 +245,6 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             config.ablation is not None or config.search in SEARCHES,
             f"--search {config.search}: expected one of {', '.join(SEARCHES)}",
         ),
-        (config.scheduler in POLICIES, f"--scheduler {config.scheduler}: expected one of {', '.join(POLICIES)}"),
         (config.gpus_per_trial >= 0, f"--gpus-per-trial {config.gpus_per_trial:g}: expected 0 or more, as in 0.25"),
         (config.cpus_per_trial > 0, f"--cpus-per-trial {config.cpus_per_trial:g}: expected more than 0"),
         (
@@ -273,7 +282,15 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
             "--set fixes every hyperparameter: leave at least one to search",
         ),
     ]
-    return [problem for fine, problem in checks if not fine]
+    return [problem for fine, problem in checks if not fine] + _scheduler_problems(config.scheduler)
+
+
+def _scheduler_problems(text: str) -> list[str]:
+    try:
+        schedulers.parse(text)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _space(model: str, data: str | None) -> SearchSpace:

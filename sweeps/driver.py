@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from search_spaces import resolve
+from search_spaces.reference import CODE, write_copy
 from sweeps import again, budget, notes
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
@@ -36,6 +38,8 @@ def run(options: Options) -> int:
     Raises:
         ConfigError: settings, data or cluster do not allow it; nothing was started.
     """
+    if options.new:
+        return _new(Path(options.new))
     console = Console(markup=False)  # error messages have brackets of their own
     resuming = options.resume is not None
     config = _config(options)
@@ -49,7 +53,9 @@ def run(options: Options) -> int:
     if options.steps is not None:
         config, said = budget.in_epochs(config, dataset)
         console.print(f"{said}.", highlight=False, soft_wrap=True)
+    conforming = _conformance(config, dataset)
     told = notes.gather(config, dataset)
+    told["model"] += conforming
     notes.show(console, told)
     if options.plan:
         _print_plan(console, config, dataset)
@@ -71,17 +77,18 @@ def run(options: Options) -> int:
 def _sweep(
     console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
-    from sweeps import kl_weight, plan
+    from sweeps import kl_weight, plan, schedulers
     from sweeps.cluster import connection as cluster
     from sweeps.forecasting import forecaster as make_forecaster
     from sweeps.outlook import outlook
     from sweeps.records.reuse import Finished
     from sweeps.run_state import SweepRun
-    from sweeps.schedulers.stopping import StoppingPolicy
+    from sweeps.schedulers.base import Task
     from sweeps.searchers import search
     from sweeps.tracking.process import TrackingProcess
 
-    health = HealthConfig(**config.search_space().thresholds)
+    scheduler = schedulers.parse(config.scheduler)
+    health = scheduler.settings.health(HealthConfig(**config.search_space().thresholds))
     forecaster = make_forecaster(config, dataset)
     cluster.connect()
     planned = plan.make(config, dataset, forecaster, cluster.slots(config))
@@ -95,13 +102,15 @@ def _sweep(
         health = written.health
         record.write(written, config.folder)
     else:
+        if config.code:
+            write_copy(resolve(config.code), config.folder / CODE)
         written = record.new(config, dataset, health, told)
         record.write(written, config.folder)
         plan.write(config, planned)
     state = SweepRun(
         config,
         search.make(config.search, config.search_space(), config.seed, config.metric, config.mode),
-        StoppingPolicy(config.scheduler, config.epochs, config.metric[0], config.mode[0], health.grace_share),
+        scheduler.make(Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)),
         forecaster,
         health,
         Finished(config, written) if config.ablation and not alone else None,
@@ -136,7 +145,7 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
     if state.remaining <= 0:
         return ""
     settings = TrialSettings(
-        model=config.model,
+        model=config.reference,
         sweep=str(config.folder),
         dataset=str(dataset.path),
         epochs=config.epochs,
@@ -263,14 +272,59 @@ def _resumed(options: Options) -> SweepConfig:
 
 
 def _dataset(config: SweepConfig) -> Any:
-    from trainables import models
+    from trainables import definition
     from trainables.data.cache import prepare
 
     try:
-        reader, folder = models.load(config.model).READER, Path(config.storage) / DATA_FOLDER
+        reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
         return prepare(reader, config.data, folder, config.data_settings())
     except DataError as error:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
+
+
+def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
+    """The notes on the model, once it is found to do what a model must.
+
+    Raises:
+        ConfigError: it does not; with all problems.
+    """
+    import torch
+
+    from trainables import conformance, definition
+
+    model = definition.load(config.reference)
+    model = replace(model, space=config.search_space())
+    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
+    found = conformance.check(model, x, dataset.statistics)
+    problems = found.problems or _likelihood_problems(config, dataset)
+    if problems:
+        raise ConfigError([f"{config.model}: {problem}" for problem in problems])
+    return found.notes
+
+
+def _likelihood_problems(config: SweepConfig, dataset: Any) -> list[str]:
+    """Why a score in nats has nothing to compare with, if so."""
+    from trainables import definition, likelihood
+    from trainables.loop import parts
+
+    model = definition.load(config.reference)
+    if not model.Model.nats:
+        return []
+    index = parts(dataset, config.search_space().documented(), config.seed).evaluation
+    try:
+        likelihood.reference(model, dataset, index)
+    except likelihood.LikelihoodError as error:
+        return [str(error)]
+    return []
+
+
+def _new(path: Path) -> int:
+    """Write a start for a model of the user's own."""
+    from sweeps import new
+
+    new.write(path)
+    print(f"Wrote {path}. Look at it, then: python sweeps/run.py {path} --plan")
+    return ExitCode.FINISHED
 
 
 def _preflight(config: SweepConfig, disk_bytes: float) -> None:

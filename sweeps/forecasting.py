@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from sweeps.config import SweepConfig
 from sweeps.records import journal, record
 from sweeps.records.folder import sweeps_in
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 from sweeps.records.record import RecordError
-from sweeps.schedulers.stopping import RUNG
-from trainables import collapse, epoch_log, models
+from trainables import collapse, definition, epoch_log
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
-from trainables.health import Verdict
+from trainables.health import Verdict, is_collapse
 
 _LOG = logging.getLogger(__name__)
 LEAST_OWN_TRIALS = 10  # before they are asked
@@ -30,7 +30,7 @@ LEAST_OWN_TRIALS = 10  # before they are asked
 def forecaster(config: SweepConfig, dataset: Any) -> Forecaster:
     """The forecaster of a sweep on `dataset`."""
     budget = Budget(len(dataset.train), config.epochs)
-    return Forecaster.of(models.load(config.model), dataset, budget, collapse_model(config))
+    return Forecaster.of(definition.load(config.reference), dataset, budget, collapse_model(config))
 
 
 def collapse_model(config: SweepConfig) -> CollapseModel | None:
@@ -77,9 +77,9 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 
 
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
-    if trial.status is Status.STOPPED and trial.reason == Verdict.COLLAPSED:
+    if trial.status is Status.STOPPED and is_collapse(trial.reason):
         return True
-    if trial.reason == RUNG:  # or of those that were stopped the collapsed alone would count
+    if trial.reason == Reason.RUNG:  # or of those that were stopped the collapsed alone would count
         return False if last.get("verdict") == Verdict.HEALTHY else None
     if trial.status is not Status.FINISHED or last.get("health/au") is None:
         return None

@@ -21,12 +21,12 @@ def gather(config: SweepConfig, dataset: Dataset) -> Notes:
     documented configuration builds it."""
     import torch
 
-    from trainables import models
+    from trainables import definition
     from trainables.diagnostics import left_out_channels
     from trainables.loop import parts
 
     documented = config.search_space().documented()
-    model = models.load(config.model).Model(documented, dataset.shape, dataset.statistics)
+    model = definition.load(config.reference).Model(documented, dataset.shape, dataset.statistics)
     index = parts(dataset, documented, config.seed).evaluation
     blocks = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
     dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(block)) for block in blocks))

@@ -17,7 +17,7 @@ from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
-from sweeps.searchers.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch
+from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, first_searched
 from trainables.data.store import Dataset
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecaster, Reading, reading
@@ -82,10 +82,11 @@ def _first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any
     trials = [
         {"trial": 1, "origin": "documented", "config": space.documented()},
         {"trial": 2, "origin": "baseline", "config": space.baseline()},
-    ][: config.trials]
+    ][: min(config.trials, first_searched(space) - 1)]
     random = RandomSearch(space, config.seed)
-    drawn = config.trials if config.search == "random" else FIRST_SEARCHED - 1 + STARTUP_TRIALS
-    for trial in range(FIRST_SEARCHED, min(config.trials, drawn) + 1):
+    first = first_searched(space)
+    drawn = config.trials if config.search == "random" else first - 1 + STARTUP_TRIALS
+    for trial in range(first, min(config.trials, drawn) + 1):
         trials.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
     return trials
 
@@ -178,7 +179,7 @@ def _interval(low: float | None, high: float | None) -> str:
 def _survey_lines(plan: Plan) -> list[str]:
     survey = plan.survey
     if survey is None:
-        return ["No forecast: this model's loss has no KL term, or there are fewer than four samples."]
+        return ["No forecast: the loss has no KL term or no best constant, or there are fewer than four samples."]
     theory = (
         f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as "
         f"found in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
@@ -218,7 +219,7 @@ def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:
     """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains."""
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(config.cpus_per_trial)))
-    trainer = Trainer(config.model, config.search_space().documented(), dataset, config.epochs, config.seed)
+    trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)
     trainer.train_steps(1)
     started = time.perf_counter()
     trainer.train_steps(MEASURED_STEPS)

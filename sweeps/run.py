@@ -1,9 +1,11 @@
-"""Sweep the hyperparameters of a documented VAE.
+"""Sweep the hyperparameters of a documented VAE, or of your own.
 
     python sweeps/run.py imc_vae                         embedded data, minutes on a laptop
     python sweeps/run.py imc_vae --data grids.parquet    your data, the documented ranges
     ray job submit --working-dir . -- python sweeps/run.py imc_vae
     python sweeps/run.py imc_vae --plan                  what would run; runs nothing
+    python sweeps/run.py --new my_vae.py                 a start for a VAE of your own
+    python sweeps/run.py my_vae.py --data x.npz          your own VAE
     python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
     python sweeps/run.py --trial NAME:7                  the numbers of trial 7 once more
 
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
+from search_spaces import ModelError
 from sweeps.config import ConfigError, Options
 from sweeps.exit_codes import ExitCode
 
@@ -57,18 +60,21 @@ def options(
     trial: String = None,
     tracking_uri: String = None,
     plan: Flag = False,
+    new: String = None,
 ) -> Options:
     """Sweep the hyperparameters of a documented VAE.
 
     Args:
-        model: The model, as in imc_vae.
-        trials: Number of trials; the documented configuration and the documented "before" are trials 1 and 2.
+        model: The model: a name as in imc_vae, a file as in my_vae.py, or package.module.
+        trials: Number of trials; the documented configuration and the documented "before", if any, come first.
         epochs: Budget of a trial, in epochs.
         steps: Budget of a trial in training steps instead, of the documented batch size.
         time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
         seed: Of weights, data order, noise and search (default: 0).
         search: tpe, random or grid (default: tpe).
-        scheduler: health-asha (stops collapsed and outranked trials), asha or none (default: health-asha).
+        scheduler: Which trials stop, wait and go on: NAME or NAME:key=value,…, as in asha:eta=4,grace=0.2. One of
+            health-asha (stops collapsed and outranked trials), asha, median, hyperband, pasha, none (default:
+            health-asha).
         metric: Held-out metric to rank by; several, separated by commas, make a multi-objective search
             (default: val/elbo_gain).
         mode: max or min, one per metric (default: max).
@@ -86,6 +92,7 @@ def options(
         trial: Run one recorded trial again, alone: NAME:k.
         tracking_uri: MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the storage).
         plan: Print configurations, collapse forecasts, time and disk; run nothing.
+        new: Write a start for a model of your own to this file; run nothing.
     """
     return Options(**{key: value for key, value in locals().items() if key in Options.__dataclass_fields__})
 
@@ -97,7 +104,7 @@ def run(options: Callable[..., Options], program: str) -> int:
         from sweeps import driver
 
         return driver.run(chosen)
-    except ConfigError as error:
+    except (ConfigError, ModelError) as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return ExitCode.REFUSED

@@ -5,30 +5,27 @@ Knows no Ray. Everything is written to the journal as it happens; a new driver o
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sweeps import course
-from sweeps.ablation import OUTCOMES
+from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Origin, Reason, Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
-from sweeps.schedulers.stopping import Decision, StoppingPolicy
-from sweeps.searchers.search import RandomSearch, Search
-from sweeps.seeds import SeedSchedule
+from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
+from sweeps.searchers.search import Search
+from sweeps.standing import Standing
+from sweeps.suggestions import Suggestions
+from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.forecast import Forecaster
-from trainables.health import HealthConfig, Verdict, is_control
-from trainables.metrics import is_metric
-
-WORKER_DEATHS = 3  # of a trial, with no new epoch in between; then it is given up
+from trainables.health import HealthConfig, is_control
 
 
 class SweepRun:
@@ -37,7 +34,7 @@ class SweepRun:
     Args:
         config: the sweep.
         search: where new configurations come from.
-        policy: when trials stop.
+        scheduler: which trials stop, wait and go on.
         forecaster: of collapse, logged with each suggestion.
         health: the thresholds of the verdict.
         finished: trials of other sweeps that need not be run again.
@@ -47,34 +44,28 @@ class SweepRun:
         self,
         config: SweepConfig,
         search: Search,
-        policy: StoppingPolicy,
+        scheduler: Scheduler[Any],
         forecaster: Forecaster,
         health: HealthConfig,
         finished: Finished | None = None,
     ) -> None:
-        self.config, self.search, self.policy, self.forecaster, self.health, self.finished = (
-            config,
-            search,
-            policy,
-            forecaster,
-            health,
-            finished,
-        )
-        self.space = config.search_space()
-        self.schedule = _schedule(config, self._value)
+        self.config, self.scheduler, self.forecaster = config, scheduler, forecaster
+        self.health, self.finished = health, finished
         self.journal = journal.Journal(config.folder)
-        self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
-        self.latest: dict[int, Mapping[str, Any]] = {}  # the last epoch of every trial
-        self.best: dict[int, Mapping[str, Any]] = {}  # the epoch whose numbers are the trial's
-        self._named: dict[int, dict[int, Mapping[str, Any]]] = {}  # those that were it once, by epoch
+        told = journal.read(config.folder)
+        self.records: dict[int, TrialRecord] = told.trials
+        self.problems = told.problems  # what is broken in the folder, and costs what it told
         self.lock = threading.RLock()  # the progress display reads from its own thread
-        self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
+        self.stopping = Reason.NONE  # why the sweep is being cut off
         self.errors = 0  # of our own code, survived
-        self._decisions: dict[int, Decision] = {}
-        self._deaths: dict[int, tuple[int, int]] = {}  # the epoch that a trial had reached, its deaths there
+        self.standing = Standing()
+        self.suggestions = Suggestions(config, search, self.standing, self._logged, self.note_error)
         self._restore()
-        self._to_run_alone: list[int] = []
-        self._to_resume = [trial for trial, record in self.records.items() if not record.status.ended]
+        self.queue = TrialQueue(
+            trial
+            for trial, record in self.records.items()
+            if not record.status.ended and record.status is not Status.PAUSED
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Nothing to pickle: Ray saves its own view of the experiment, which a resume never reads."""
@@ -87,100 +78,107 @@ class SweepRun:
     def remaining(self) -> int:
         """Trials still to run, the interrupted ones included; of an ablation those before its next look."""
         with self.lock:
-            if self.schedule:
-                return self.schedule.remaining(self.records)
-            return self.config.trials - sum(record.status.ended for record in self.records.values())
+            return self.suggestions.remaining(self.records)
 
     @property
     def to_start(self) -> int:
         """How many of them have not been suggested yet."""
         with self.lock:
-            if self.schedule:
-                return self.schedule.to_start(self.records)
-            return self.config.trials - len(self.records)
+            return self.suggestions.to_start(self.records)
 
     @property
     def waiting(self) -> bool:
         """True while a trial has not ended: it may have to start again."""
         return any(not record.status.ended for record in self.records.values())
 
+    @property
+    def latest(self) -> dict[int, Mapping[str, Any]]:
+        """The last epoch of every trial."""
+        return self.standing.latest
+
+    @property
+    def best(self) -> dict[int, Mapping[str, Any]]:
+        """The epoch of every trial whose numbers are its own."""
+        return self.standing.best
+
     def next_trial(self) -> TrialRecord | None:
-        """The next trial to start: those that were cut off, new ones, at last those to run alone; None when there is
-        none, or none yet (see `waiting`).
+        """The next trial for a free worker: who was cut off, who waits and may go on, a new one, at last who has to
+        run alone; None when there is none, or none yet (see `waiting`). When nothing runs and nothing is to come, who
+        still waits ends.
         """
         with self.lock:
-            if self._to_resume:
-                return self.records[self._to_resume.pop(0)]
-            record = self._new_trial()
-            while record is not None and self._reused(record):
-                record = self._new_trial()
-            if record is None and self._to_run_alone and not self._running():
-                record = self.records[self._to_run_alone.pop(0)]
+            record = self._next()
+            if record is None and not self._running() and self._end_all(self.scheduler.settle()):
+                record = self._next()  # an ablation may add seeds now
+            if record is not None:
+                self.scheduler.start(record.trial, record.control)
+                record.status = Status.PENDING
             return record
+
+    def next_pause(self, trial: int) -> int:
+        """The epoch after which a trial may have to wait."""
+        with self.lock:
+            return self.scheduler.next_pause(trial)
 
     def started(self, trial: int) -> None:
         """A worker has begun, or begun again, to train `trial`."""
         with self.lock:
             record = self.records[trial]
-            record.status, record.reason, record.detail = Status.RUNNING, Reason.NONE, ""
+            record.status, record.reason, record.detail, record.paused = Status.RUNNING, Reason.NONE, "", False
             self.journal.append("started", trial=trial)
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
-        """Hear of an epoch, decide."""
+        """Hear of an epoch that is not the trial's last, decide, and carry it out."""
         with self.lock:
             if "failure" in row:
-                return Decision(False)
-            self._hear(trial, row)
+                return GO_ON
+            self.standing.hear(trial, row)
             self.records[trial].epoch = int(row["epoch"])
-            decision = self.policy.on_epoch(trial, row, self.records[trial].control)
+            decision = self.scheduler.on_epoch(trial, LoggedRow(row, self.scheduler.task))
             if decision.stop:
-                self._decisions[trial] = decision
+                self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+            elif decision.pause:
+                self._pause(trial, decision)
+            self._end_all(self.scheduler.given_up())
             return decision
 
-    def lost(self, trial: int, reason: str, detail: str) -> None:
-        """The worker of a trial died: the trial goes on from its checkpoint, unless it gets nowhere.
-
-        After the second death without a new epoch in between it waits until nothing else runs: whoever dies of a
-        neighbour's hunger for memory is not to blame, whoever dies alone is.
-        """
+    def lost(self, trial: int, reason: Reason, detail: str) -> None:
+        """The worker of a trial died: the trial goes on from its checkpoint, unless it gets nowhere."""
         with self.lock:
             record = self.records[trial]
-            if record.status.ended:
+            if record.status.ended or record.status is Status.PAUSED:
                 return
-            reached, deaths = self._deaths.get(trial, (-1, 0))
-            deaths = deaths + 1 if record.epoch <= reached else 1
-            self._deaths[trial] = (max(reached, record.epoch), deaths)
-            if deaths >= WORKER_DEATHS:
-                self.policy.on_failure(trial)
-                self._end(trial, Status.FAILED, reason, f"its worker died {deaths} times in a row; at last {detail}")
-                return
-            record.status, record.reason, record.detail = Status.PENDING, Reason(reason), f"starts again: {detail}"
-            self.journal.append("lost", trial=trial, reason=reason, detail=detail)
-            (self._to_resume if deaths == 1 else self._to_run_alone).append(trial)
+            deaths = self.queue.lost(trial, record.epoch)
+            if deaths < WORKER_DEATHS:
+                record.status, record.reason, record.detail = Status.PENDING, reason, f"starts again: {detail}"
+                self.journal.append("lost", trial=trial, reason=reason, detail=detail)
+            else:
+                self._fail(trial, reason, f"its worker died {deaths} times in a row; at last {detail}")
 
     def ended(self, trial: int, row: Mapping[str, Any]) -> None:
-        """A trial is over: by a decision, at the end of its budget, or by a failure. Idempotent."""
+        """A trial has left its worker: by a decision, at the end of its budget, or by a failure. Idempotent."""
         with self.lock:
-            if self.records[trial].status.ended:
+            record = self.records[trial]
+            if record.status.ended or record.status is Status.PAUSED:
                 return
             if "failure" in row:
-                self.policy.on_failure(trial)
-                self._end(trial, Status.FAILED, row["failure"], row["failure_detail"])
-            elif trial in self._decisions:
-                decision = self._decisions.pop(trial)
+                self._fail(trial, Reason(row["failure"]), row["failure_detail"])
+                return
+            self.standing.hear(trial, row)
+            decision = self.scheduler.end(trial, LoggedRow(row, self.scheduler.task))
+            if decision.stop:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self._hear(trial, row)
-                self._finish(trial, row)
+                self._end(trial, Status.FINISHED, Reason.NONE, "")
+            self._end_all(self.scheduler.given_up())
 
-    def interrupted(self, reason: str) -> None:
+    def interrupted(self, reason: Reason) -> None:
         """The sweep ends before its trials: what is left waits for a resume."""
         with self.lock:
             for trial, record in self.records.items():
                 if not record.status.ended:
-                    detail = (
-                        f"cut off after epoch {record.epoch} of {self.config.epochs}; a resume goes on from there"
-                    )
+                    how = "waiting" if record.status is Status.PAUSED else "cut off"
+                    detail = f"{how} after epoch {record.epoch} of {self.config.epochs}; a resume goes on from there"
                     self._end(trial, Status.INTERRUPTED, reason, detail)
 
     def note_error(self, where: str, error: Exception) -> None:
@@ -189,26 +187,36 @@ class SweepRun:
         with open(SweepFolder(self.config.folder).errors, "a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
 
-    def _running(self) -> bool:
-        waiting = {*self._to_resume, *self._to_run_alone}
-        return any(not record.status.ended and trial not in waiting for trial, record in self.records.items())
+    def _next(self) -> TrialRecord | None:
+        if (trial := self.queue.pop()) is not None:
+            return self.records[trial]
+        if (trial := self.scheduler.resume(self.to_start)) is not None:
+            return self.records[trial]
+        if (record := self._new_trial()) is not None:
+            return record
+        if (trial := self.scheduler.resume(0)) is not None:
+            return self.records[trial]
+        self._end_all(self.scheduler.given_up())
+        if not self._running() and (trial := self.queue.pop_alone()) is not None:
+            return self.records[trial]
+        return None
 
-    def _finish(self, trial: int, row: Mapping[str, Any]) -> None:
-        """The end of the budget; a trial condemned in its very last epoch is stopped in name."""
-        verdict = Verdict(row.get("verdict", Verdict.HEALTHY))
-        control = self.records[trial].control
-        if verdict.condemned and self.policy.policy == "health-asha" and not control:
-            self._end(trial, Status.STOPPED, verdict.value, row["verdict_detail"])
-        else:
-            self._end(trial, Status.FINISHED, "", "")
+    def _running(self) -> bool:
+        idle = self.queue.waiting
+        return any(
+            not record.status.ended and record.status is not Status.PAUSED and trial not in idle
+            for trial, record in self.records.items()
+        )
 
     def _new_trial(self) -> TrialRecord | None:
-        trial = len(self.records) + 1
-        if trial > self.config.trials:
-            return None
-        origin, config, seed = self._suggestion(trial)
-        if config is None:
-            return None
+        """The next new trial that has to be run."""
+        while (found := self.suggestions.next(self.records)) is not None:
+            record = self._suggested(*found)
+            if not self._reused(record):
+                return record
+        return None
+
+    def _suggested(self, trial: int, origin: str, config: dict[str, Any], seed: int) -> TrialRecord:
         forecasted = self.forecaster.forecast(config)
         forecast = forecasted.to_dict() if forecasted else {}
         control = is_control(self.config.seed, trial, self.health)
@@ -223,56 +231,35 @@ class SweepRun:
         twin = self.finished.take(self.config.folder, record) if self.finished else None
         if twin is None:
             return False
-        self._recall(record.trial, epoch_log.read_trial(self.config.folder, record.trial))
-        self._end(record.trial, Status.FINISHED, "", f"run already, as {twin}")
+        self.standing.recall(record.trial, epoch_log.read_trial(self.config.folder, record.trial))
+        self._end(record.trial, Status.FINISHED, Reason.NONE, f"run already, as {twin}")
         return True
 
-    def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None, int]:
-        """Origin, configuration (None: there is nothing left to try) and seed of a new trial."""
-        seed = self.config.seed
-        if self.schedule:
-            return self.schedule.next(self.records) or ("", None, seed)
-        if trial == 1:
-            return Origin.DOCUMENTED, self.space.documented(), seed
-        if trial == 2:
-            return Origin.BASELINE, self.space.baseline(), seed
-        try:
-            return Origin.SEARCH, self.search.suggest(trial), seed
-        except Exception as error:
-            self.note_error("search", error)
-            return Origin.SEARCH, RandomSearch(self.space, seed).suggest(trial), seed
-
-    def _value(self, record: TrialRecord, metric: str) -> float:
-        """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
-        if record.status is not Status.FINISHED:
-            return math.nan
-        if metric in OUTCOMES:
-            row = self.latest.get(record.trial)
-            return math.nan if row is None else float(row.get("verdict") in OUTCOMES[metric])
-        if course.is_course(metric):
-            rows = self._logged(record.trial)
-            points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]
-            return course.value(metric, points, self.config.epochs)
-        return record.metrics.get(metric, math.nan)
-
-    def _tell_search(self, record: TrialRecord) -> None:
-        try:
-            self.search.tell(record)
-        except Exception as error:
-            self.note_error("search", error)
-
-    def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
+    def _pause(self, trial: int, decision: Decision) -> None:
         record = self.records[trial]
-        row = self.best.get(trial, {})
+        record.status, record.paused = Status.PAUSED, True
+        record.reason, record.detail = decision.reason, decision.detail
+        self.journal.append("paused", trial=trial, epoch=record.epoch, reason=record.reason, detail=record.detail)
+        self.suggestions.tell(record)
+
+    def _fail(self, trial: int, reason: Reason, detail: str) -> None:
+        self.scheduler.forget(trial)
+        self._end(trial, Status.FAILED, reason, detail)
+        self._end_all(self.scheduler.given_up())
+
+    def _end_all(self, decisions: list[tuple[int, Decision]]) -> bool:
+        """Stop trials that wait; True if there were any."""
+        for trial, decision in decisions:
+            self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+        return bool(decisions)
+
+    def _end(self, trial: int, status: Status, reason: Reason, detail: str) -> None:
+        record = self.records[trial]
         if reason == Reason.OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
             detail = f"{detail}; {advice}"
-        record.status, record.reason, record.detail, record.ended_at = status, Reason(reason), detail, time.time()
+        record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
-        record.metrics = {
-            name: float(value)
-            for name, value in row.items()
-            if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
-        }
+        record.metrics = self.standing.metrics(trial)
         self.journal.append(
             "ended",
             trial=trial,
@@ -282,43 +269,29 @@ class SweepRun:
             epoch=record.epoch,
             metrics=record.metrics,
         )
-        self._tell_search(record)
-
-    def _hear(self, trial: int, row: Mapping[str, Any]) -> None:
-        """Keep the row, if its epoch is the trial's best so far: a later one may name it again after a sick spell."""
-        self.latest[trial] = row
-        best = row.get("best_epoch", row["epoch"])
-        named = self._named.setdefault(trial, {})
-        if best == row["epoch"]:
-            named[best] = row
-        self.best[trial] = named.get(best, row)
-
-    def _recall(self, trial: int, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            self._hear(trial, row)
+        self.suggestions.tell(record)
 
     def _logged(self, trial: int) -> list[dict[str, Any]]:
-        """The epochs of a trial; of one whose file cannot be read none, which is noted: it costs that trial alone."""
+        """The epochs of a trial; of one whose file cannot be read none: it costs that trial alone, and is told."""
         try:
             return epoch_log.read_trial(self.config.folder, trial)
         except epoch_log.LogError as error:
-            self.note_error(f"trial {trial}", error)
+            self.problems.append(f"{error}; trial {trial} is taken for one without epochs")
             return []
 
     def _restore(self) -> None:
-        """Teach search and policy what an earlier driver saw."""
+        """Teach search and scheduler what an earlier driver saw."""
+        task, logs = self.scheduler.task, {}
+        columns = (*LoggedRow.COLUMNS, task.metric)
         for trial, record in sorted(self.records.items()):
-            self._tell_search(record)
             rows = self._logged(trial)
             if rows:
-                self._recall(trial, rows)
+                self.standing.recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
-            if record.status is not Status.FAILED:
-                # The worker reports the last epoch of an unfinished trial again: it is decided then.
-                self.policy.restore(trial, record.control, rows if record.status.ended else rows[:-1])
-
-
-def _schedule(config: SweepConfig, value: Callable[[TrialRecord, str], float]) -> SeedSchedule | None:
-    if config.ablation is None:
-        return None
-    return SeedSchedule(config.ablation, config.seed, config.metric[0], value)
+                logs[trial] = [{name: row[name] for name in columns if row.get(name) is not None} for row in rows]
+        events = journal.events(self.config.folder, [])  # what cannot be read is told already
+        history.retell(self.scheduler, events, self.records, logs, self.config.trials)
+        for record in self.records.values():
+            if record.paused and not record.status.ended:
+                record.status = Status.PAUSED
+            self.suggestions.tell(record)

@@ -13,9 +13,7 @@ from search_spaces.space import show as show_value
 from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.records.outcomes import Reason, Status
-
-CURE = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
-CURE_OF_CODES = "Use moving averages and reset dead codes, or fewer codes"
+from trainables.health import SICKNESSES
 
 
 def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
@@ -59,11 +57,14 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
         if told := tables.worth(best):
             console.print(f"  {told}", highlight=False, soft_wrap=True)
     if code is ExitCode.NO_HEALTHY_TRIAL:
-        codes = any("health/codebook_usage" in trial.metrics for trial in sweep.trials)
-        console.print(
-            f"{CURE_OF_CODES if codes else CURE}, or give the trials more epochs.", highlight=False, soft_wrap=True
-        )
+        console.print(f"{_advice(sweep)}more epochs.", highlight=False, soft_wrap=True)
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+def _advice(sweep: Any) -> str:
+    """The cure of the sickness that most trials had, and the beginning of what always may help."""
+    sick = Counter(trial.verdict for trial in sweep.trials if trial.verdict in SICKNESSES)
+    return f"{SICKNESSES[sick.most_common(1)[0][0]].cure}, or give the trials " if sick else "Give the trials "
 
 
 def _show_forecasts(console: Console, rows: list[Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import search_spaces
 from search_spaces.space import Value
-from trainables import models
+from trainables import definition
 from trainables.data.cache import prepare
 from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def trained(name: str, start: str, epochs: int = 12, **changes: Value) -> Rows:
         space = search_spaces.load(name).on_embedded()
-        dataset = prepare(models.load(name).READER, None, folder, space.data_settings())
+        dataset = prepare(definition.load(name).reader, None, folder, space.data_settings())
         trial = Trainer(name, getattr(space, start)() | changes, dataset, epochs, 0, "cpu")
         rows: Rows = []
         for _ in range(epochs):

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from trainables import models
+from search_spaces.reference import CODE, MANIFEST
+from search_spaces.training import DEFAULTS
+from trainables import definition
 from trainables.files import replace_file, trial_folder
+from trainables.vae import Vae
 
 FILE = "checkpoint.pt"
 folder_of = trial_folder
@@ -30,7 +32,7 @@ def load(folder: Path) -> dict[str, Any] | None:
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
-def load_model(folder: Path) -> nn.Module:
+def load_model(folder: Path) -> Vae:
     """The model of a trial's folder after its best epoch, in evaluation mode, on the CPU.
 
     Raises:
@@ -39,7 +41,7 @@ def load_model(folder: Path) -> nn.Module:
     state = load(folder)
     if state is None:
         raise FileNotFoundError(f"{folder} has no {FILE}: the trial has not completed an epoch yet")
-    return rebuild(state)
+    return rebuild(state, folder.parents[1] / CODE)
 
 
 def of_best_epoch(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,14 +53,24 @@ def of_best_epoch(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: state[name] for name in needed} | {name: kept[name] for name in ("epoch", "share", "model")}
 
 
-def rebuild(state: Mapping[str, Any]) -> nn.Module:
-    """The model of a checkpoint's state after its best epoch, in evaluation mode, on the CPU."""
+def rebuild(state: Mapping[str, Any], code: Path) -> Vae:
+    """The model of a checkpoint's state after its best epoch, in evaluation mode, on the CPU.
+
+    Args:
+        state: of the checkpoint.
+        code: where the copy of an own model lies; absent for a model of this project.
+    """
     state = of_best_epoch(state)
-    statistics = {
-        name: np.zeros(value["shape"], np.float32) if isinstance(value, dict) else np.array(value)
-        for name, value in state["statistics"].items()
-    }
-    model = models.load(state["model_name"]).Model(state["config"], tuple(state["shape"]), statistics)
+    statistics = {name: _statistic(value) for name, value in state["statistics"].items()}
+    found = definition.load(str(code) if (code / MANIFEST).exists() else state["model_name"])
+    model = found.Model(DEFAULTS | state["config"], tuple(state["shape"]), statistics)
     model.load_state_dict(state["model"])
     model.start_epoch(state["share"])
     return model.eval()
+
+
+def _statistic(value: Any) -> np.ndarray:
+    """As the model was built with; older checkpoints have large ones as their shape alone, to be zeros."""
+    if isinstance(value, dict):
+        return np.zeros(value["shape"], np.float32)
+    return value.numpy() if isinstance(value, torch.Tensor) else np.array(value)

@@ -7,8 +7,7 @@ values of a sample. All information is in nats.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.health import ACTIVE_VARIANCE
+from trainables.likelihood import LikelihoodStatistics
 from trainables.losses.kl import kl_per_dim
 from trainables.score import Errors, Pairs, by_channel, elbo_gain, kept_channels
 
@@ -178,7 +178,7 @@ class DecoderStatistics:
         else:
             neutral, given = [model.to_fixed_but_for_target(decode) for decode in decodes.samples], model.given(x)
             self._pairs.add(target, neutral, given)
-            if target is outputs.target and given is None and all(map(operator.is_, neutral, decodes.samples)):
+            if target is outputs.target:
                 self._trained_pairs = self._pairs  # one space, as in most models: count once
             else:
                 self._trained_pairs.add(outputs.target, decodes.samples)
@@ -236,7 +236,12 @@ def left_out_channels(model: Vae, batches: Iterable[Tensor]) -> list[str]:
 
 @torch.no_grad()
 def evaluate(
-    model: Vae, batches: Iterable[Batch], generator: torch.Generator, samples: int
+    model: Vae,
+    batches: Iterable[Batch],
+    generator: torch.Generator,
+    samples: int,
+    weights: Mapping[str, float] | None = None,
+    constant_nll: float | None = None,
 ) -> tuple[dict[str, float], LatentStatistics]:
     """Every `val/` and `health/` metric of a model.
 
@@ -245,19 +250,26 @@ def evaluate(
         batches: on the device of the model; two samples or more in all.
         generator: on that device, freshly seeded, so that noise and node order are the same at every call.
         samples: how many samples the batches hold.
+        weights: of the terms in `val/loss`; 1 for those that it does not name.
+        constant_nll: of a model with `nats`, that of the best constant; see `trainables.likelihood`. The score is
+            then in its nats.
     """
     model.eval()
     latent, decoder = model.latent_statistics(), DecoderStatistics(model.channel_axis)
+    likelihood = None if constant_nll is None else LikelihoodStatistics(constant_nll)
     draws = draws_of(samples)
     means: dict[str, float] = {}
     seen: list[Tensor] = []
-    done = 0
+    done, weights = 0, dict(weights or {})
     for batch in batches:
         outputs = model(batch, generator)
         decodes = model.decodes(outputs, draws, generator)
         latent.add(outputs, decodes)
         target, reconstruction = decoder.add(model, batch, outputs, decodes)
+        if likelihood is not None:
+            likelihood.add(model, batch.x, decodes)
         terms = {f"val/{name}": value for name, value in model.terms(outputs).items()}
+        weights |= {name: 1.0 for name in (key.removeprefix("val/") for key in terms) if name not in weights}
         for name, value in (terms | dict(model.measures(outputs, reconstruction, target))).items():
             means[name] = means.get(name, 0.0) + float(value) * len(batch.x)
         seen.append(target[: max(0, model.set_samples - done)])
@@ -266,4 +278,7 @@ def evaluate(
     if "val/kl" in metrics:
         metrics["health/kl_constrained"] = metrics["val/kl"]
     metrics |= decoder.metrics(latent.rate())
-    return metrics | dict(model.set_measures(torch.cat(seen), latent, generator)), latent
+    metrics |= {} if likelihood is None else likelihood.metrics(latent.rate())
+    metrics |= dict(model.set_measures(torch.cat(seen), latent, generator))
+    metrics["val/loss"] = sum(weights[name] * metrics[f"val/{name}"] for name in weights if f"val/{name}" in metrics)
+    return metrics, latent

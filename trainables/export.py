@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from search_spaces.reference import CODE
 from trainables import checkpoint
 from trainables.files import replace_file, write_text
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+STATISTICS = "statistics.safetensors"  # of the training samples, with which the model is built
 
 
 def export(trial: Path, out: Path, card: str) -> None:
@@ -31,10 +34,16 @@ def export(trial: Path, out: Path, card: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     state = checkpoint.of_best_epoch(state)
     tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}
+    measured = {name: value for name, value in state["statistics"].items() if isinstance(value, Tensor)}
+    state["statistics"] = {name: value for name, value in state["statistics"].items() if name not in measured}
     with replace_file(out / WEIGHTS) as file:
         file.write(save(tensors, {"format": "pt", "model": state["model_name"]}))
+    with replace_file(out / STATISTICS) as file:
+        file.write(save({name: value.contiguous() for name, value in measured.items()}, {"format": "pt"}))
     write_text(out / CONFIG, json.dumps(state, indent=1))
     write_text(out / CARD, card)
+    if (code := trial.parents[1] / CODE).exists():
+        shutil.copytree(code, out / CODE, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def load(folder: Path) -> nn.Module:
@@ -42,4 +51,7 @@ def load(folder: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     state: Mapping[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return checkpoint.rebuild({**state, "model": load_file(folder / WEIGHTS)})
+    path = folder / STATISTICS  # older exports have none
+    measured = load_file(path) if path.exists() else {}
+    state = {**state, "model": load_file(folder / WEIGHTS), "statistics": {**state["statistics"], **measured}}
+    return checkpoint.rebuild(state, folder / CODE)

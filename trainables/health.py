@@ -41,7 +41,7 @@ class Verdict(StrEnum):
     @property
     def condemned(self) -> bool:
         """True if the trial should be stopped."""
-        return self not in (Verdict.HEALTHY, Verdict.GRACE, Verdict.IGNORES_Z, Verdict.OTHER)
+        return self in SICKNESSES and SICKNESSES[self].stops
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class HealthConfig:
     codebook_usage_floor: float = 0.02  # share of codes
     kl_ceiling: float = 1e6  # beyond any sense: NUMERIC
     divergence_ratio: float = 2.0  # held-out error against that of the best constant, and the trial's own best
-    consecutive: int = 2  # evaluations in a row
+    few_units: float = 0.1  # this share of active units, or one, counts as hardly any in the evaluations before
+    consecutive: int = 2  # evaluations in a row …
+    collapse_share: float = 0.1  # … and for a collapse those of this share of the epoch budget: many wake up late
     grace_share: float = 0.05  # of the epoch budget
     control_share: float = 0.05  # of the condemned keep running
 
@@ -85,6 +87,7 @@ class Symptom:
         counts: the epochs in which it may be judged.
         before: what has to show in the evaluations before; None for the same.
         since: that, in words.
+        lasts: True if it has to show for `HealthConfig.collapse_share` of the budget as well.
         patience: times `HealthConfig.consecutive` evaluations are needed.
     """
 
@@ -94,6 +97,7 @@ class Symptom:
     counts: Callable[[Row], bool]
     before: Callable[[Metric, HealthConfig], Any] | None = None
     since: str = "the same"
+    lasts: bool = False
     patience: int = 1
 
 
@@ -109,13 +113,9 @@ def judge(rows: Sequence[Row], epochs: int, config: HealthConfig | None = None) 
     now = rows[-1]
     if broken := _broken(now, config):
         return Health(Verdict.NUMERIC, f"{broken} at epoch {now['epoch']:.0f}")
-    after_grace = [row for row in rows if row["epoch"] > grace_end(rows, epochs, config)]
-    findings = [_finding(symptom, rows, after_grace, config) for symptom in SYMPTOMS]
+    findings = [_finding(symptom, rows, epochs, config) for symptom in SYMPTOMS]
     worst = max(findings, key=lambda health: (health.verdict.condemned, _SEVERITY.get(health.verdict, 0)))
     return worst if worst.detail else Health(worst.verdict, _not_finite(now))
-
-
-_SEVERITY = {Verdict.IGNORES_Z: 2, Verdict.GRACE: 1}  # of what stops nobody
 
 
 def looks_sick(metric: Metric, config: HealthConfig) -> Any:
@@ -127,8 +127,8 @@ def looks_sick(metric: Metric, config: HealthConfig) -> Any:
     return found
 
 
-def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], config: HealthConfig) -> Health:
-    """Its verdict if the last of the epochs in which it counts, this one among them, all show it; else GRACE."""
+def _finding(symptom: Symptom, rows: Sequence[Row], epochs: int, config: HealthConfig) -> Health:
+    """Its verdict if it shows, and showed as often and as long as it has to; GRACE if that is not so yet."""
     now = rows[-1]
 
     def shows(row: Row) -> bool:
@@ -140,14 +140,23 @@ def _finding(symptom: Symptom, rows: Sequence[Row], after_grace: Sequence[Row], 
     if not shows(now):
         return Health(Verdict.HEALTHY)
     told = symptom.explain(now, config)
-    judged = rows if symptom.verdict is Verdict.CODEBOOK_COLLAPSED else after_grace
-    needed = symptom.patience * config.consecutive
-    recent = [row for row in judged if symptom.counts(row)][-needed:]
-    confirmed = len(recent) == needed and recent[-1] is now and all(shows(row) for row in recent)
-    if not confirmed:
+    recent = _judged_by(symptom, rows, epochs, config)
+    if not recent or recent[-1] is not now or not all(shows(row) for row in recent):
         return Health(Verdict.GRACE, f"{told} at epoch {now['epoch']:.0f}; not yet judged or confirmed")
     first, last = recent[0]["epoch"], recent[-1]["epoch"]
     return Health(symptom.verdict, f"{told} at epoch {last:.0f}, {symptom.since} since epoch {first:.0f}")
+
+
+def _judged_by(symptom: Symptom, rows: Sequence[Row], epochs: int, config: HealthConfig) -> Sequence[Row]:
+    """The evaluations that all have to show the symptom, the last of them at the end; [] if it is too early."""
+    grace = 0 if symptom.verdict is Verdict.CODEBOOK_COLLAPSED else grace_end(rows, epochs, config)
+    counted = [row for row in rows if row["epoch"] > grace and symptom.counts(row)]
+    times = symptom.patience * config.consecutive
+    lasting = math.ceil(config.collapse_share * epochs) if symptom.lasts else 0
+    if len(counted) < times or rows[-1]["epoch"] - grace < lasting:
+        return []
+    within = sum(row["epoch"] > rows[-1]["epoch"] - lasting for row in counted)
+    return counted[-max(times, within) :]
 
 
 def _metric_of(row: Row) -> Metric:
@@ -208,6 +217,11 @@ def _inactive_unseen(metric: Metric, config: HealthConfig) -> Any:
 
 def _nothing_in_z(metric: Metric, config: HealthConfig) -> Any:
     return (metric("health/kl_raw") < config.kl_floor) | _ignores_z(metric, config)
+
+
+def _hardly_collapsed(metric: Metric, config: HealthConfig) -> Any:
+    few = (metric("health/au") <= 1) | (metric("health/au_frac") <= max(config.few_units, config.au_frac_floor))
+    return few & _nothing_in_z(metric, config)
 
 
 def _ignores_z(metric: Metric, config: HealthConfig) -> Any:
@@ -283,14 +297,91 @@ def _always(row: Row) -> bool:
 
 
 SYMPTOMS = (
-    # Not "no unit active" twice: under free bits single units come and go at the threshold while z stays of no use.
-    Symptom(Verdict.COLLAPSED, _collapsed, _explain_collapse, _kl_shows, _nothing_in_z, "z of no use"),
+    # Not "no unit active" throughout: under free bits single units come and go at the threshold.
+    Symptom(
+        Verdict.COLLAPSED,
+        _collapsed,
+        _explain_collapse,
+        _kl_shows,
+        _hardly_collapsed,
+        "hardly any unit and no use of z",
+        lasts=True,
+    ),
     # A loop that never shows its decoder: no unit active is all there is to go by, so it has to last longer.
-    Symptom(Verdict.COLLAPSED, _inactive_unseen, _explain_unseen, _kl_shows, patience=UNSEEN_PATIENCE),
+    Symptom(Verdict.COLLAPSED, _inactive_unseen, _explain_unseen, _kl_shows, lasts=True, patience=UNSEEN_PATIENCE),
     Symptom(Verdict.CODEBOOK_COLLAPSED, _codebook_collapsed, _explain_codebook, _codebook_ready),
     Symptom(Verdict.DIVERGED, _diverged, _explain_divergence, _always),
     Symptom(Verdict.IGNORES_Z, _ignores_z, _explain_ignored, _at_cycle_end),
 )
+
+
+@dataclass(frozen=True)
+class Sickness:
+    """What is told of a verdict that is neither HEALTHY nor GRACE.
+
+    Args:
+        outcome: what became of a trial that ended so, in a word or two of the report (`analysis.sweep.Outcome`).
+        rule: what makes an epoch sick, with the thresholds; goes on "A trial is sick when …".
+        cure: what to try.
+        light, dark, marker: how the trial is drawn, on light and on dark ground; `marker` is matplotlib's.
+        stops: True if the trial is condemned, False if it is only told and never ranked.
+    """
+
+    outcome: str
+    rule: Callable[[HealthConfig], str]
+    cure: str
+    light: str
+    dark: str
+    marker: str
+    stops: bool = True
+
+
+COLLAPSE = "collapsed"  # the outcome of trials that have nothing left in z, or in the codes
+_USE_Z = "Lower the KL weight (--plan names the critical one), warm it up longer or raise the free bits"
+_STEADY = "Lower the learning rate or clip the gradients (grad_clip_norm)"
+
+
+def _collapse_rule(config: HealthConfig) -> str:
+    few = f"less than {config.au_frac_floor:.0%} of the units are" if config.au_frac_floor else "no unit is"
+    kl, z_gain = f"raw KL is below {config.kl_floor:g} nats", f"z gain below {config.z_gain_floor:g}"
+    lasting = f"throughout the last {config.collapse_share:.0%} of the budget hardly any was and z of no use"
+    return f"{few} active and its {kl} or its {z_gain}, whatever the KL: free bits may hold it up; and {lasting}"
+
+
+# Of every verdict that a symptom may have. Judge, schedulers, replay, report, forecast and advice read these two.
+SICKNESSES = {
+    Verdict.COLLAPSED: Sickness(COLLAPSE, _collapse_rule, _USE_Z, "#d55e00", "#f0813a", "X"),
+    Verdict.CODEBOOK_COLLAPSED: Sickness(
+        COLLAPSE,
+        lambda config: f"less than {config.codebook_usage_floor:.0%} of the codes are in use",
+        "Use moving averages and reset dead codes, or fewer codes",
+        "#d55e00", "#f0813a", "X",
+    ),
+    Verdict.NUMERIC: Sickness(
+        "numeric",
+        lambda config: f"loss, score or KL is no finite number, or the KL exceeds {config.kl_ceiling:.0e} nats",
+        _STEADY, "#b2558d", "#d98dbb", "P",
+    ),
+    Verdict.DIVERGED: Sickness(
+        "diverged",
+        lambda config: f"its held-out error is over {config.divergence_ratio:g} times that of the best constant, and "
+        "that of its own best epoch",
+        _STEADY, "#c98a00", "#e8b34a", "^",
+    ),
+    Verdict.IGNORES_Z: Sickness(
+        "ignores z",
+        lambda config: f"its z gain is below {config.z_gain_floor:g} though units are active",
+        f"Give the decoder less beside z, or: {_USE_Z[0].lower()}{_USE_Z[1:]}",
+        "#8a5a2b", "#c39160", "p",
+        stops=False,
+    ),
+}  # fmt: skip
+_SEVERITY = {Verdict.GRACE: 1} | {verdict: 2 for verdict, sickness in SICKNESSES.items() if not sickness.stops}
+
+
+def is_collapse(verdict: str | None) -> bool:
+    """True for the verdicts, and the reasons of stops, that say that nothing is left in z, or in the codes."""
+    return any(verdict == sick and sickness.outcome == COLLAPSE for sick, sickness in SICKNESSES.items())
 
 
 def _kl_weight_reached_half(row: Row) -> bool:

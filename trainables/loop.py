@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import models
+from search_spaces.training import DEFAULTS
+from trainables import definition, likelihood
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
 from trainables.losses.kl import kl_per_dim
@@ -31,14 +33,13 @@ BATCHES_WITHOUT_GRADIENT = 4  # … but no more than so many training batches: a
 FEWEST_EVALUATED = 2  # samples; the error of a constant cannot be told from one
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-SMALL_STATISTIC = 64  # values; kept whole in checkpoints, for names and counts say how a model is built
 
 
 class Trainer:
     """Trains one configuration, an epoch per call.
 
     Args:
-        model_name: see `search_spaces.names()`.
+        model: a reference; see `search_spaces.reference`.
         config: every hyperparameter of the model's space.
         dataset: the memory-mapped data.
         epochs: the budget; schedules are shares of it.
@@ -48,27 +49,22 @@ class Trainer:
 
     def __init__(
         self,
-        model_name: str,
+        model: str,
         config: Mapping[str, Any],
         dataset: Dataset,
         epochs: int,
         seed: int,
         device: str | None = None,
     ) -> None:
-        self.model_name, self.config, self.dataset, self.epochs, self.seed = (
-            model_name,
-            dict(config),
-            dataset,
-            epochs,
-            seed,
-        )
+        config = DEFAULTS | dict(config)  # those of older sweeps do not have them all
+        self.config, self.dataset, self.epochs, self.seed = config, dataset, epochs, seed
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.definition = models.load(model_name)
+        self.definition = definition.load(model)
         self.train_index, self.evaluation_index, self.test_index = parts(dataset, config, seed)
         with self._seeded("weights"):
-            model = self.definition.Model(config, dataset.shape, dataset.statistics)
-        self.model = model.to(self.device)
-        self.optimizer = OPTIMIZERS[config.get("optimizer", "adamw")](
+            built = self.definition.Model(config, dataset.shape, dataset.statistics)
+        self.model = built.to(self.device)
+        self.optimizer = OPTIMIZERS[config["optimizer"]](
             self.model.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
         )
         self.plateau = Plateau()
@@ -103,7 +99,7 @@ class Trainer:
     @property
     def converged(self) -> bool:
         """True once the validation error has not improved for `early_stopping_patience` epochs."""
-        patience = self.config.get("early_stopping_patience")
+        patience = self.config["early_stopping_patience"]
         return patience is not None and self.plateau.stale >= patience
 
     def evaluate(self) -> tuple[dict[str, float], LatentStatistics]:
@@ -112,9 +108,9 @@ class Trainer:
         Where an environment is held out, the `val/` metrics on it as well, as `test/`.
         """
         self.model.start_epoch(self.epoch / self.epochs)
-        metrics, latent = self._evaluate(self.evaluation_index)
+        metrics, latent = self._evaluate(self.evaluation_index, self._evaluation_constant)
         if len(self.test_index) >= FEWEST_EVALUATED:
-            held_out = self._evaluate(self.test_index)[0]
+            held_out = self._evaluate(self.test_index, self._test_constant)[0]
             metrics |= {
                 f"test/{name.removeprefix('val/')}": value
                 for name, value in held_out.items()
@@ -141,10 +137,10 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds; the optimiser's state only while there is training left."""
         return {
-            "model_name": self.model_name,
+            "model_name": self.definition.name,
             "config": self.config,
             "shape": list(self.dataset.shape),
-            "statistics": {name: _blank(value) for name, value in self.dataset.statistics.items()},
+            "statistics": {name: _stored(value) for name, value in self.dataset.statistics.items()},
             "epoch": self.epoch,
             "share": self.epoch / self.epochs,
             "plateau": self.plateau.state_dict(),
@@ -197,6 +193,7 @@ class Trainer:
         with self._autocast():
             outputs = self.model(batch, generator)
             terms = self.model.terms(outputs)
+        weights = {name: weights.get(name, 1.0) for name in terms}
         loss = sum(weights[name] * term for name, term in terms.items())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -210,7 +207,7 @@ class Trainer:
         return told, kl
 
     def _rate(self, at: Progress) -> float:
-        factor = self.plateau.factor if self.config.get("lr_schedule") == "plateau" else 1.0
+        factor = self.plateau.factor if self.config["lr_schedule"] == "plateau" else 1.0
         return factor * learning_rate(self.config, at.share)
 
     def _schedule(self) -> dict[str, float]:
@@ -218,23 +215,31 @@ class Trainer:
         at = Progress(self.epoch / self.epochs, self.steps)
         weights = self.definition.term_weights(self.config, at)
         metrics = {"schedule/lr": self._rate(at)}
-        if "kl" in weights:
+        if "kl" in weights and self.model.posterior == "gaussian":
             metrics["schedule/kl_weight"] = weights["kl"]
             metrics["schedule/kl_weight_final"] = self.definition.term_weights(self.config, END)["kl"]
-        cycles = self.definition.kl_cycles(self.config, self.steps) if hasattr(self.definition, "kl_cycles") else 1.0
+        cycles = self.definition.kl_cycles(self.config, self.steps)
         if cycles > 1:
             metrics["schedule/cycle_end"] = float(cycle_ends(at.share, 1 / self.epochs, cycles))
         return metrics
 
-    def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
+    @cached_property
+    def _evaluation_constant(self) -> float | None:
+        return self._constant(self.evaluation_index)
+
+    @cached_property
+    def _test_constant(self) -> float | None:
+        return self._constant(self.test_index)
+
+    def _constant(self, index: np.ndarray) -> float | None:
+        """−ln p of the best constant for those samples, of a model with `nats`."""
+        return likelihood.reference(self.definition, self.dataset, index) if self.model.nats else None
+
+    def _evaluate(self, index: np.ndarray, constant: float | None) -> tuple[dict[str, float], LatentStatistics]:
         with self._autocast():
-            metrics, latent = evaluate(
-                self.model, self._batches(index, self.evaluation_batch), self._generator("evaluation"), len(index)
-            )
-        weights = self.definition.term_weights(self.config, END)
-        terms = {name: metrics[f"val/{name}"] for name in weights if f"val/{name}" in metrics}
-        metrics["val/loss"] = sum(weights[name] * value for name, value in terms.items())
-        return metrics, latent
+            batches, generator = self._batches(index, self.evaluation_batch), self._generator("evaluation")
+            weights = self.definition.term_weights(self.config, END)
+            return evaluate(self.model, batches, generator, len(index), weights, constant)
 
     def _batches(self, index: np.ndarray, size: int) -> Iterator[Batch]:
         for start in range(0, len(index), size):
@@ -282,9 +287,9 @@ def parts(dataset: Dataset, config: Mapping[str, Any], seed: int) -> Parts:
     return Parts(train, val[:evaluated], test[:evaluated])
 
 
-def _blank(statistic: np.ndarray) -> Any:
-    """What rebuilds a model's place for a statistic: the values if they are few, else {"shape": …}."""
-    return statistic.tolist() if statistic.size <= SMALL_STATISTIC else {"shape": list(statistic.shape)}
+def _stored(statistic: np.ndarray) -> Any:
+    """A statistic as checkpoints keep it: numbers as a tensor, names as a list."""
+    return torch.from_numpy(np.array(statistic)) if statistic.dtype.kind in "fiub" else statistic.tolist()
 
 
 def _seed(seed: int, purpose: str) -> int:

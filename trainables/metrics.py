@@ -1,7 +1,7 @@
 """What a metric is, and what each says: one definition for worker, driver, mirror, analysis and documents. No torch.
 
-A metric's name is flat and slash-separated, with its family in front; a part may follow, as in `val/ssim/t1`, the same
-for one modality. Models may have metrics that are not described here.
+A metric's name is flat and slash-separated, with its family in front; a part may follow, as in `val/ssim/t1`, the
+same for one modality. Models may have metrics that are not described here.
 """
 
 from __future__ import annotations

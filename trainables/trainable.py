@@ -19,6 +19,7 @@ from ray import tune
 from trainables import checkpoint, epoch_log
 from trainables.best import BestEpoch
 from trainables.data.store import open_dataset
+from trainables.failure import Failure
 from trainables.files import write_text
 from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
@@ -50,7 +51,10 @@ class TrialSettings:
 
 
 class VaeTrainable(tune.Trainable):
-    """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`."""
+    """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`.
+
+    `config["next_pause"]` is the epoch after which the scheduler may let it wait: a checkpoint is kept there.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start or resume the trial; an error is reported by the first step, so that the trial fails alone."""
@@ -81,7 +85,7 @@ class VaeTrainable(tune.Trainable):
         """See `save_checkpoint`."""
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._trial, self._control = config["trial"], config["control"]
+        self._trial, self._control, self._next_pause = config["trial"], config["control"], config["next_pause"]
         self._hyperparameters = config["hyperparameters"]
         self._settings = TrialSettings(**config["settings"])
         self._error: Exception | None = None
@@ -122,7 +126,7 @@ class VaeTrainable(tune.Trainable):
         self._rows.append(row)
         last = self._ended()
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
-        self._checkpoint(last or health.verdict.condemned)
+        self._checkpoint(last or health.verdict.condemned or self._trainer.epoch == self._next_pause)
         ends = last or (health.verdict.condemned and not self._control)
         finite = health.verdict is not Verdict.NUMERIC
         if finite and _on_the_way(self._trainer.epoch, self._settings.epochs):
@@ -179,7 +183,7 @@ class VaeTrainable(tune.Trainable):
         return {
             "trial": self._trial,
             "epoch": len(self._rows),
-            "failure": "OUT_OF_MEMORY" if _for_want_of_memory(error) else "ERROR",
+            "failure": Failure.OUT_OF_MEMORY if _for_want_of_memory(error) else Failure.ERROR,
             "failure_detail": f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}; "
             f"traceback in {note})",
             "done": True,

@@ -14,9 +14,8 @@ import tyro
 if TYPE_CHECKING:
     from analysis.replay.curves import Curves
     from analysis.replay.output import Replay
-    from analysis.replay.policies import Spec
+    from sweeps.schedulers import Spec
 
-DEFAULT_SCHEDULERS = ("none", "asha", "median", "hyperband", "health-asha")
 EPOCHS = 100  # of a made-up trial
 FIGURES = (".svg", ".png", ".pdf")
 WIDTH = 110  # columns of a table that does not go to a terminal
@@ -36,9 +35,9 @@ class ReplayCommand:
     logs: Annotated[tuple[str, ...], tyro.conf.Positional, _named("[LOG ...]")] = ()
     """Sweeps by name, their folders, a folder of sweeps, or Parquet files with the columns of an epoch log."""
     scheduler: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _named("NAME[:KEY=VALUE,...]")] = ()
-    """none, asha, median, hyperband or health-asha, with other settings after a colon, as in
-    health-asha:eta=4,grace=0.1,patience=3,control=0, where grace and control are shares. May be repeated
-    (default: each of the five)."""
+    """none, asha, health-asha, hyperband, median or pasha, as --scheduler of sweeps/run.py takes it, with other
+    settings after a colon, as in health-asha:eta=4,grace=0.1,patience=3,control=0, where grace and control are
+    shares. May be repeated (default: each of them)."""
     synthetic: Annotated[int | None, _named("TRIALS")] = None
     """Replay that many made-up trials instead of a log."""
     epochs: Annotated[int | None, _named("INT")] = None
@@ -67,24 +66,24 @@ def run(command: ReplayCommand) -> int:
 
     specs, problems = _specs(command)
     problems += _problems(command)
-    try:
-        curves = None if problems else _curves(command)
-    except DataError as error:
-        problems.append(str(error))
     if not problems:
-        replay = _replay(curves, specs, command)
-        _print(replay, command.format)
-        problems += _draw(replay, command.figure)
+        try:
+            replay = _replay(_curves(command), specs, command)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            _print(replay, command.format)
+            problems += _draw(replay, command.figure)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 2 if problems else 0
 
 
 def _specs(command: ReplayCommand) -> tuple[list[Spec], list[str]]:
-    from analysis.replay.policies import parse
+    from sweeps.schedulers import known, parse
 
     specs, problems = [], []
-    for text in dict.fromkeys(command.scheduler or DEFAULT_SCHEDULERS):
+    for text in dict.fromkeys(command.scheduler or known()):
         try:
             specs.append(parse(text))
         except ValueError as error:
@@ -132,7 +131,7 @@ def _replay(curves: Curves, specs: list[Spec], command: ReplayCommand) -> Replay
 
     from analysis.replay import regret
     from analysis.replay.output import Replay, Result
-    from analysis.replay.simulate import simulate
+    from analysis.replay.simulate import Variant
 
     truth = regret.truth(curves)
     rng = np.random.default_rng(command.seed)
@@ -140,9 +139,9 @@ def _replay(curves: Curves, specs: list[Spec], command: ReplayCommand) -> Replay
     results = []
     with _progress(len(specs) * len(orders)) as advance:
         for spec in specs:
-            fresh, measures = spec.factory(curves), []
+            variant, measures = Variant(spec, curves), []
             for number, order in enumerate(orders):
-                ends = simulate(curves, fresh(command.seed + number), order, command.workers)
+                ends = variant.ends(command.seed + number, order, command.workers)
                 measures.append(regret.measure(ends, truth))
                 advance()
             results.append(

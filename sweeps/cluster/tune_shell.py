@@ -57,6 +57,7 @@ class TuneSearcher(Searcher):
         return {
             "trial": record.trial,
             "control": record.control,
+            "next_pause": self.run.next_pause(record.trial),
             "hyperparameters": record.config,
             "settings": self.settings | {"seed": record.seed},
         }
@@ -72,7 +73,11 @@ class TuneSearcher(Searcher):
 
 
 class TuneScheduler(FIFOScheduler):
-    """Asks a `SweepRun` after every epoch."""
+    """Asks a `SweepRun` after every epoch.
+
+    A trial that has to wait is over for Ray, which would count it among those that run: its worker is free for
+    another, and a new Ray trial goes on from its checkpoint once the run hands it out again.
+    """
 
     def __init__(self, run: SweepRun) -> None:
         super().__init__()
@@ -80,9 +85,9 @@ class TuneScheduler(FIFOScheduler):
 
     @survives(default=TrialScheduler.CONTINUE)
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Stop or go on."""
+        """Stop, for good or for the time being, or go on."""
         decision = self.run.epoch(trial_number(trial), result)
-        return TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE
+        return TrialScheduler.STOP if decision.stop or decision.pause else TrialScheduler.CONTINUE
 
 
 class TuneCallback(Callback):
@@ -98,7 +103,7 @@ class TuneCallback(Callback):
 
     @survives(default=None)
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The trial ended by itself or by a decision."""
+        """The trial ended by itself or by a decision, which the run has carried out already."""
         if not self.run.stopping:
             self.run.ended(trial_number(trial), trial.last_result)
 

@@ -8,6 +8,7 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
      "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "time": …}
     {"event": "started", "trial": 3, "time": …}
+    {"event": "paused", "trial": 3, "epoch": 2, "reason": "RUNG", "detail": "…", "time": …}   waits at its checkpoint
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
      "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
@@ -52,6 +53,17 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """A trial has left its worker and waits at its checkpoint."""
+
+    trial: int
+    epoch: int
+    reason: str = ""
+    detail: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
 class Lost:
     """The worker of a trial died."""
 
@@ -84,10 +96,12 @@ class SweepEvent:
     time: float = 0.0
 
 
-Event = Suggested | Started | Lost | Ended | SweepEvent
+TrialEvent = Suggested | Started | Paused | Lost | Ended
+Event = TrialEvent | SweepEvent
 _KINDS: dict[str, TypeAdapter[Event]] = {
     "suggested": TypeAdapter(Suggested),
     "started": TypeAdapter(Started),
+    "paused": TypeAdapter(Paused),
     "lost": TypeAdapter(Lost),
     "ended": TypeAdapter(Ended),
     "sweep": TypeAdapter(SweepEvent),
@@ -108,6 +122,7 @@ class TrialRecord:
     reason: Reason = Reason.NONE
     detail: str = ""
     epoch: int = 0
+    paused: bool = False  # it waits, or waited when the sweep was cut off
     metrics: dict[str, float] = field(default_factory=dict)
     suggested_at: float = 0.0
     started_at: float | None = None
@@ -145,7 +160,7 @@ class Journal:
 def read(sweep: Path) -> SweepState:
     """Fold the journal of the sweep in folder `sweep`."""
     state = SweepState()
-    for event in _events(SweepFolder(sweep).journal, state.problems):
+    for event in events(sweep, state.problems):
         if isinstance(event, SweepEvent):
             state.status, state.detail, state.best = SweepStatus(event.status), event.detail, event.best
         elif isinstance(event, Suggested):
@@ -160,17 +175,23 @@ def read(sweep: Path) -> SweepState:
     return state
 
 
-def _apply(record: TrialRecord, event: Started | Lost | Ended) -> None:
+def _apply(record: TrialRecord, event: Started | Paused | Lost | Ended) -> None:
     if isinstance(event, Started):
-        record.status, record.reason, record.detail, record.ended_at = Status.RUNNING, Reason.NONE, "", None
+        record.status, record.reason, record.detail = Status.RUNNING, Reason.NONE, ""
         record.started_at = record.started_at or event.time
+        record.paused, record.ended_at = False, None
+    elif isinstance(event, Paused):
+        record.status, record.paused, record.epoch = Status.PAUSED, True, event.epoch
+        record.reason, record.detail = Reason(event.reason), event.detail
     elif isinstance(event, Ended):
         record.status, record.reason, record.detail = Status(event.status), Reason(event.reason), event.detail
         record.epoch, record.metrics, record.ended_at = event.epoch, event.metrics, event.time
 
 
-def _events(path: Path, problems: list[str]) -> Iterator[Event]:
-    """The events in order; what cannot be read is added to `problems`, what a newer program tells is passed over."""
+def events(sweep: Path, problems: list[str]) -> Iterator[Event]:
+    """The journal of the sweep in folder `sweep`, event by event. What cannot be read is added to `problems`; what
+    only a newer program tells is passed over."""
+    path = SweepFolder(sweep).journal
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from trainables.health import Verdict
+from trainables.failure import Failure
+from trainables.health import SICKNESSES, Verdict
 
 
 class Status(StrEnum):
@@ -15,6 +16,7 @@ class Status(StrEnum):
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"  # waits at its checkpoint for the scheduler to take it up again
     FINISHED = "FINISHED"  # trained for its whole budget
     STOPPED = "STOPPED"  # pruned: by the health verdict or at a rung
     FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
@@ -40,9 +42,9 @@ class Reason(StrEnum):
     CODEBOOK_COLLAPSED = Verdict.CODEBOOK_COLLAPSED.value
     DIVERGED = Verdict.DIVERGED.value
     IGNORES_Z = Verdict.IGNORES_Z.value
-    RUNG = "RUNG"  # lost against the others
-    ERROR = "ERROR"  # the trial threw
-    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    RUNG = "RUNG"  # others did better, at a rung or by the median
+    ERROR = Failure.ERROR.value
+    OUT_OF_MEMORY = Failure.OUT_OF_MEMORY.value
     WORKER_LOST = "WORKER_LOST"
     SIGNAL = "SIGNAL"  # the driver was told to end
     TIME_BUDGET = "TIME_BUDGET"
@@ -104,19 +106,15 @@ class Outcome(StrEnum):
     OTHER = "other"  # a reason or verdict that a newer program gave
 
 
-_OF_REASON = {
-    Reason.RUNG: Outcome.RUNG,
-    Reason.COLLAPSED: Outcome.COLLAPSED,
-    Reason.CODEBOOK_COLLAPSED: Outcome.COLLAPSED,
-    Reason.NUMERIC: Outcome.NUMERIC,
-    Reason.DIVERGED: Outcome.DIVERGED,
-    Reason.IGNORES_Z: Outcome.IGNORES_Z,
+_OF_REASON = {Reason.RUNG: Outcome.RUNG} | {
+    Reason(verdict.value): Outcome(sickness.outcome) for verdict, sickness in SICKNESSES.items()
 }
 _OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
     Status.INTERRUPTED: Outcome.INTERRUPTED,
     Status.RUNNING: Outcome.RUNNING,
     Status.PENDING: Outcome.PENDING,
+    Status.PAUSED: Outcome.PENDING,
 }
 
 

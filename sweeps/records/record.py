@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+import search_spaces
 from search_spaces import Target
+from search_spaces.reference import CODE, MANIFEST
 from sweeps.config import SweepConfig
 from sweeps.records.folder import SweepFolder
 from trainables.files import write_text
@@ -60,14 +62,25 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class OwnModel:
+    """The copy of a model of the user's own: its module, the reference it was made of, sha256 (hex)."""
+
+    module: str
+    reference: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class CodeRecord:
     """Which code ran. `fingerprint`: of its sources, None once the sweep is of no one code any more; `commit` and
-    `dirty`: of this repository, None outside a checkout; `before`: what it was before each resume that changed it."""
+    `dirty`: of this repository, None outside a checkout; `before`: what it was before each resume that changed it;
+    `model`: None for a model of this project."""
 
     fingerprint: str | None = None
     commit: str | None = None
     dirty: bool | None = None
     before: list[CodeRecord] = field(default_factory=list)
+    model: OwnModel | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,8 @@ class SweepRecord:
         machine: facts by name.
         command: as it was typed.
         notes: what the user should know, by what it is about.
-        targets: numbers that the model's source states; None where an older program did not write them.
+        targets, metrics, claims: numbers that the model's source states, its metrics on held-out data, how many
+            claims are made for it; None where an older program did not write them.
         schema: of the file.
         unread: fields of the file that this program does not know.
     """
@@ -103,6 +117,8 @@ class SweepRecord:
     command: list[str] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     targets: list[Target] | None = None
+    metrics: list[str] | None = None
+    claims: int | None = None
     schema: int = SCHEMA
     unread: tuple[str, ...] = ()
 
@@ -133,7 +149,9 @@ def new(
             embedded=dataset.embedded,
         ),
         health=health,
-        code=code(),
+        metrics=list(space.metrics),
+        claims=len(search_spaces.claims(config.reference)),
+        code=replace(code(), model=own_model(config)),
         packages=packages(),
         machine={
             "python": platform.python_version(),
@@ -154,7 +172,7 @@ def resumed(record: SweepRecord, config: SweepConfig) -> SweepRecord:
     was, now, installed = record.code, code(), packages()
     if was.fingerprint == now.fingerprint and record.packages == installed:
         return replace(record, config=config, schema=SCHEMA)
-    changed = replace(now, fingerprint=None, before=[*was.before, replace(was, before=[])])
+    changed = replace(now, fingerprint=None, before=[*was.before, replace(was, before=[])], model=own_model(config))
     return replace(record, config=config, code=changed, packages=installed, schema=SCHEMA)
 
 
@@ -254,6 +272,12 @@ def code() -> CodeRecord:
 
     changes = git("status", "--porcelain", "--untracked-files=no")
     return CodeRecord(fingerprint(), git("rev-parse", "HEAD"), None if changes is None else bool(changes))
+
+
+def own_model(config: SweepConfig) -> OwnModel | None:
+    """The copy in the sweep's folder; None for a model of this project."""
+    manifest = config.folder / CODE / MANIFEST
+    return TypeAdapter(OwnModel).validate_json(manifest.read_bytes()) if manifest.exists() else None
 
 
 def fingerprint(names: Sequence[str] = SOURCES) -> str:

@@ -71,8 +71,9 @@ def _kind(sweep: SweepRecord) -> list[Any] | None:
     known = [sweep.code.fingerprint, *(sweep.packages.get(name) for name in DECIDE_NUMBERS)]
     if None in known:
         return None
+    own = sweep.code.model.sha256 if sweep.code.model else ""  # of a model that is not of this project
     best = (sweep.config.metric[0], sweep.config.mode[0])  # whose best epoch a checkpoint keeps
-    return [*known, sweep.model, sweep.config.epochs, *best, sweep.data.fingerprint, sweep.health]
+    return [*known, sweep.model, own, sweep.config.epochs, *best, sweep.data.fingerprint, sweep.health]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:

@@ -15,14 +15,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from search_spaces.space import Parameter, SearchSpace, applies
-from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.stopping import RUNG
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 
 SEARCHES = ("tpe", "random", "grid")
 ABLATION = "ablation"  # nothing is searched: the trials are given
-FIRST_SEARCHED = 3  # trials 1 and 2 are the documented ones
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 GRID_LEVELS = 3  # of a continuous range
+
+
+def first_searched(space: SearchSpace) -> int:
+    """The first trial that is searched: before it come the documented configuration, and the "before" if another."""
+    return 3 if space.has_baseline else 2
 
 
 class Search(Protocol):
@@ -70,6 +74,7 @@ class GridSearch:
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.names = [parameter.name for parameter in space.parameters]
         self.levels = [grid_levels(parameter) for parameter in space.parameters]
+        self.first = first_searched(space)
         self.cells = math.prod(len(levels) for levels in self.levels)
         rng = np.random.default_rng(seed)
         self.offset = int(rng.integers(self.cells))
@@ -80,8 +85,8 @@ class GridSearch:
         )
 
     def suggest(self, trial: int) -> dict[str, Any] | None:
-        """The cell of trial `trial`, which counts from the first trial after the two documented ones."""
-        visited = trial - FIRST_SEARCHED
+        """The cell of trial `trial`, which counts from the first trial after the documented ones."""
+        visited = trial - self.first
         if visited >= self.cells:
             return None
         cell = (self.offset + visited * self.stride) % self.cells
@@ -118,7 +123,7 @@ class TpeSearch:
 
     def suggest(self, trial: int) -> dict[str, Any]:
         """A random draw for the first trials, then what TPE finds most promising."""
-        if trial < FIRST_SEARCHED + STARTUP_TRIALS:
+        if trial < first_searched(self.space) + STARTUP_TRIALS:
             return self._ask(trial, self.startup.suggest(trial))
         return self._ask(trial)
 
@@ -134,7 +139,7 @@ class TpeSearch:
             return
         trial = self._asked[record.trial]
         values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
-        sick = record.status is Status.STOPPED and record.reason != RUNG
+        sick = record.status is Status.STOPPED and record.reason != Reason.RUNG
         if record.status is Status.FAILED:
             state, values = optuna.trial.TrialState.FAIL, None
         elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):

@@ -25,7 +25,7 @@ from sweeps.tracking import projection, state
 from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
 from trainables import epoch_log
 
-_UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING)
+_UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING, Status.PAUSED)
 
 
 @dataclass(frozen=True)

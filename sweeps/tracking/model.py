@@ -15,6 +15,7 @@ from mlflow.types import Schema, TensorSpec
 
 import search_spaces
 import trainables
+from search_spaces.reference import CODE
 from trainables.checkpoint import load_model
 
 NAME = "model"
@@ -45,6 +46,7 @@ def log_model(
     # Made here because `mlflow.pytorch.log_model` would put it into the default experiment, where the run's own
     # `runs:/…/model` does not find it.
     logged = client.create_logged_model(experiment_id, NAME, run_id, {_EPOCH: str(epoch)}, run.data.params)
+    own = sorted(str(path) for path in (folder.parents[1] / CODE).glob("*") if path.name != "__pycache__")
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.pytorch.log_model(
         model,
@@ -52,7 +54,7 @@ def log_model(
         model_id=logged.model_id,
         step=epoch,
         signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))])),
-        code_paths=[str(Path(package.__file__).parent) for package in (trainables, search_spaces)],
+        code_paths=[*(str(Path(package.__file__).parent) for package in (trainables, search_spaces)), *own],
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
         serialization_format="pickle",
     )

@@ -42,6 +42,7 @@ _RUN_OF_SWEEP = {
 _RUN_STATUS = {
     Status.PENDING: "RUNNING",
     Status.RUNNING: "RUNNING",
+    Status.PAUSED: "RUNNING",
     Status.FINISHED: "FINISHED",
     Status.STOPPED: "KILLED",
     Status.INTERRUPTED: "KILLED",
@@ -92,10 +93,10 @@ class RunView:
 
 
 def as_lost(state: SweepState) -> SweepState:
-    """The sweep as it stands without its driver: what the journal has running is interrupted."""
+    """The sweep as it stands without its driver: what the journal has running or paused is interrupted."""
     trials = dict(state.trials)
     for index, record in trials.items():
-        if record.status == Status.RUNNING:
+        if record.status in (Status.RUNNING, Status.PAUSED):
             trials[index] = replace(record, status=Status.INTERRUPTED, reason=Reason.DRIVER_LOST)
     if state.status.ended:
         return replace(state, trials=trials)

@@ -360,7 +360,7 @@ def test_a_codebook_has_codes_in_place_of_units(make_writer):
     assert "codebook usageperplexity" in parsed.words("leaderboard").replace(" codebook", "codebook").replace(
         " p", "p"
     )
-    assert "below a usage of 2 %" in parsed.words("codes")
+    assert "less than 2% of the codes are in use" in parsed.words("codes")
 
 
 def test_the_held_out_environment_is_shown_and_never_ranked_by(writer):

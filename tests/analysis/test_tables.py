@@ -127,7 +127,7 @@ def test_epochs_saved_and_spent(writer):  # the budget is 10 epochs
         (4, "RUNG", 2, "", 8),
         (5, "ERROR", 5, "boom", 0),
     ]
-    assert [(row.reason, row.trials, row.saved) for row in tables.reason_counts(ends)] == [
+    assert [(row.reason, row.trials, row.saved) for row in tables.reason_counts(ends, sweep.health)] == [
         ("RUNG", 2, 14),
         ("COLLAPSED", 1, 7),
         ("ERROR", 1, 0),

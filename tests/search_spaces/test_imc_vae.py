@@ -60,10 +60,10 @@ def test_names():
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(search_spaces.UnknownModel, match=r"unknown model 'imc_va'; known models: .*imc_vae") as error:
+    with pytest.raises(search_spaces.ModelError, match=r"unknown model 'imc_va'; known models: .*imc_vae") as error:
         search_spaces.load("imc_va")
     assert "Did you mean imc_vae?" in str(error.value)
-    with pytest.raises(search_spaces.UnknownModel) as error:
+    with pytest.raises(search_spaces.ModelError) as error:
         search_spaces.load("space")
     assert "Did you mean" not in str(error.value)
 

@@ -12,14 +12,14 @@ from sweeps import budget
 from sweeps.config import ConfigError, Options, complete
 from sweeps.exit_codes import ExitCode
 from tests.sweeps.conftest import Sweeps
-from trainables import models
+from trainables import definition
 from trainables.data.cache import prepare
 from trainables.loop import Trainer
 
 
 def of(model: str, folder: Path, **options: object):
     config = complete(Options(model=model, storage=str(folder), **options))
-    return config, prepare(models.load(model).READER, config.data, folder, config.data_settings())
+    return config, prepare(definition.load(model).reader, config.data, folder, config.data_settings())
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1), (45, 1), (46, 2), (450, 10), (451, 11)])

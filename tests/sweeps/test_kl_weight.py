@@ -13,7 +13,7 @@ import pytest
 import search_spaces
 from search_spaces.space import Parameter, SearchSpace
 from sweeps import kl_weight
-from trainables import models
+from trainables import definition
 from trainables.collapse import FEATURES, fit
 from trainables.data.cache import prepare
 from trainables.forecast import Budget, Forecaster
@@ -124,9 +124,9 @@ def test_a_space_that_names_no_weight_has_no_answer():
 def test_the_documented_range_of_vae3d_is_beyond_what_brains_bear(tmp_path: Path):
     known = search_spaces.load("vae3d").on_embedded()
     settings = known.data_settings() | {"image_size": 16, "subset": 96, "strict": False}
-    definition = models.load("vae3d")
-    data = prepare(definition.READER, None, tmp_path, settings)
-    answer = kl_weight.find(known, Forecaster.of(definition, data))
+    model = definition.load("vae3d")
+    data = prepare(model.reader, None, tmp_path, settings)
+    answer = kl_weight.find(known, Forecaster.of(model, data))
     assert (answer.low, answer.high) == (0.1, 4.0)
     assert 1e-3 < answer.critical < 0.1
 
@@ -141,6 +141,6 @@ def test_spaces_name_a_weight_that_scales_the_kl(name: str):
     x = x.astype(np.float32) + np.linspace(0.1, 0.9, 4, dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
     flat = {"channel_mean": np.zeros(3), "channel_std": np.ones(3), "std_floor": 1e-6, "train_count": 4}
     config = known.documented()
-    form = models.load(name).quadratic_form
+    form = definition.load(name).quadratic_form
     one, two = (form(config | {known.kl_weight: weight}, x, flat).kl_weight for weight in (1.0, 2.0))
     assert two == pytest.approx(2 * one)

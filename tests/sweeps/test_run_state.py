@@ -11,30 +11,38 @@ from sweeps import config as configuration
 from sweeps.config import Options
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.schedulers import parse
+from sweeps.schedulers.base import Task
 from sweeps.searchers.search import RandomSearch
 from trainables import epoch_log
 from trainables.health import HealthConfig
 
-DEATH = ("OUT_OF_MEMORY", "Ray ended it")
+DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
+
+
+def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
+    """A sweep of trials of nine epochs; on a folder that has one, its resume."""
+    config = configuration.complete(
+        Options(
+            model="imc_vae", trials=trials, epochs=9, seed=0, scheduler=scheduler, storage=str(storage), name="run"
+        )
+    )
+    config.folder.mkdir(exist_ok=True)
+    return SweepRun(
+        config,
+        RandomSearch(config.search_space(), 0),
+        parse(scheduler).make(Task(9, "val/elbo_gain", "max")),
+        SimpleNamespace(forecast=lambda config: None),
+        HealthConfig(),
+    )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> SweepRun:
-    """A sweep of three trials of nine epochs."""
-    config = configuration.complete(
-        Options(model="imc_vae", trials=3, epochs=9, seed=0, scheduler="none", storage=str(tmp_path), name="run")
-    )
-    config.folder.mkdir()
-    return SweepRun(
-        config,
-        RandomSearch(config.search_space(), 0),
-        StoppingPolicy("none", 9, "val/elbo_gain", "max"),
-        SimpleNamespace(forecast=lambda config: None),
-        HealthConfig(),
-    )
+    """A sweep of three trials that all run to their end."""
+    return sweep(tmp_path)
 
 
 def start(run: SweepRun) -> int:
@@ -44,8 +52,8 @@ def start(run: SweepRun) -> int:
     return record.trial
 
 
-def epoch(run: SweepRun, trial: int, number: int) -> None:
-    run.epoch(trial, {"epoch": number, "val/elbo_gain": 0.0, "verdict": "HEALTHY", "verdict_detail": ""})
+def epoch(run: SweepRun, trial: int, number: int, score: float = 0.0) -> None:
+    run.epoch(trial, {"epoch": number, "val/elbo_gain": score, "verdict": "HEALTHY", "verdict_detail": ""})
 
 
 def finish(run: SweepRun, trial: int) -> None:
@@ -128,7 +136,7 @@ def test_who_dies_alone_is_given_up_with_the_reason(run):
     advice = run.config.search_space().memory_advice()
     assert record.detail == f"its worker died 3 times in a row; at last Ray ended it; {advice}"
     run.lost(3, *DEATH)  # heard twice
-    assert sum(event == "ended" for event in events(run)) == 3
+    assert events(run).count(journal.Ended) == 3
 
 
 def test_a_new_epoch_between_two_deaths_makes_them_count_anew(run):
@@ -137,7 +145,7 @@ def test_a_new_epoch_between_two_deaths_makes_them_count_anew(run):
         epoch(run, trial, number)
         run.lost(trial, *DEATH)
         assert start(run) == trial
-    assert [event for event in events(run) if event == "lost"] == ["lost"] * 8
+    assert events(run).count(journal.Lost) == 8
 
 
 def test_an_epoch_trained_again_is_no_progress(run):
@@ -150,19 +158,89 @@ def test_an_epoch_trained_again_is_no_progress(run):
     assert run.records[trial].status is Status.FAILED
 
 
-def events(run: SweepRun) -> list[str]:
-    return [event["event"] for event in journal._events(run.config.folder / "trials.jsonl")]
+def test_who_waits_frees_the_worker_and_is_taken_up_when_all_are_there(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)  # the first bracket: nine trials, a rung at epoch 1
+    for trial in range(1, 10):
+        assert start(run) == trial
+        epoch(run, trial, 1, score=float(trial))
+        run.ended(trial, run.latest[trial])  # its worker is free: no end
+        assert (run.records[trial].status, run.records[trial].epoch) == (Status.PAUSED, 1)
+    ended = {trial for trial, record in run.records.items() if record.status is Status.STOPPED}
+    assert ended == {1, 2, 3, 4, 5, 6}  # 7, 8 and 9 go on
+    assert run.records[6].detail == ("val/elbo_gain 6 below the cutoff 7 of 9 trials of its bracket at epoch 1")
+    assert [start(run) for _ in range(3)] == [9, 8, 7]
+    assert run.next_trial() is None
+    assert run.waiting
+    assert journal.read(run.config.folder).trials[9].status is Status.RUNNING
+    assert events(run).count(journal.Paused) == 9
 
 
-def test_an_unreadable_epoch_file_costs_its_trial_alone_when_the_sweep_goes_on(run):
+def test_a_worker_lost_on_the_way_from_a_pause_is_replaced(tmp_path):
+    run = sweep(tmp_path, "pasha", trials=3)
+    for trial in (1, 2, 3):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))
+    assert start(run) == 3  # promoted
+    run.lost(3, *DEATH)
+    assert run.records[3].status is Status.PENDING
+    assert start(run) == 3
+    epoch(run, 3, 1, score=3.0)  # its checkpoint once more
+    assert run.records[3].status is Status.RUNNING
+    run.lost(1, *DEATH)  # told late of a worker that it no longer has
+    assert run.records[1].status is Status.PAUSED
+
+
+def test_who_still_waits_at_the_end_is_stopped_with_its_place(tmp_path):
+    run = sweep(tmp_path, "pasha", trials=2)
+    for trial in (1, 2):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))
+    assert start(run) == 2  # nothing else is left: the best is finished
+    finish(run, 2)
+    assert run.next_trial() is None
+    assert not run.waiting
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason) == (Status.STOPPED, "RUNG")
+    assert record.detail == "val/elbo_gain 1 at the rung of epoch 1: ranked 2 of 2, not promoted"
+
+
+def test_a_sweep_cut_off_says_who_waited(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    start(run)
+    epoch(run, 1, 1)
+    start(run)
+    run.interrupted(Reason.SIGNAL)
+    state = journal.read(run.config.folder)
+    assert {record.status for record in state.trials.values()} == {Status.INTERRUPTED}
+    assert state.trials[1].detail == "waiting after epoch 1 of 9; a resume goes on from there"
+    assert (state.trials[1].paused, state.trials[2].paused) == (True, False)
+
+
+def events(run: SweepRun) -> list[type]:
+    return [type(event) for event in journal.events(run.config.folder, [])]
+
+
+def test_an_unreadable_epoch_file_costs_its_trial_alone_when_the_sweep_goes_on(run, tmp_path):
     for _ in range(2):
         trial = start(run)
         rows = [{"epoch": 1, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "best_epoch": 1}]
         epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, rows)
     epoch_log.path_of(run.config.folder, 1).write_bytes(b"x")
-    policy = StoppingPolicy("none", 9, "val/elbo_gain", "max")
-    resumed = SweepRun(run.config, run.search, policy, run.forecaster, run.health)
+    resumed = sweep(tmp_path)
     assert (resumed.records[1].epoch, resumed.records[2].epoch) == (0, 1)
-    assert "trial-00001.parquet cannot be read" in SweepFolder(run.config.folder).errors.read_text()
-    resumed.interrupted("SIGNAL")
+    (problem,) = resumed.problems
+    assert "trial-00001.parquet cannot be read" in problem
+    assert resumed.errors == 0
+    resumed.interrupted(Reason.SIGNAL)
     assert journal.read(run.config.folder).trials[2].metrics == {"val/elbo_gain": 0.5}  # no config/latent_dim
+
+
+def test_an_unreadable_line_of_the_journal_is_told_and_its_number_is_not_given_again(run, tmp_path):
+    assert [start(run), start(run)] == [1, 2]
+    path = SweepFolder(run.config.folder).journal
+    path.write_text(path.read_text().replace('"trial": 1,', '"trial": 1', 1))  # no JSON any more
+    resumed = sweep(tmp_path)
+    assert list(resumed.records) == [2]
+    assert "line 1 cannot be read" in resumed.problems[0]
+    assert [start(resumed) for _ in range(3)] == [2, 3, 4]
+    assert resumed.next_trial() is None

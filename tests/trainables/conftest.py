@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables import models
+from trainables import definition
 from trainables.data.cache import prepare
 from trainables.data.store import Dataset
 from trainables.loop import Trainer
@@ -27,7 +27,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """1797 handwritten digits as 4 × 4 grids of 4 channels."""
-    return prepare(models.load("imc_vae").READER, "digits", tmp_path_factory.mktemp("data"))
+    return prepare(definition.load("imc_vae").reader, "digits", tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def few(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
     samples = Samples(digits.x[:200].copy(), "few digits", digits.labels[:200])
     path: Path = tmp_path_factory.mktemp("few") / "few.arrow"
-    write_dataset(path, samples, models.load("imc_vae").READER.statistics(samples, split(200)[0]))
+    write_dataset(path, samples, definition.load("imc_vae").reader.statistics(samples, split(200)[0]))
     return open_dataset(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import search_spaces
-from trainables import collapse, models
+from trainables import collapse, definition
 from trainables.forms import QuadraticForm
 from trainables.spectrum import Spectrum
 
@@ -112,7 +112,7 @@ def test_a_trial_without_active_units_whose_z_is_of_no_use_has_collapsed():
 )
 def test_the_mean_share_of_the_kl_weight(model, changes, expected):
     config = search_spaces.load(model).documented() | changes
-    share = collapse.kl_share(models.load(model).term_weights, config, steps=1000)
+    share = collapse.kl_share(definition.load(model).term_weights, config, steps=1000)
     assert share == pytest.approx(expected, abs=0.01)
 
 

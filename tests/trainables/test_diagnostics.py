@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import models
+from trainables import definition
 from trainables.diagnostics import (
     DRAWS,
     Decodes,
@@ -31,7 +31,7 @@ class LinearVae(Vae):
     """
 
     def __init__(self, collapsed: bool = False) -> None:
-        super().__init__()
+        super().__init__({}, (len(EIGENVALUES),), {})
         loading = (EIGENVALUES - SIGMA2).clamp(min=0).sqrt()
         self.loading = loading
         self.read = torch.zeros_like(loading) if collapsed else loading / EIGENVALUES
@@ -39,10 +39,13 @@ class LinearVae(Vae):
         if collapsed:
             self.variance = torch.ones_like(loading)
 
+    def encode(self, x):
+        mu = x * self.read
+        return mu, self.variance.log().expand_as(mu)
+
     def forward(self, batch, generator):
-        mu = batch.x * self.read
+        mu, logvar = self.encode(batch.x)
         z = mu + self.variance.sqrt() * torch.randn(mu.shape, generator=generator, dtype=mu.dtype)
-        logvar = self.variance.log().expand_as(mu)
         return SimpleNamespace(mu=mu, logvar=logvar, z=z, prediction=self.decode(z), target=batch.x)
 
     def decode(self, z):
@@ -195,7 +198,7 @@ def test_raw_kl_is_mutual_information_plus_marginal_kl():
 
 
 def test_no_loss_weight_rescales_the_score(few, config):
-    module = models.load("imc_vae")
+    module = definition.load("imc_vae")
     x = torch.from_numpy(few.x[few.val])
     found = []
     torch.manual_seed(0)

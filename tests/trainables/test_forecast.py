@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from trainables import models
 from trainables.collapse import FEATURES, fit
 from trainables.data.cache import prepare
 from trainables.data.normalise import grid_statistics
+from trainables.definition import load
 from trainables.forecast import MEANING, Budget, Forecaster, Reading, from_spectrum, reading
 from trainables.forms import QuadraticForm
 
@@ -201,11 +201,11 @@ def test_twice_the_samples_are_no_more_information(tmp_path, normalize):
     """It was (256 − 1) × the free bits with 256 samples, and half of it with 128."""
     import search_spaces
 
-    definition = models.load("imc_vae")
+    model = load("imc_vae")
     config = search_spaces.load("imc_vae").on_embedded().documented() | {"normalize": normalize}
-    data = prepare(definition.READER, None, tmp_path, {"subset": None, "strict": False})
+    data = prepare(model.reader, None, tmp_path, {"subset": None, "strict": False})
     half, whole = (
-        Forecaster(definition, data.read(np.sort(data.train[:count])), data.statistics).forecast(config)
+        Forecaster(model, data.read(np.sort(data.train[:count])), data.statistics).forecast(config)
         for count in (128, 256)
     )
     assert whole.kl_low == pytest.approx(half.kl_low, rel=0.1)
@@ -220,7 +220,7 @@ def imc():
     pattern = rng.standard_normal((4, 4, 6))
     x = rng.choice([-1.0, 1.0], (120, 1, 1, 1)) * pattern + 0.05 * rng.standard_normal((120, 4, 4, 6))
     x = x.astype(np.float32)
-    return Forecaster(models.load("imc_vae"), x, grid_statistics(x, np.arange(120)))
+    return Forecaster(load("imc_vae"), x, grid_statistics(x, np.arange(120)))
 
 
 def imc_config(**changes):

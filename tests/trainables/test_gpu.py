@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables import artifacts, checkpoint, models
+from trainables import artifacts, checkpoint, definition
 from trainables.data.cache import prepare
 from trainables.loop import Trainer
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 
 def test_documented_configuration_learns_on_the_gpu(tmp_path: Path) -> None:
-    dataset = prepare(models.load("imc_vae").READER, None, tmp_path)
+    dataset = prepare(definition.load("imc_vae").reader, None, tmp_path)
     trainer = Trainer("imc_vae", search_spaces.load("imc_vae").documented(), dataset, epochs=3, seed=0)
     rows = [trainer.run_epoch() for _ in range(3)]
     assert trainer.device.type == "cuda"

@@ -51,7 +51,7 @@ def test_collapse_is_condemned_on_two_evaluations_after_the_grace_with_its_numbe
     detail = judge(history[:3], 20).detail
     assert detail == (
         "0 of 8 units active, raw KL 0.01 nats (< 0.1), z gain 0.0005 (< 0.01), mutual information 0.001 nats "
-        "at epoch 3, z of no use since epoch 2"
+        "at epoch 3, hardly any unit and no use of z since epoch 2"
     )
     assert judge(history[:2], 20).detail.endswith("at epoch 2; not yet judged or confirmed")
 
@@ -80,6 +80,8 @@ def test_kl_below_its_free_bits_saves_nobody(name, kl):
 def test_units_that_come_and_go_while_z_is_of_no_use_save_nobody():
     flicker = DEAD | {"health/kl_raw": 8.0, "health/au": 1.0, "health/au_frac": 0.125}
     assert verdicts(rows({}, flicker, flicker, DEAD | {"health/kl_raw": 8.0}), 20)[-2:] == ["IGNORES_Z", "COLLAPSED"]
+    several = flicker | {"health/au": 4.0, "health/au_frac": 0.5}
+    assert verdicts(rows({}, several, several, DEAD | {"health/kl_raw": 8.0}), 20)[-1] == "IGNORES_Z"
     used = {"health/au": 0.0, "health/au_frac": 0.0}  # no unit active for once, z of use before
     assert verdicts(rows({}, {}, {}, DEAD | used), 20)[-1] == "GRACE"
 
@@ -115,9 +117,21 @@ def test_a_recovery_in_between_starts_the_count_again():
     assert verdicts(history, 20) == ["GRACE", "GRACE", "HEALTHY", "GRACE", "HEALTHY", "GRACE", "COLLAPSED"]
 
 
+def test_a_collapse_has_to_last_for_a_tenth_of_the_budget_after_the_grace():
+    """Under a warm-up or free bits many wake up late: see the recorded sweeps."""
+    alive = {"health/kl_raw": 8.0}  # so that nothing but the collapse is judged
+    history = rows(*[DEAD | alive | {"health/z_gain": 0.0}] * 30)
+    assert verdicts(history, 200)[-2:] == ["IGNORES_Z", "COLLAPSED"]  # grace 10 epochs, then 20
+    assert verdicts(history, 200, HealthConfig(collapse_share=0.05)).index("COLLAPSED") == 19
+    woken = [*history[:15], history[15] | HEALTHY, *history[16:]]
+    assert "COLLAPSED" not in verdicts(woken, 200)
+
+
 def test_the_grace_is_a_share_of_the_budget():
-    assert verdicts(rows(*[DEAD] * 12), 200) == ["GRACE"] * 11 + ["COLLAPSED"]
-    assert verdicts(rows(*[DEAD] * 3), 200, HealthConfig(grace_share=0.0))[-2:] == ["GRACE", "COLLAPSED"]
+    config = HealthConfig(collapse_share=0.0)
+    assert verdicts(rows(*[DEAD] * 12), 200, config).index("COLLAPSED") == 11
+    config = HealthConfig(collapse_share=0.0, grace_share=0.0)
+    assert verdicts(rows(*[DEAD] * 3), 200, config).index("COLLAPSED") == 2
 
 
 def test_the_grace_lasts_until_the_kl_weight_is_at_half():
@@ -143,7 +157,7 @@ def test_a_kl_weight_of_zero_is_never_judged():
 def test_a_cyclical_schedule_is_judged_at_the_ends_of_its_cycles():
     history = rows(*[DEAD | {"schedule/cycle_end": float(epoch % 4 == 0)} for epoch in range(1, 13)])
     assert verdicts(history, 20) == ["GRACE"] * 7 + ["COLLAPSED"] + ["GRACE"] * 3 + ["COLLAPSED"]
-    assert judge(history[:8], 20).detail.endswith("at epoch 8, z of no use since epoch 4")
+    assert judge(history[:8], 20).detail.endswith("at epoch 8, hardly any unit and no use of z since epoch 4")
     awake = rows(*[(HEALTHY if epoch % 4 == 0 else DEAD) | {"schedule/cycle_end": float(epoch % 4 == 0)}
                    for epoch in range(1, 13)])  # fmt: skip
     assert set(verdicts(awake, 20)) == {"GRACE", "HEALTHY"}

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from trainables import checkpoint, models
+from trainables import checkpoint, definition
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples
 from trainables.data.store import open_dataset, split, write_dataset
@@ -265,7 +265,7 @@ LOSS = ({"loss": torch.zeros(())}, torch.zeros(()))
 def places(few, tmp_path):
     """The few digits from three places."""
     samples = Samples(few.x.copy(), "places", few.labels, environments=["abc"[i % 3] for i in range(len(few))])
-    statistics = models.load("imc_vae").READER.statistics(samples, split(len(few))[0])
+    statistics = definition.load("imc_vae").reader.statistics(samples, split(len(few))[0])
     write_dataset(tmp_path / "places.arrow", samples, statistics)
     return open_dataset(tmp_path / "places.arrow")
 

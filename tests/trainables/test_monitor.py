@@ -126,7 +126,9 @@ def test_draws_are_the_monitors_own_and_the_same_at_every_call(linear):
 
 
 def test_thresholds_may_be_the_users():
-    monitor = Monitor(epochs=20, health=HealthConfig(consecutive=1, grace_share=0.0, kl_floor=1.0))
+    monitor = Monitor(
+        epochs=20, health=HealthConfig(consecutive=1, collapse_share=0.0, grace_share=0.0, kl_floor=1.0)
+    )
     mu = 1e-4 * normal(SAMPLES, DIMS)
     for _ in range(2):  # the KL weight is final at the end of the first
         monitor.epoch(mu, torch.full_like(mu, -1.0))

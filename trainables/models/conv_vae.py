@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from trainables.losses.images import multi_scale, quadratic, quadratic_spectral,
 from trainables.losses.kl import free_bits, kl_per_dim, sample
 from trainables.nets.blocks import ACTIVATIONS, DownBlock, SelfAttention, UpBlock, kaiming, near_zero
 from trainables.schedules import END, Progress, linear_warmup
-from trainables.vae import Batch, Vae
+from trainables.vae import Batch, Outputs, Vae
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
@@ -35,17 +35,6 @@ LATENT_SIDE = 8
 ATTENTION_SIDE = 16
 FULL_SIDE = 128  # where a layer has `width` channels: twice as many at half the side
 MINIMUM_CHANNELS = 4
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """One pass over a batch."""
-
-    mu: Tensor  # (B, K)
-    logvar: Tensor  # (B, K)
-    z: Tensor  # (B, K): a sample, also where the mean is decoded
-    prediction: Tensor  # (B, C, S, S) in [0, 1]
-    target: Tensor  # (B, C, S, S)
 
 
 def channels(width: int, side: int) -> int:
@@ -112,8 +101,7 @@ class Model(Vae):
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__()
-        self.config = dict(config)
+        super().__init__(config, shape, statistics)
         self.latent_shape = (config["latent_channels"], LATENT_SIDE, LATENT_SIDE)
         self.latent_dim = math.prod(self.latent_shape)
         self.encoder = Encoder(config, shape)
@@ -133,7 +121,7 @@ class Model(Vae):
             near_zero(self.encoder.logvar)
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
-        """Encode, sample, decode; out of training without `sample_in_eval` the mean is decoded instead."""
+        """Encode, sample, decode; out of training without `sample_in_eval` the mean is decoded, z still drawn."""
         mu, logvar = self.encode(batch.x)
         z = sample(mu, logvar, generator)
         return Outputs(mu, logvar, z, self.decode(z if self._samples else mu), batch.x)

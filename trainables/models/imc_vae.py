@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables import vae
 from trainables.data.grids import GridReader as READER
 from trainables.data.normalise import to_fixed_space
 from trainables.forms import QuadraticForm
@@ -39,14 +40,9 @@ BATCH_NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Outputs(vae.Outputs):
     """One pass over a batch; grids are in row-major order, nodes in the shuffled order of the input."""
 
-    mu: Tensor  # (B, K)
-    logvar: Tensor  # (B, K)
-    z: Tensor  # (B, K)
-    prediction: Tensor  # (B, R, C, D), in the space the trial trains in
-    target: Tensor  # (B, R, C, D), there too
     log_permutation: Tensor  # (B, P, P): log probability that node i belongs at grid position j
     position: Tensor  # (B, P): the grid position of node i
 
@@ -141,10 +137,10 @@ class Model(Vae):
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__()
+        super().__init__(config, shape, statistics)
         rows, columns, channels = shape
         width, latent = config["hidden_dim"], config["latent_dim"]
-        self.shape, self.latent_dim, self.free_bits = shape, latent, config["kld_free_bits"]
+        self.latent_dim, self.free_bits = latent, config["kld_free_bits"]
         self.normalisation = Normalisation(config["normalize"], channels, statistics["std_floor"])
         self.embed = nn.Linear(channels, width)
         self.graph_token = nn.Parameter(torch.randn(width) / math.sqrt(width))

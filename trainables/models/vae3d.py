@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,23 +21,12 @@ from torch import Tensor, nn
 from trainables.data.volumes import VolumeReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
-from trainables.losses.kl import free_bits, kl_per_dim, sample
+from trainables.losses.kl import free_bits, kl_per_dim
 from trainables.nets.volumes import Decoder, Encoder, PretrainedDecoder, panel, similarity
 from trainables.schedules import Progress, cyclical
-from trainables.vae import Batch, Vae
+from trainables.vae import Outputs, Vae
 
 __all__ = ["READER", "Model", "Outputs", "kl_cycles", "quadratic_form", "term_weights"]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """One pass over a batch."""
-
-    mu: Tensor  # (B, K)
-    logvar: Tensor  # (B, K)
-    z: Tensor  # (B, K)
-    prediction: Tensor  # (B, M, S, S, S)
-    target: Tensor  # (B, M, S, S, S)
 
 
 class Model(Vae):
@@ -49,8 +37,8 @@ class Model(Vae):
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__()
-        self.config, self.shape, self.latent_dim = dict(config), shape, config["z_dim"]
+        super().__init__(config, shape, statistics)
+        self.latent_dim = config["z_dim"]
         self.modalities = [str(name) for name in statistics["modalities"]]
         self.encoder = Encoder(shape, self.latent_dim, config["width"])
         self.decoder = self.make_decoder()
@@ -58,12 +46,6 @@ class Model(Vae):
     def make_decoder(self) -> nn.Module:
         """z (B, K) → volume (B, M, S, S, S)."""
         return Decoder("conv", self.shape, self.latent_dim, self.config["width"])
-
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
-        """Encode, sample, decode."""
-        mu, logvar = self.encode(batch.x)
-        z = sample(mu, logvar, generator)
-        return Outputs(mu, logvar, z, self.decode(z), batch.x)
 
     def encode(self, x_BMDHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the posterior, each (B, K)."""

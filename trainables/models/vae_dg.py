@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables import vae
 from trainables.data.domains import DomainReader as READER
 from trainables.diagnostics import LatentStatistics
 from trainables.forms import QuadraticForm
@@ -44,15 +45,10 @@ SURE = 1 / 255  # the mean of a pixel is kept this far from 0 and 1 in the forec
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """One pass over a batch."""
+class Outputs(vae.Outputs):
+    """One pass over a batch; the prediction is the sigmoid of the logits."""
 
-    mu: Tensor  # (B, K)
-    logvar: Tensor  # (B, K)
-    z: Tensor  # (B, K)
     logits: Tensor  # (B, C, S, S), of the image
-    prediction: Tensor  # (B, C, S, S), their sigmoid
-    target: Tensor  # (B, C, S, S), what the prediction is compared with
     scores: Tensor  # (B, L), logits of the classes
     label: Tensor  # (B,), −1 where there is none
 
@@ -106,8 +102,8 @@ class Model(Vae):
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__()
-        self.config, self.latent_dim = dict(config), config["latent_dim"]
+        super().__init__(config, shape, statistics)
+        self.latent_dim = config["latent_dim"]
         self.register_buffer("input_mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
         self.register_buffer("input_std", torch.tensor(IMAGENET_STD)[:, None, None])
         self.encoder = Encoder(config)

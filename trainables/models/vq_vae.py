@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from trainables.data.cells import CellReader as READER
 from trainables.data.crops import CLIPPED, FLOOR, PADDING, PERCENTILES
-from trainables.diagnostics import Decodes, LatentStatistics
+from trainables.diagnostics import Decodes
 from trainables.losses.perceptual import Perceptual
 from trainables.nets.blocks import ACTIVATIONS, NORM_GROUPS, SelfAttention
-from trainables.nets.codebook import NO_CODE, Codebook, CodebookStatistics, Quantised
+from trainables.nets.codebook import NO_CODE, Codebook, Quantised
 from trainables.schedules import Progress
-from trainables.vae import Batch, Vae
+from trainables.vae import Batch, VqVae
 
 __all__ = ["READER", "Model", "Outputs", "quadratic_form", "term_weights"]
 
@@ -190,16 +190,14 @@ def details(features_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
 SKIPS = {"none": lambda features, grid: None, "features": lambda features, grid: features, "details": details}
 
 
-class Model(Vae):
+class Model(VqVae):
     """The autoencoder; it needs no `statistics`."""
-
-    posterior = "codebook"
 
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__()
-        self.config = dict(config)
+        super().__init__(config, shape, statistics)
+        self.codes = config["num_embeddings"]
         channels, side = shape[0] - 1, shape[1]
         fine_side = -(-side // config["stride_first"])
         self.grid = (-(-fine_side // SECOND_STRIDE),) * 2
@@ -227,13 +225,18 @@ class Model(Vae):
         prediction = self.decoder(quantised.straight_through_BDHW, skips)
         return Outputs(quantised.codes_BP, quantised, skips, prediction, target, batch.x)
 
-    def encode(self, x_BXHW: Tensor) -> Tensor:
-        """The codes, (B, P), −1 where there is no content."""
-        return self.codebook.nearest(self.encoder(self._target(x_BXHW))[0], self._coded(x_BXHW))
+    def quantise(self, x_BXHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The codes' vectors (B, D, H, W), the codes (B, P), −1 where there is no content, and the commitment."""
+        quantised = self.codebook(self.encoder(self._target(x_BXHW))[0], self._coded(x_BXHW))
+        return quantised.straight_through_BDHW, quantised.codes_BP, quantised.commitment()
 
-    def decode(self, codes_BP: Tensor, skips_BCHW: Tensor | None = None) -> Tensor:
+    def decode(self, embedded_BDHW: Tensor, skips_BCHW: Tensor | None = None) -> Tensor:
         """The prediction (B, C, S, S) in the space the trial trains in; without skips from the codes alone."""
-        return self.decoder(self.codebook.embed(codes_BP, self.grid), skips_BCHW)
+        return self.decoder(embedded_BDHW, skips_BCHW)
+
+    def decode_codes(self, codes_BP: Tensor, skips_BCHW: Tensor | None = None) -> Tensor:
+        """The same from the codes, (B, P)."""
+        return self.decode(self.codebook.embed(codes_BP, self.grid), skips_BCHW)
 
     def terms(self, outputs: Outputs) -> dict[str, Tensor]:
         """The unweighted terms of the loss, scalars.
@@ -271,18 +274,23 @@ class Model(Vae):
         """1 on the cell, 0 on background and padding, (B, 1, S, S)."""
         return (x_BXHW[:, -1:] > 0).float()
 
-    def latent_statistics(self) -> CodebookStatistics:
-        """An empty collector of codes."""
-        return CodebookStatistics(self.codebook.counts_K)
+    def training_counts(self) -> Tensor:
+        """How often each code was used in the last steps of training, (K,)."""
+        return self.codebook.counts_K
+
+    @property
+    def codebook_ready(self) -> bool:
+        """True once dead codes had time to be reset and to be used again."""
+        return self.codebook.ready
 
     def decodes(self, outputs: Outputs, draws: int, generator: torch.Generator | None) -> Decodes:
         """Without skips: from the codes, from those of another sample of the batch, and without codes. With skips:
         the reconstruction."""
-        alone = outputs.prediction if outputs.skips is None else self.decode(outputs.codes)
+        alone = outputs.prediction if outputs.skips is None else self.decode_codes(outputs.codes)
         return Decodes(
             samples=[alone],
-            zero=self.decode(torch.full_like(outputs.codes, NO_CODE)),
-            swapped=self.decode(swapped_codes(outputs.codes)),
+            zero=self.decode_codes(torch.full_like(outputs.codes, NO_CODE)),
+            swapped=self.decode_codes(swapped_codes(outputs.codes)),
             reconstruction=outputs.prediction,
         )
 
@@ -302,12 +310,6 @@ class Model(Vae):
                 "val/vq_loss": vq_loss,
                 "val/quantisation_error": outputs.quantised.relative_error(),
             }
-
-    def set_measures(
-        self, targets: Tensor, latent: LatentStatistics, generator: torch.Generator | None
-    ) -> dict[str, float]:
-        """Whether the codebook may be judged."""
-        return {"schedule/codebook_ready": float(self.codebook.ready)}
 
     def panel(self, target_BCHW: Tensor, prediction_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Both as images (B, S, S, 3): one channel in grey, more as red, green and blue."""

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from analysis.replay import logs, synthetic
 from analysis.replay.curves import Curves
-from analysis.replay.policies import parse
-from analysis.replay.simulate import End, simulate
+from analysis.replay.simulate import End, Variant
 from analysis.replay.verdicts import JudgedVerdicts
 from sweeps import config as configuration
 from sweeps.config import Options
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal
-from sweeps.records.journal import SweepState
+from sweeps.records.journal import Status, SweepState
 from sweeps.run_state import SweepRun
-from sweeps.schedulers.stopping import StoppingPolicy
+from sweeps.schedulers import known, parse
+from sweeps.schedulers.base import Task
 from sweeps.searchers.search import RandomSearch
 from tests.sweeps.conftest import Sweeps
+from trainables import epoch_log
 from trainables.health import judge
 
 SEED = 0
@@ -35,7 +37,7 @@ COLLAPSING = [
 
 def replayed(curves: Curves, scheduler: str) -> list[End]:
     """One worker, in the order of the sweep."""
-    return simulate(curves, parse(scheduler).factory(curves)(SEED), range(len(curves)), workers=1)
+    return Variant(parse(scheduler), curves).ends(SEED, range(len(curves)), workers=1)
 
 
 def agrees(ends: list[End], curves: Curves, state: SweepState) -> bool:
@@ -44,35 +46,141 @@ def agrees(ends: list[End], curves: Curves, state: SweepState) -> bool:
     return found == {number: (trial.epoch, trial.reason, trial.detail) for number, trial in state.trials.items()}
 
 
-def driven(folder: Path, curves: Curves, scheduler: str) -> SweepState:
-    """The journal of the real driver, told of the epochs of `curves` as one Ray worker would."""
-    options = Options(model="imc_vae", trials=len(curves), epochs=curves.epochs, seed=SEED, scheduler=scheduler,
-                      storage=str(folder), name="driven")  # fmt: skip
-    config = configuration.complete(options)
-    config.folder.mkdir()
-    search = RandomSearch(config.search_space(), SEED)
-    policy = StoppingPolicy(scheduler, curves.epochs, curves.metric, curves.mode, curves.health.grace_share)
-    run = SweepRun(config, search, policy, SimpleNamespace(forecast=lambda config: None), curves.health)
-    while (record := run.next_trial()) is not None:
-        run.started(record.trial)
-        rows = curves.rows(record.trial - 1)
-        for epoch, row in enumerate(rows, start=1):
-            health = judge(rows[:epoch], curves.epochs, curves.health)
-            row |= {"verdict": health.verdict.value, "verdict_detail": health.detail}
-            last = epoch == len(rows)
-            if last or run.epoch(record.trial, row).stop:
-                run.ended(record.trial, row)
+class Driven:
+    """The real driver, told of the epochs of `curves` as one Ray worker would tell them.
+
+    Args:
+        deaths: after so many epochs the driver dies and another takes over its folder.
+    """
+
+    def __init__(self, folder: Path, curves: Curves, scheduler: str, deaths: Sequence[int] = ()) -> None:
+        options = Options(model="imc_vae", trials=len(curves), epochs=curves.epochs, seed=SEED, scheduler=scheduler,
+                          storage=str(folder), name="driven")  # fmt: skip
+        self.config, self.curves, self.deaths = configuration.complete(options), curves, deaths
+        self.config.folder.mkdir()
+        self.epochs = 0
+        self.reached: dict[int, int] = {}
+        self.decisions: list[tuple[int, int, str, str]] = []
+
+    def run(self) -> SweepState:
+        """The journal at the end."""
+        while self.drive(self.driver()):
+            pass
+        return journal.read(self.config.folder)
+
+    def driver(self) -> SweepRun:
+        config, curves = self.config, self.curves
+        spec = parse(config.scheduler)
+        health = spec.settings.health(curves.health)
+        scheduler = spec.make(Task(curves.epochs, curves.metric, curves.mode, health.grace_share))
+        search = RandomSearch(config.search_space(), SEED)
+        return SweepRun(config, search, scheduler, SimpleNamespace(forecast=lambda config: None), health)
+
+    def drive(self, run: SweepRun) -> bool:
+        """Until the end, or True if the driver dies."""
+        while (record := run.next_trial()) is not None:
+            run.started(record.trial)
+            if not self.train(run, record.trial):
+                return True
+        return False
+
+    def train(self, run: SweepRun, trial: int) -> bool:
+        """Until the trial leaves its worker; False if the driver dies first. A worker that begins again reports the
+        last epoch of its checkpoint once more."""
+        rows = self.curves.rows(trial - 1)
+        begun = self.reached.get(trial, 0)
+        for epoch in range(max(begun, 1), len(rows) + 1):
+            row = self.row(run, rows[:epoch])
+            self.epochs += epoch > begun
+            self.reached[trial] = epoch
+            if self.epochs in self.deaths and epoch > begun:
+                self.log(run, trial)
+                return False
+            if epoch == len(rows):
+                run.ended(trial, row)
                 break
-    return journal.read(config.folder)
+            decision = run.epoch(trial, row)
+            if epoch > begun:
+                self.decisions.append((trial, epoch, decision.action, decision.detail))
+            if decision.stop or decision.pause:
+                break
+        self.log(run, trial)
+        return True
+
+    def row(self, run: SweepRun, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """The last of the epochs as its worker reports it."""
+        health = judge(rows, self.curves.epochs, run.health)
+        told = {"verdict": health.verdict.value, "verdict_detail": health.detail, "seconds": 1.0, "seed": SEED}
+        return rows[-1] | told | {"control": False}
+
+    def log(self, run: SweepRun, trial: int) -> None:
+        """What the worker of the trial has left behind."""
+        rows = self.curves.rows(trial - 1)[: self.reached[trial]]
+        told = [self.row(run, rows[:epoch]) for epoch in range(1, len(rows) + 1)]
+        epoch_log.write(self.config.folder, trial, {}, told)
 
 
-@pytest.mark.parametrize("scheduler", ["none", "asha", "health-asha"])
-def test_the_journal_of_the_driver_says_the_same(tmp_path, scheduler):
-    curves = synthetic.generate(100, 20, seed=5)
-    state = driven(tmp_path, curves, scheduler)
+EXPECTED = {
+    "none": {""},
+    "asha": {"", "RUNG"},
+    "health-asha": {"", "RUNG", "COLLAPSED"},
+    "median": {"", "RUNG"},
+    "hyperband": {"", "RUNG"},
+    "pasha": {"", "RUNG"},
+}
+
+
+def decided(curves: Curves, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, str, str]]:
+    """What the replay's scheduler says to every epoch that is not a trial's last."""
+    heard = []
+    kind = parse(scheduler).kind
+    on_epoch = kind.on_epoch
+
+    def listened(self, trial, row):
+        decision = on_epoch(self, trial, row)
+        if self.name == kind.name:
+            heard.append((trial, row.epoch, decision.action, decision.detail))
+        return decision
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "on_epoch", listened)
+        replayed(curves, scheduler)
+    return heard
+
+
+@pytest.mark.parametrize("scheduler", known())
+def test_the_driver_decides_as_the_replay_does_epoch_by_epoch(tmp_path, scheduler, monkeypatch):
+    curves = synthetic.generate(30, 12, seed=5)
+    driven = Driven(tmp_path, curves, scheduler)
+    state = driven.run()
     assert agrees(replayed(curves, scheduler), curves, state)
-    reasons = {trial.reason for trial in state.trials.values()}
-    assert reasons >= {"none": {""}, "asha": {"", "RUNG"}, "health-asha": {"", "RUNG", "COLLAPSED"}}[scheduler]
+    assert {trial.reason for trial in state.trials.values()} >= EXPECTED[scheduler]
+    assert driven.decisions == decided(curves, scheduler, monkeypatch)
+
+
+@pytest.mark.parametrize("scheduler", known())
+def test_a_driver_that_dies_costs_no_decision(tmp_path, scheduler):
+    curves = synthetic.generate(30, 12, seed=5)
+    deaths = range(7, 800, 13)
+    driven = Driven(tmp_path, curves, scheduler, deaths)
+    state = driven.run()
+    assert driven.epochs > 5 * 13  # it died several times
+    assert agrees(replayed(curves, scheduler), curves, state)
+
+
+def test_who_waits_when_the_driver_dies_waits_still(tmp_path):
+    curves = synthetic.generate(30, 12, seed=5)
+    driven = Driven(tmp_path, curves, "hyperband", deaths=[12])
+    driven.drive(driven.driver())
+    waiting = {n for n, record in journal.read(driven.config.folder).trials.items() if record.status == Status.PAUSED}
+    assert waiting
+    run = driven.driver()
+    assert {n for n, record in run.records.items() if record.status == Status.PAUSED} == waiting
+    assert set(run.scheduler.paused) == waiting
+    run.interrupted("SIGNAL")  # and once more, told that it ends
+    again = driven.driver()
+    assert set(again.scheduler.paused) == waiting
+    assert again.next_trial().trial not in waiting
 
 
 @pytest.fixture(scope="module")

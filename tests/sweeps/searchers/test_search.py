@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
 from sweeps.records.journal import Status, TrialRecord
-from sweeps.searchers.search import FIRST_SEARCHED, STARTUP_TRIALS, RandomSearch, TpeSearch, grid_levels, make
+from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, TpeSearch, first_searched, grid_levels, make
 
 SCORE = "val/elbo_gain"
 
@@ -23,11 +23,12 @@ SPACE = SearchSpace(
     (
         toy(name="x", kind="float", default=0.5, low=0.0, high=1.0),
         toy(name="rate", kind="log", default=1e-3, low=1e-4, high=1e-2),
-        toy(name="clip", kind="choice", default=None, choices=(None, 1.0)),
+        toy(name="clip", kind="choice", default=None, baseline=1.0, choices=(None, 1.0)),
         toy(name="count", kind="int", default=2, low=1, high=9),
         toy(name="width", kind="fixed", default=7),
     ),
 )
+FIRST_SEARCHED = first_searched(SPACE)
 
 
 def ended(trial, config, value=0.0, status=Status.FINISHED, reason="", metrics=None) -> TrialRecord:
@@ -79,8 +80,8 @@ def test_grid_order_depends_on_the_seed_and_is_no_sweep_of_one_parameter():
 
 def test_a_grid_of_one_cell():
     grid = search("grid", space=SearchSpace("toy", (toy(name="width", kind="fixed", default=7),)))
-    assert grid.suggest(3) == {"width": 7}
-    assert grid.suggest(4) is None
+    assert grid.suggest(2) == {"width": 7}  # there is no "before"
+    assert grid.suggest(3) is None
 
 
 def test_tpe_starts_with_the_random_draws():

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 import search_spaces
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
-from trainables import checkpoint, models
+from trainables import checkpoint, definition
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")  # MLflow's own
 SHAPE = (2, 2, 8)
@@ -54,7 +54,7 @@ def save_checkpoint(folder):
     documented = search_spaces.load("imc_vae").documented()
     config = documented | {"hidden_dim": 16, "heads": 2, "layers": 1, "latent_dim": 4}
     statistics = {"std_floor": np.float32(1e-3)}
-    model = models.load("imc_vae").Model(config, SHAPE, statistics)
+    model = definition.load("imc_vae").Model(config, SHAPE, statistics)
     sizes = {name: {"shape": list(np.shape(value))} for name, value in statistics.items()}
     described = {"model_name": "imc_vae", "config": config, "shape": list(SHAPE), "statistics": sizes}
     checkpoint.save(folder, described | {"epoch": 2, "share": 1.0, "model": model.state_dict()})

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables import models
+from trainables import definition
 from trainables.data.samples import Samples
 from trainables.data.store import open_dataset, split, write_dataset
 from trainables.diagnostics import LatentStatistics, evaluate
@@ -305,7 +305,7 @@ def test_quadratic_form_is_the_loss(reduction):
 def test_the_forecast_condemns_what_no_direction_of_the_data_pays_for():
     from trainables.forecast import Forecaster
 
-    forecaster = Forecaster(models.load("conv_vae"), images(64), {})
+    forecaster = Forecaster(definition.load("conv_vae"), images(64), {})
     healthy = forecaster.forecast(small(free_bits=0.0))
     hopeless = forecaster.forecast(small(free_bits=0.0, kl_weight_max=1e4))
     assert (healthy.collapsed, hopeless.collapsed) == (False, True)
@@ -328,7 +328,7 @@ def discs(tmp_path_factory):
     x = np.rint(255 * images(300)).astype(np.uint8)
     samples = Samples(x, "discs")
     path = tmp_path_factory.mktemp("discs") / "discs.arrow"
-    write_dataset(path, samples, models.load("conv_vae").READER.statistics(samples, split(300)[0]))
+    write_dataset(path, samples, definition.load("conv_vae").reader.statistics(samples, split(300)[0]))
     return open_dataset(path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import models
+from trainables import definition
 from trainables.data.normalise import grid_statistics, to_fixed_space
 from trainables.losses.kl import kl_per_dim
 from trainables.models.imc_vae import Model, Normalisation, Outputs, Permuter, quadratic_form, term_weights
@@ -351,9 +351,9 @@ def test_normalisation_keeps_the_floor_in_its_state():
 def test_load_finds_the_module_and_refuses_others():
     import search_spaces
 
-    assert models.load("imc_vae").Model is Model
-    with pytest.raises(search_spaces.UnknownModel, match="known models: "):
-        models.load("nothing")
+    assert definition.load("imc_vae").Model is Model
+    with pytest.raises(search_spaces.ModelError, match="known models: "):
+        definition.load("nothing")
 
 
 def test_features_have_mean_zero_and_standard_deviation_one_where_they_are_normalised(build):

@@ -238,9 +238,11 @@ def test_decoding_the_codes_gives_the_prediction(skips):
     model = build(x, skip_connections=skips).eval()
     outputs = model(unlabelled(x))
     assert torch.equal(model.encode(torch.from_numpy(x)), outputs.codes)
-    torch.testing.assert_close(model.decode(outputs.codes, outputs.skips), outputs.prediction, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        model.decode_codes(outputs.codes, outputs.skips), outputs.prediction, atol=1e-4, rtol=1e-3
+    )
     assert (outputs.skips is None) == (skips == "none")
-    alone = model.decode(outputs.codes)
+    alone = model.decode_codes(outputs.codes)
     assert alone.shape == outputs.prediction.shape
     assert torch.allclose(alone, outputs.prediction, atol=1e-4) == (skips == "none")
 
@@ -262,10 +264,10 @@ def test_the_score_is_of_the_decoder_without_skips():
         decodes = model.decodes(outputs, 4, generator())
         assert torch.equal(decodes.reconstruction, outputs.prediction)
         (alone,) = decodes.samples
-        torch.testing.assert_close(alone, model.decode(outputs.codes))
+        torch.testing.assert_close(alone, model.decode_codes(outputs.codes))
         assert torch.allclose(alone, outputs.prediction, atol=1e-4) == (skips == "none")
         torch.testing.assert_close(decodes.zero[0], decodes.zero[1], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(decodes.swapped, model.decode(swapped_codes(outputs.codes)))
+        torch.testing.assert_close(decodes.swapped, model.decode_codes(swapped_codes(outputs.codes)))
         assert not torch.allclose(decodes.swapped, alone, atol=1e-4)
     assert model.decodes(model(unlabelled(x[:1])), 4, generator()).swapped.shape == (1, 2, 32, 32)
 
@@ -440,7 +442,7 @@ def test_evaluation():
     target = np.stack([robust_scaled(sample) * sample[-1] for sample in x])
     with torch.no_grad():
         outputs = model(unlabelled(x))
-        alone = model.to_fixed(model.decode(outputs.codes), torch.from_numpy(x)).numpy()
+        alone = model.to_fixed(model.decode_codes(outputs.codes), torch.from_numpy(x)).numpy()
         shown = model.to_fixed(outputs.prediction, torch.from_numpy(x)).numpy()
     assert metrics["val/mse"] == pytest.approx(np.square(alone - target).sum() / (2 * content), rel=1e-3)
     assert metrics["health/recon_mean"] == pytest.approx(np.square(shown - target).sum() / (2 * content), rel=1e-3)

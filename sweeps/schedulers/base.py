@@ -1,0 +1,238 @@
+"""What a scheduler is: it hears every epoch of every trial, and says who goes on, waits, ends, and is taken up again.
+
+A scheduler is pure. The driver of a live sweep (`sweeps.run_state`), its resume (`sweeps.history`) and the replay of
+recorded curves (`analysis.replay.simulate`) ask the very same objects, in the same order:
+
+    resume    a worker is free: who of the waiting takes it? None leaves it to a new trial
+    start     a worker begins to train a trial, or goes on with one that waited
+    on_epoch  the trial has trained an epoch that is not its last: go on, pause at the checkpoint, or stop
+    end       the trial has trained its last epoch; a stop is one in name
+    forget    the trial has failed: it counts for nothing
+    given_up  after each of these: the waiting that will not be taken up again
+    settle    nothing runs and nothing is to come: what still waits ends
+
+Paused is not stopped: a paused trial lies at its checkpoint until it is taken up, given up or settled. Trials are
+known by number. A start or an epoch may come again, after the death of a worker, and then changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from sweeps.records.outcomes import Reason
+from sweeps.schedulers.settings import Settings
+from trainables.health import HealthConfig, Verdict, in_kl_grace
+
+RUNG = Reason.RUNG  # of a stop or a pause that is no verdict
+
+
+class Action(StrEnum):
+    """What becomes of a trial after an epoch."""
+
+    GO_ON = "GO_ON"
+    PAUSE = "PAUSE"  # it leaves its worker, and may be taken up again
+    STOP = "STOP"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with a trial; for a pause or a stop why, and that in one sentence with the numbers."""
+
+    action: Action
+    reason: Reason = Reason.NONE
+    detail: str = ""
+
+    @property
+    def stop(self) -> bool:
+        """True if the trial ends here."""
+        return self.action is Action.STOP
+
+    @property
+    def pause(self) -> bool:
+        """True if the trial waits."""
+        return self.action is Action.PAUSE
+
+
+GO_ON = Decision(Action.GO_ON)
+
+
+def stop(reason: Reason | Verdict, detail: str) -> Decision:
+    """The trial ends."""
+    return Decision(Action.STOP, Reason(reason.value), detail)
+
+
+def pause(detail: str) -> Decision:
+    """The trial waits. If it is never taken up again, this is why it ended."""
+    return Decision(Action.PAUSE, RUNG, detail)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a scheduler knows of its sweep: the budget in epochs, the metric and its mode (max or min), and the
+    share of the budget in which nobody is condemned."""
+
+    epochs: int
+    metric: str
+    mode: str
+    grace: float = HealthConfig.grace_share
+
+    @property
+    def sign(self) -> float:
+        """Multiplied by it, larger values are better."""
+        return 1.0 if self.mode == "max" else -1.0
+
+    def told(self, score: float) -> str:
+        """A score as the metric's value."""
+        return f"{self.sign * score:.4g}"
+
+    @property
+    def worse(self) -> str:
+        """On which side of another the value of the worse trial lies."""
+        return "below" if self.sign > 0 else "above"
+
+    def first_rung(self, grace: float | None) -> int:
+        """The epoch that ends a grace of that share of the budget; None: the sweep's own."""
+        return max(1, math.ceil((self.grace if grace is None else grace) * self.epochs))
+
+
+class Row(Protocol):
+    """An epoch of a trial, as a scheduler reads it."""
+
+    @property
+    def epoch(self) -> int:
+        """From 1."""
+
+    @property
+    def score(self) -> float:
+        """The sweep's first metric, larger is better; NaN where there is none."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the trial's health after this epoch."""
+
+    @property
+    def verdict_detail(self) -> str:
+        """The verdict's sentence."""
+
+    @property
+    def kl_rising(self) -> bool:
+        """True while the KL weight is below half its final value."""
+
+
+class LoggedRow:
+    """A row of the epoch log as a `Row`. Nothing is read before it is asked for."""
+
+    __slots__ = ("_row", "_task")
+    COLUMNS = (
+        "epoch",
+        "verdict",
+        "verdict_detail",
+        "schedule/kl_weight",
+        "schedule/kl_weight_final",
+    )  # and the metric
+
+    def __init__(self, row: Mapping[str, Any], task: Task) -> None:
+        self._row, self._task = row, task
+
+    @property
+    def epoch(self) -> int:
+        """See `Row`."""
+        return int(self._row["epoch"])
+
+    @property
+    def score(self) -> float:
+        """See `Row`."""
+        value = self._row.get(self._task.metric)
+        return math.nan if value is None else self._task.sign * float(value)
+
+    @property
+    def verdict(self) -> Verdict:
+        """See `Row`."""
+        return Verdict(self._row.get("verdict") or Verdict.HEALTHY)
+
+    @property
+    def verdict_detail(self) -> str:
+        """See `Row`."""
+        return self._row.get("verdict_detail") or ""
+
+    @property
+    def kl_rising(self) -> bool:
+        """See `Row`."""
+        return in_kl_grace(self._row)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Scheduler(ABC, Generic[S]):
+    """Decides after every epoch of every trial. A subclass names itself and its settings, and gives `decide`.
+
+    Args:
+        task: the sweep.
+        settings: its own; None for their defaults.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[Settings]] = Settings
+
+    def __init__(self, task: Task, settings: S | None = None) -> None:
+        self.task = task
+        self.settings: S = settings or self.settings_type()  # type: ignore[assignment]
+        self.paused: dict[int, Decision] = {}  # who waits, and why
+        self._heard: dict[int, int] = {}  # the last epoch of every trial
+
+    def start(self, trial: int, control: bool = False) -> None:
+        """A worker begins to train a trial, or goes on with one that waited. `control`: it runs on if condemned."""
+        self.paused.pop(trial, None)
+
+    def on_epoch(self, trial: int, row: Row) -> Decision:
+        """The decision after an epoch that is not the trial's last."""
+        if row.epoch <= self._heard.get(trial, 0):
+            return GO_ON
+        self._heard[trial] = row.epoch
+        decision = self.decide(trial, row)
+        if decision.pause:
+            self.paused[trial] = decision
+        return decision
+
+    @abstractmethod
+    def decide(self, trial: int, row: Row) -> Decision:
+        """The decision after an epoch that was not heard of before."""
+
+    def end(self, trial: int, row: Row) -> Decision:
+        """Hear of the trial's last epoch; a stop is one in name."""
+        return GO_ON
+
+    def forget(self, trial: int) -> None:
+        """The trial has failed, or is condemned: from now on it counts for nothing."""
+
+    def resume(self, unstarted: int) -> int | None:
+        """The waiting trial that takes a free worker; None leaves it to a new trial, of which `unstarted` are left.
+
+        Only proposes: the trial waits until `start`.
+        """
+        return None
+
+    def given_up(self) -> list[tuple[int, Decision]]:
+        """Waiting trials that will not be taken up again, each told once."""
+        return []
+
+    def settle(self) -> list[tuple[int, Decision]]:
+        """Stop all that wait: nothing runs, `resume(0)` is None, so nothing can change any more."""
+        waiting = [(trial, replace(decision, action=Action.STOP)) for trial, decision in self.paused.items()]
+        for trial, _ in waiting:
+            self.leave(trial)
+        return waiting
+
+    def leave(self, trial: int) -> None:
+        """The trial has ended and waits no more."""
+        self.paused.pop(trial, None)
+
+    def next_pause(self, trial: int) -> int:
+        """The epoch after which the trial may have to wait, so that its worker keeps a checkpoint there."""
+        return self.task.epochs
