@@ -12,13 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from analysis.sweep import Sweep, Trial
 from sweeps import course, paired
-from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
+from sweeps.ablation import OUTCOMES, Ablation, Contrast
 from sweeps.records.journal import Status
 from sweeps.seeds import Evidence, evidence
 
@@ -75,16 +74,15 @@ class ClaimResult:
 
 def design(sweep: Sweep) -> Ablation | None:
     """What the sweep compares; None for a search."""
-    recorded = sweep.record["config"].get("ablation")
-    return Ablation(**recorded) if recorded else None
+    return sweep.record.config.ablation
 
 
-def steps(sweep: Sweep, metrics: Sequence[str]) -> list[tuple[dict[str, Any], dict[str, Effect]]]:
+def steps(sweep: Sweep, metrics: Sequence[str]) -> list[tuple[Contrast, dict[str, Effect]]]:
     """The steps of the studies, and of each the effect on those of `metrics` that its trials have, by metric."""
     ablation = design(sweep)
     if ablation is None:
         return []
-    told = [each for each in ablation.comparisons if each["study"] != CLAIMS]
+    told = ablation.steps
     by_metric = {metric: _family(sweep, ablation, [(step, metric) for step in told]) for metric in metrics}
     return [
         (step, {metric: effect for metric in metrics if (effect := by_metric[metric][place])})
@@ -97,8 +95,8 @@ def claims(sweep: Sweep) -> list[ClaimResult]:
     ablation = design(sweep)
     if ablation is None:
         return []
-    told = [each for each in ablation.comparisons if each["study"] == CLAIMS]
-    found = _family(sweep, ablation, [(claim, claim["metric"]) for claim in told])
+    told = ablation.claims
+    found = _family(sweep, ablation, [(claim, claim.metric) for claim in told])
     return [_result(sweep, ablation, claim, effect) for claim, effect in zip(told, found, strict=True)]
 
 
@@ -107,7 +105,7 @@ def trials_of(sweep: Sweep, variant: str) -> list[Trial]:
     return [trial for trial in sweep.trials if trial.record.origin == variant]
 
 
-def _family(sweep: Sweep, ablation: Ablation, told: Sequence[tuple[dict[str, Any], str]]) -> list[Effect | None]:
+def _family(sweep: Sweep, ablation: Ablation, told: Sequence[tuple[Contrast, str]]) -> list[Effect | None]:
     """The effects of comparisons on a metric each, judged together; None without a pair."""
     shown = [_evidence(sweep, ablation, comparison, metric) for comparison, metric in told]
     adjusted = paired.holm(np.array([each.p for each in shown]))
@@ -126,38 +124,37 @@ def _effect(metric: str, shown: Evidence, error: float, p: float) -> Effect:
     return Effect(metric, before, after, after - before, *paired.interval(pairs, error, binary), len(pairs), p, note)
 
 
-def _result(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Effect | None) -> ClaimResult:
-    told = {"text": claim["name"], **{key: claim[key] for key in ("source", "metric", "direction")}}
+def _result(sweep: Sweep, ablation: Ablation, claim: Contrast, effect: Effect | None) -> ClaimResult:
+    told = claim.name, claim.source, claim.metric, claim.direction
     if effect is None or math.isnan(effect.p):
-        return ClaimResult(**told, finding=Finding.UNTESTABLE, note=_why_not(sweep, ablation, claim, effect))
+        return ClaimResult(*told, Finding.UNTESTABLE, _why_not(sweep, ablation, claim, effect))
     if not effect.significant:
         finding = Finding.INCONCLUSIVE
     else:
-        finding = Finding.SUPPORTED if (effect.mean > 0) == (claim["direction"] == "up") else Finding.CONTRADICTED
-    return ClaimResult(**told, finding=finding, note=effect.note, effect=effect)
+        finding = Finding.SUPPORTED if (effect.mean > 0) == (claim.direction == "up") else Finding.CONTRADICTED
+    return ClaimResult(*told, finding, effect.note, effect)
 
 
-def _why_not(sweep: Sweep, ablation: Ablation, claim: dict[str, Any], effect: Effect | None) -> str:
-    variants = [ablation.variants[claim[side]]["name"] for side in ("before", "after")]
-    trials = [trial for variant in variants for trial in trials_of(sweep, variant)]
+def _why_not(sweep: Sweep, ablation: Ablation, claim: Contrast, effect: Effect | None) -> str:
+    trials = [trial for variant in (claim.before, claim.after) for trial in trials_of(sweep, variant)]
     finished = [trial for trial in trials if trial.record.status == Status.FINISHED]
-    if finished and all(math.isnan(_value(sweep, trial, claim["metric"])) for trial in finished):
-        return f"no trial has {claim['metric']}"
+    if finished and all(math.isnan(_value(sweep, trial, claim.metric)) for trial in finished):
+        return f"no trial has {claim.metric}"
     if effect is None and len(ablation.looks) > 1:
         return f"no complete pair at a look, the first of which is after {ablation.looks[0]} seeds"
     return f"{effect.pairs if effect else 0} complete pairs, {paired.FEWEST_PAIRS} are needed"
 
 
-def _evidence(sweep: Sweep, ablation: Ablation, comparison: dict[str, Any], metric: str) -> Evidence:
-    first = sweep.record["config"].get("seed") or 0
-    metrics = {"before": comparison.get("metric_before", metric), "after": metric}
+def _evidence(sweep: Sweep, ablation: Ablation, comparison: Contrast, metric: str) -> Evidence:
+    first = sweep.record.config.seed
+    sides_of = ((comparison.before, comparison.metric_before or metric), (comparison.after, metric))
     sides = [
         {
-            trial.record.seed - first: _value(sweep, trial, metrics[side])
-            for trial in trials_of(sweep, ablation.variants[comparison[side]]["name"])
+            trial.record.seed - first: _value(sweep, trial, measured)
+            for trial in trials_of(sweep, variant)
             if trial.record.status.ended
         }
-        for side in metrics
+        for variant, measured in sides_of
     ]
     return evidence(*sides, ablation.looks, metric in OUTCOMES)
 

@@ -13,6 +13,7 @@ from analysis import tables
 from analysis.sweep import Sweep, SweepError, Trial
 from search_spaces.space import show
 from sweeps import paired
+from sweeps.records.outcomes import Status
 
 _SETTINGS = ("epochs", "trials", "seed", "search", "scheduler", "metric", "mode", "data", "subset", "set", "space")
 
@@ -58,7 +59,7 @@ def compare(sweep: Sweep, other: Sweep) -> Comparison:
     differences = np.array([a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b)])
     return Comparison(
         (_side(sweep, metric), _side(other, metric)),
-        sweep.record.get("data", {}).get("fingerprint") == other.record.get("data", {}).get("fingerprint"),
+        sweep.record.data.fingerprint == other.record.data.fingerprint,
         _differing(sweep, other),
         len(differences),
         float(differences.mean()) if len(differences) else math.nan,
@@ -86,7 +87,7 @@ def _side(sweep: Sweep, metric: str) -> Side:
         best.metric(metric) if best else math.nan,
         float(np.median(scores)) if scores else math.nan,
         len(healthy),
-        sum(trial.record.status.value == "FINISHED" for trial in sweep.trials),
+        sum(trial.record.status is Status.FINISHED for trial in sweep.trials),
         tables.effort(sweep).spent,
     )
 
@@ -95,17 +96,16 @@ def _by_configuration(sweep: Sweep) -> dict[str, Trial]:
     return {
         json.dumps([trial.record.config, trial.record.seed], sort_keys=True): trial
         for trial in sweep.trials
-        if trial.record.status.value == "FINISHED"
+        if trial.record.status is Status.FINISHED
     }
 
 
 def _differing(sweep: Sweep, other: Sweep) -> list[tuple[str, str, str]]:
-    rows = [(name, sweep.record["config"].get(name), other.record["config"].get(name)) for name in _SETTINGS]
-    codes = [each.record.get("code", {}) for each in (sweep, other)]
-    rows += [(f"code, {key}", *(code.get(key) for code in codes)) for key in ("commit", "fingerprint")]
+    rows = [(name, getattr(sweep.record.config, name), getattr(other.record.config, name)) for name in _SETTINGS]
+    codes = [each.record.code for each in (sweep, other)]
+    rows += [(f"code, {key}", *(getattr(code, key) for code in codes)) for key in ("commit", "fingerprint")]
     rows += [
-        (name, *(each.record.get("packages", {}).get(name) for each in (sweep, other)))
-        for name in sorted(sweep.record.get("packages", {}))
+        (name, *(each.record.packages.get(name) for each in (sweep, other))) for name in sorted(sweep.record.packages)
     ]
     return [(name, _text(here), _text(there)) for name, here, there in rows if here != there]
 

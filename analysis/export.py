@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis import names, tables
 from analysis.sweep import Sweep, SweepError, Trial, load
 from search_spaces.space import show
+from sweeps.records.folder import SweepFolder
 
 FOLDER = "export"
 
@@ -19,14 +20,13 @@ def write(folder: Path, out: Path | None = None, number: int | None = None) -> P
     Raises:
         analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
     """
-    from trainables.checkpoint import folder_of
     from trainables.export import export
 
     sweep = load(folder)
     trial = _chosen(sweep, number)
     out = out or folder / FOLDER
     try:
-        export(folder_of(folder, trial.number), out, card(sweep, trial))
+        export(SweepFolder(folder).trial(trial.number), out, card(sweep, trial))
     except FileNotFoundError as error:
         raise SweepError(str(error)) from error
     return out
@@ -44,9 +44,9 @@ def card(sweep: Sweep, trial: Trial) -> str:
         score=sweep.objectives[0].metric,
         hyperparameters={name: show(value) for name, value in trial.record.config.items()},
         metrics=[(name, names.label(name), f"{trial.metrics[name]:.5g}") for name in measured],
-        data=sweep.record["data"],
-        code=sweep.record["code"],
-        packages=sweep.record["packages"],
+        data=sweep.record.data,
+        code=sweep.record.code,
+        packages=sweep.record.packages,
     )
 
 

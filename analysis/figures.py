@@ -28,8 +28,10 @@ from analysis import names, palette, tables
 from analysis.ablation import Effect
 from analysis.formats import plain, short
 from analysis.palette import HAIRLINE, INK, MUTED, STYLES
-from analysis.sweep import Objective, Outcome, Sweep, Trial
+from analysis.sweep import Objective, Sweep, Trial
 from search_spaces.space import show
+from sweeps.ablation import Contrast
+from sweeps.records.outcomes import Outcome
 
 RASTERISED_ABOVE = 200  # trials
 HEAT_MAP_ROWS = 240
@@ -251,13 +253,13 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 
 @mpl.rc_context(_RC)
-def effects(rows: Sequence[tuple[dict[str, Any], Effect]], objective: Objective) -> str:
+def effects(rows: Sequence[tuple[Contrast, Effect]], objective: Objective) -> str:
     """The effect of every step of an ablation with its interval, by study."""
     labels: list[tuple[str, Effect | None]] = []
     for place, (comparison, effect) in enumerate(rows):
-        if place == 0 or rows[place - 1][0]["study"] != comparison["study"]:
-            labels.append((comparison["study"], None))
-        labels.append((comparison["name"], effect))
+        if place == 0 or rows[place - 1][0].study != comparison.study:
+            labels.append((comparison.study, None))
+        labels.append((comparison.name, effect))
     figure, axes = _figure((_WIDE[0], 0.8 + 0.27 * len(labels)))
     axes.axvline(0, color=MUTED[0], linewidth=0.9, zorder=1)
     for place, (_, effect) in enumerate(labels):

@@ -34,7 +34,7 @@ class Importance:
 
 def importances(sweep: Sweep) -> list[Importance]:
     """The importances for the first metric of a search and for what tells collapse from use; [] for an ablation."""
-    if sweep.record["config"].get("ablation"):
+    if sweep.record.config.ablation:
         return []
     metrics = dict.fromkeys((sweep.objectives[0].metric, "health/au", "health/codebook_usage"))
     return [found for metric in metrics if (found := importance(sweep, metric)) is not None]

@@ -34,6 +34,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -149,19 +150,19 @@ FORMS: dict[str, Callable[[Path, Sweep, Sweep | None], None]] = {
 
 
 def _sweep(sweep: Sweep) -> dict[str, Any]:
-    record, config = sweep.record, sweep.record["config"]
+    record, config = sweep.record, sweep.record.config
     return {
         "name": sweep.name,
-        "id": record.get("id"),
+        "id": record.id,
         "model": sweep.model,
-        "created": record.get("created"),
+        "created": record.created,
         "status": sweep.state.status,
         "detail": sweep.state.detail,
         "epochs": sweep.epochs,
         "objectives": [_fields(objective, "metric", "mode") for objective in sweep.objectives],
-        **{name: config.get(name) for name in ("seed", "search", "scheduler")},
+        **_fields(config, "seed", "search", "scheduler"),
         "notes": sweep.notes,
-        "data": record.get("data"),
+        "data": asdict(record.data),
     }
 
 
@@ -232,13 +233,11 @@ def _targets(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def _effects(sweep: Sweep) -> list[dict[str, Any]]:
-    if (design := ablation.design(sweep)) is None:
-        return []
     return [
         {
-            "study": step["study"],
-            "step": step["name"],
-            **{side: design.variants[step[side]]["name"] for side in ("before", "after")},
+            "study": step.study,
+            "step": step.name,
+            **_fields(step, "before", "after"),
             "metric": effect.metric,
             **_effect(effect),
         }

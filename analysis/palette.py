@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.sweep import Outcome
+from sweeps.records.outcomes import Outcome
 from trainables.health import SICKNESSES
 
 
@@ -30,6 +30,7 @@ STYLES = {
     Outcome.INTERRUPTED: Style("#56b4e9", "#8fcdf2", "d"),
     Outcome.RUNNING: Style("#7fb8d9", "#3f7ea6", "o"),
     Outcome.PENDING: Style("#c3c9ce", "#565e66", "."),
+    Outcome.OTHER: Style("#6b5b95", "#a99bcf", "*"),
 }
 
 INK = ("#1d2329", "#e4e7ea")  # light, dark

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import tables
-from analysis.sweep import Outcome, Sweep, Trial
+from analysis.sweep import Sweep, Trial
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Outcome
 
 KINDS = {
     "reconstructions.png": "Reconstructions",
@@ -42,7 +44,7 @@ def representatives(sweep: Sweep) -> list[Pictures]:
 
 
 def _of(folder: Path, trial: Trial) -> dict[str, str]:
-    artifacts = folder / "trials" / f"{trial.number:05d}" / "artifacts"
+    artifacts = SweepFolder(folder).artifacts(trial.number)
     kinds = KINDS | {path.name: _title(path) for path in sorted(artifacts.glob(ON_THE_WAY))}
     return {
         title: "data:image/png;base64," + base64.b64encode((artifacts / file).read_bytes()).decode()

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from analysis import formats, names, palette
 from analysis.sections import SECTIONS, comparison
 from analysis.sweep import Sweep, load
+from sweeps.records.folder import SweepFolder
 from trainables.files import write_text
 
-FILE = "report.html"
 LONG_TABLE = 60  # rows; longer ones scroll on screen
 
 
@@ -29,7 +29,7 @@ def write(folder: Path, out: Path | None = None, other: Path | None = None) -> P
     Raises:
         analysis.sweep.SweepError: the folder is not a readable sweep.
     """
-    out = out or folder / FILE
+    out = out or SweepFolder(folder).report
     write_text(out, render(load(folder), other and load(other)))
     return out
 
@@ -50,7 +50,7 @@ def render(sweep: Sweep, other: Sweep | None = None) -> str:
         sections=sections,
         light=palette.variables(dark=False),
         dark=palette.variables(dark=True),
-        created=_date(sweep.record.get("created")),
+        created=_date(sweep.record.created),
         state=_state(sweep),
     )
 

@@ -129,7 +129,7 @@ def _training(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _importance(sweep: Sweep) -> dict[str, Any] | None:
-    if sweep.record["config"].get("ablation"):
+    if sweep.record.config.ablation:
         return None
     objective, found = sweep.objectives[0], importances(sweep)
     names_of = list(found[0].shares) if found and found[0].shares else tables.varying_hyperparameters(sweep)
@@ -221,20 +221,20 @@ def _pictures(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _reproduce(sweep: Sweep) -> dict[str, Any]:
-    record, config, best = sweep.record, sweep.record["config"], tables.best_trial(sweep)
-    code, packages = record.get("code", {}), record.get("packages", {})
-    command = [str(argument) for argument in record.get("command", [])]
+    record, best = sweep.record, tables.best_trial(sweep)
+    code, packages = record.code, record.packages
+    command = record.command
     command = ["python", *command] if command and command[0].endswith(".py") else command
-    commit = code.get("commit") or "not recorded"
+    commit = code.commit or "not recorded"
     facts = {
-        "Seed": config.get("seed"),
-        "Code": f"{commit}, with changes not committed" if code.get("dirty") else commit,
-        "Code, fingerprint": code.get("fingerprint"),
+        "Seed": record.config.seed,
+        "Code": f"{commit}, with changes not committed" if code.dirty else commit,
+        "Code, fingerprint": code.fingerprint,
         "Packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages, key=_package_order)),
         "Data": _data_source(sweep),
-        "Fingerprint": record.get("data", {}).get("fingerprint"),
-        "Machine": ", ".join(f"{key} {value}" for key, value in record.get("machine", {}).items()),
-        "Sweep id": record.get("id"),
+        "Fingerprint": record.data.fingerprint,
+        "Machine": ", ".join(f"{key} {value}" for key, value in record.machine.items()),
+        "Sweep id": record.id,
     }
     return {
         "command": shlex.join(command),
@@ -302,10 +302,8 @@ def _cells(values: dict[int, Any], digits: int = 4, scientific: bool = False) ->
 
 
 def _data_source(sweep: Sweep) -> str:
-    data = sweep.record.get("data", {})
-    if data.get("embedded"):
-        return "the model's embedded data"
-    return str(data.get("source") or data.get("path") or "")
+    data = sweep.record.data
+    return "the model's embedded data" if data.embedded else data.source or data.path or ""
 
 
 def _option(command: Sequence[str], name: str) -> list[str]:

@@ -71,12 +71,13 @@ def margin(sweep: Sweep) -> Margin | None:
 def settings(sweep: Sweep) -> list[Setting]:
     """The variants of an ablation, the best first: those healthy with the most seeds, then by the mean score; []
     where there are none to compare."""
-    variants = (sweep.record["config"].get("ablation") or {}).get("variants", [])
-    if len(variants) < 2:
+    ablation = sweep.record.config.ablation
+    if ablation is None or len(ablation.variants) < 2:
         return []
     objective = sweep.objectives[0]
-    names = [variant["name"] for variant in variants]
-    found = [_setting(name, trials_of(sweep, name), objective.metric) for name in names]
+    found = [
+        _setting(variant.name, trials_of(sweep, variant.name), objective.metric) for variant in ablation.variants
+    ]
     ranked = [setting for setting in found if setting.scores]
     ranked.sort(key=lambda setting: (-len(setting.scores), -objective.sign * setting.mean))
     return ranked + [setting for setting in found if not setting.scores]

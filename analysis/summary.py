@@ -7,8 +7,9 @@ from typing import Any
 import search_spaces
 from analysis import ablation, formats, settings, tables
 from analysis.ablation import Finding
-from analysis.sweep import Outcome, Sweep, Trial, counts
+from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
+from sweeps.records.outcomes import Outcome
 
 _REFERENCES = (("documented configuration", "documented"), ("documented “before”", "baseline"))
 
@@ -84,8 +85,9 @@ def _advice(sweep: Sweep) -> dict[str, Any]:
     by_finding: dict[Finding, list[dict[str, Any]]] = {finding: [] for finding in Finding}
     for number, claim in enumerate(found, start=1):
         by_finding[claim.finding].append({"number": number, "result": claim})
-    older = len(search_spaces.claims(sweep.model)) if sweep.model in search_spaces.names() else 0
-    known = sweep.record.get("claims", older)
+    known = sweep.record.claims
+    if known is None:  # an older record; the model's own claims stand for it
+        known = len(search_spaces.claims(sweep.model)) if sweep.model in search_spaces.names() else 0
     tested = sum(claim.effect is not None for claim in found)
     return {"claims": by_finding if found else {}, "tested": tested, "known": known}
 

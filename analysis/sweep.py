@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sweeps.records import journal
-from sweeps.records.journal import Status, SweepState, TrialRecord
-from sweeps.schedulers.base import RUNG
+from sweeps.records import record as records
+from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.outcomes import Outcome, Status, outcome
+from sweeps.records.record import RecordError, SweepRecord
 from trainables import epoch_log
-from trainables.health import SICKNESSES, HealthConfig, Verdict
+from trainables.health import HealthConfig, Verdict
+from trainables.metrics import is_metric
 
-RECORD = "sweep.json"
-SWEEP_ENDED = frozenset({"finished", "interrupted", "failed"})
 _NOT_READ = (
     "config/",
     "time/",
@@ -36,31 +36,6 @@ _NOT_READ = (
 
 class SweepError(ValueError):
     """A sweep that does not exist or cannot be read; the message says what to do."""
-
-
-class Outcome(StrEnum):
-    """What became of a trial, in the words of the report."""
-
-    FINISHED = "finished"
-    CONTROL = "kept as control"  # condemned, but kept running to measure false stops
-    IGNORES_Z = "ignores z"
-    RUNG = "stopped at a rung"
-    COLLAPSED = "collapsed"
-    NUMERIC = "numeric"
-    DIVERGED = "diverged"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    RUNNING = "running"
-    PENDING = "waiting"
-
-
-_OUTCOME_OF_STATUS = {
-    Status.FAILED: Outcome.FAILED,
-    Status.INTERRUPTED: Outcome.INTERRUPTED,
-    Status.RUNNING: Outcome.RUNNING,
-    Status.PENDING: Outcome.PENDING,
-    Status.PAUSED: Outcome.PENDING,
-}
 
 
 @dataclass(frozen=True)
@@ -113,51 +88,52 @@ class Sweep:
     """A sweep's folder, read once. `log` is sorted by trial and epoch, without hyperparameters, times and memory."""
 
     folder: Path
-    record: dict[str, Any]
+    record: SweepRecord
     state: SweepState
     trials: list[Trial]
     log: pa.Table
+    problems: tuple[str, ...] = ()  # files and lines that could not be read and are left out
 
     @property
     def name(self) -> str:
         """The sweep's name."""
-        return self.record["name"]
+        return self.record.name
 
     @property
     def model(self) -> str:
         """The model's name."""
-        return self.record["model"]
+        return self.record.model
 
     @property
     def epochs(self) -> int:
         """The budget of a trial."""
-        return self.record["config"]["epochs"]
+        return self.record.config.epochs
 
     @property
     def objectives(self) -> list[Objective]:
         """What the sweep searches by; trials are ranked by the first."""
-        config = self.record["config"]
-        return [Objective(*pair) for pair in zip(config["metric"], config["mode"], strict=True)]
+        config = self.record.config
+        return [Objective(*pair) for pair in zip(config.metric, config.mode, strict=True)]
 
     @property
     def ended(self) -> bool:
         """False while the sweep runs, and for ever if its driver was killed."""
-        return self.state.status in SWEEP_ENDED
+        return self.state.status.ended
 
     @property
     def health(self) -> HealthConfig:
         """The thresholds the trials were judged by."""
-        return HealthConfig.from_record(self.record.get("health", {}))
+        return self.record.health
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """The search space as recorded, by name."""
-        return {parameter["name"]: parameter for parameter in self.record.get("space", [])}
+        return {parameter["name"]: parameter for parameter in self.record.space}
 
     @property
     def notes(self) -> dict[str, list[str]]:
         """What the user should know of the data and of the model; records of older programs have none."""
-        return self.record.get("notes", {})
+        return self.record.notes
 
     def origin(self, origin: str) -> Trial | None:
         """The trial of that origin: `documented` or `baseline`."""
@@ -194,9 +170,9 @@ def find(name: str, storage: Path) -> Path:
         SweepError: there is none; the message lists the sweeps that are there.
     """
     for folder in (storage / name, Path(name)):
-        if (folder / RECORD).exists():
+        if SweepFolder(folder).exists:
             return folder
-    present = sorted(record.parent.name for record in storage.glob(f"*/{RECORD}"))
+    present = [each.path.name for each in sweeps_in(storage)]
     listed = f"sweeps there: {', '.join(present)}" if present else "there is no sweep there"
     raise SweepError(f"no sweep '{name}' in {storage}; {listed}")
 
@@ -205,41 +181,34 @@ def load(folder: Path) -> Sweep:
     """Read a sweep in whatever state it is: planned, running, killed or finished.
 
     Raises:
-        SweepError: the record or the epoch log cannot be read.
+        SweepError: the record cannot be read, or the epochs of two trials do not fit together.
     """
-    record = _read_record(folder / RECORD)
+    try:
+        record = records.read(folder)
+    except RecordError as error:
+        raise SweepError(str(error)) from None
     state = journal.read(folder)
-    log = _read_log(folder)
+    log, problems = _read_log(folder)
     (ends, best), condemned = _last_and_best_rows(log), _first_condemned(log)
-    ended = state.status in SWEEP_ENDED
+    ended = state.status.ended
     trials = [
         _trial(trial, ends.get(number), best.get(number), condemned.get(number), ended)
         for number, trial in sorted(state.trials.items())
     ]
-    return Sweep(folder, record, state, trials, log)
+    unread = [f"{SweepFolder(folder).record}: {name} is not known here" for name in record.unread]
+    return Sweep(folder, record, state, trials, log, (*unread, *state.problems, *problems))
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SweepError(f"{path} does not exist: expected the folder of a sweep, for example results/NAME") from None
-    except json.JSONDecodeError as error:
-        raise SweepError(f"{path}: {error}") from error
-    missing = [key for key in ("name", "model", "config") if key not in record]
-    missing += [f"config.{key}" for key in ("epochs", "metric", "mode") if key not in record.get("config", {})]
-    if missing:
-        raise SweepError(f"{path}: {', '.join(missing)} missing")
-    return record
-
-
-def _read_log(folder: Path) -> pa.Table:
-    """Every file of the epoch log, each opened once: for thousands of them that is what takes the time."""
+def _read_log(folder: Path) -> tuple[pa.Table, list[str]]:
+    """Every file of the epoch log that can be read, and a line for each that cannot; each is opened once: for
+    thousands of them that is what takes the time."""
     files = sorted((folder / epoch_log.FOLDER).glob("*.parquet"))
-    if not files:
-        return epoch_log.dataset(folder).to_table()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        tables = list(threads.map(_read_file, files))
+        found = list(threads.map(_read_file, files))
+    problems = [each for each in found if isinstance(each, str)]
+    tables = [each for each in found if not isinstance(each, str)]
+    if not tables:
+        return epoch_log.empty(), problems
     try:
         log = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -247,17 +216,17 @@ def _read_log(folder: Path) -> pa.Table:
     trials, epochs = (log[name].to_numpy().astype(np.int64) for name in ("trial", "epoch"))
     steps, turns = np.diff(epochs), np.diff(trials)
     if ((turns > 0) | ((turns == 0) & (steps > 0))).all():
-        return log
-    return log.sort_by([("trial", "ascending"), ("epoch", "ascending")])
+        return log, problems
+    return log.sort_by([("trial", "ascending"), ("epoch", "ascending")]), problems
 
 
-def _read_file(path: Path) -> pa.Table:
+def _read_file(path: Path) -> pa.Table | str:
     try:
         file = pq.ParquetFile(path)
         names = [name for name in file.schema_arrow.names if not name.startswith(_NOT_READ)]
         return file.read(columns=names, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SweepError(f"{path}: {error}") from error
+        return f"{path} cannot be read and is left out: {error}"
 
 
 def _last_and_best_rows(log: pa.Table) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
@@ -290,15 +259,15 @@ def _trial(
     condemned_at: int | None,
     sweep_ended: bool,
 ) -> Trial:
-    told = {name: value for name, value in record.metrics.items() if epoch_log.is_metric(name)}
+    told = {name: value for name, value in record.metrics.items() if is_metric(name)}
     if row is None or best is None:
-        return Trial(record, _outcome(record, None, None, sweep_ended), record.epoch, told)
+        return Trial(record, outcome(record.status, record.reason, None, False, sweep_ended), record.epoch, told)
     verdict = Verdict(row["verdict"]) if row["verdict"] is not None else None
     return Trial(
         record,
-        _outcome(record, verdict, condemned_at, sweep_ended),
+        outcome(record.status, record.reason, verdict, record.control and condemned_at is not None, sweep_ended),
         epochs=row["epoch"],
-        metrics=told | {key: best[key] for key in best if epoch_log.is_metric(key) and best[key] is not None},
+        metrics=told | {key: best[key] for key in best if is_metric(key) and best[key] is not None},
         best_epoch=best["epoch"],
         verdict=verdict,
         verdict_detail=row["verdict_detail"] or "",
@@ -306,29 +275,7 @@ def _trial(
     )
 
 
-def _outcome(record: TrialRecord, verdict: Verdict | None, condemned_at: int | None, sweep_ended: bool) -> Outcome:
-    if record.status == Status.STOPPED:
-        return _outcome_of_reason(record)
-    if record.status == Status.FINISHED:
-        if record.control and condemned_at is not None:
-            return Outcome.CONTROL
-        return Outcome(SICKNESSES[verdict].outcome) if verdict in SICKNESSES else Outcome.FINISHED
-    if sweep_ended and not record.status.ended:
-        return Outcome.INTERRUPTED
-    return _OUTCOME_OF_STATUS[record.status]
-
-
-def _outcome_of_reason(record: TrialRecord) -> Outcome:
-    if record.reason == RUNG:
-        return Outcome.RUNG
-    for verdict, sickness in SICKNESSES.items():
-        if record.reason == verdict:
-            return Outcome(sickness.outcome)
-    known = ", ".join([RUNG, *SICKNESSES])
-    raise SweepError(f"trial {record.trial}: unknown stop reason '{record.reason}'; known: {known}")
-
-
 def counts(trials: Sequence[Trial]) -> dict[Outcome, int]:
     """Trials by outcome, in the order of `Outcome`, without the outcomes that do not occur."""
     found = [trial.outcome for trial in trials]
-    return {outcome: found.count(outcome) for outcome in Outcome if outcome in found}
+    return {kind: found.count(kind) for kind in Outcome if kind in found}

@@ -11,8 +11,9 @@ import numpy as np
 
 import search_spaces
 from analysis import names
-from analysis.sweep import Objective, Outcome, Sweep, Trial
+from analysis.sweep import Objective, Sweep, Trial
 from sweeps.records.journal import Status
+from sweeps.records.outcomes import Outcome
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
 from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
@@ -164,8 +165,8 @@ def measures(sweep: Sweep) -> list[str]:
 
 def _rankable(sweep: Sweep) -> list[str]:
     """The metrics that the record names; an older one has none, and those of the model's space stand for them."""
-    if "metrics" in sweep.record:
-        return list(sweep.record["metrics"])
+    if sweep.record.metrics is not None:
+        return sweep.record.metrics
     return list(search_spaces.load(sweep.model).metrics) if sweep.model in search_spaces.names() else []
 
 

@@ -42,8 +42,8 @@ class Count:
 
 def stated(sweep: Sweep) -> list[Target]:
     """The targets of the sweep's record; of an older one, those of the model's space if it is known."""
-    if "targets" in sweep.record:
-        return [Target(**target) for target in sweep.record["targets"]]
+    if sweep.record.targets is not None:
+        return sweep.record.targets
     return list(search_spaces.load(sweep.model).targets) if sweep.model in search_spaces.names() else []
 
 

@@ -25,8 +25,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sweeps import forecasting
-from sweeps.config import SweepConfig
 from sweeps.records import journal, record
+from sweeps.records.folder import sweeps_in
 from trainables import collapse, definition
 from trainables.data.cache import prepare
 from trainables.forecast import Budget, Forecaster
@@ -53,13 +53,13 @@ class Trials:
 
 def recorded(data: Path) -> Trials:
     """Every trial of `analysis/recorded`; the embedded data are made anew in folder `data`."""
-    rows = [row for path in sorted(RECORDED.glob(f"*/{record.FILE}")) for row in _of_sweep(path.parent, data)]
+    rows = [row for path in sweeps_in(RECORDED) for row in _of_sweep(path.path, data)]
     seen, collapsed, theory, sweep, model = zip(*rows, strict=True)
     return Trials(np.array(seen), np.array(collapsed, float), np.array(theory), np.array(sweep), np.array(model))
 
 
 def _of_sweep(folder: Path, data: Path) -> list[tuple[tuple[float, ...], bool, bool, str, str]]:
-    config = SweepConfig(**record.read(folder)["config"])
+    config = record.read(folder).config
     model = definition.load(config.model)
     dataset = prepare(model.reader, config.data, data, config.data_settings())
     forecaster = Forecaster.of(model, dataset, Budget(len(dataset.train), config.epochs))

@@ -11,17 +11,18 @@ where `python -m analysis report` and `replay` read them.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import tyro
 
-from sweeps.records import journal, record
+from sweeps.records import record
+from sweeps.records.folder import SweepFolder
 from trainables import epoch_log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,14 +58,13 @@ def pack(sweep: Path, out: Path) -> None:
     """Copy what the analysis reads; paths of this machine and the columns by latent dimension stay behind."""
     shutil.rmtree(out, ignore_errors=True)
     (out / epoch_log.FOLDER).mkdir(parents=True)
-    shutil.copy(sweep / journal.FILE, out / journal.FILE)
+    shutil.copy(sweep / SweepFolder(out).journal.name, out / SweepFolder(out).journal.name)
     told = record.read(sweep)
-    told["config"] |= {"storage": "results", "tracking_uri": ""}
-    told["data"]["path"] = ""
-    told["command"] = ["sweeps/run.py", *told["command"][1:]]
-    place = told["command"].index("--storage")
-    del told["command"][place : place + 2]
-    (out / record.FILE).write_text(json.dumps(told, indent=1))
+    command = ["sweeps/run.py", *told.command[1:]]
+    place = command.index("--storage")
+    del command[place : place + 2]
+    config = replace(told.config, storage="results", tracking_uri="")
+    record.write(replace(told, config=config, data=replace(told.data, path=""), command=command), out)
     log = epoch_log.dataset(sweep).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])
     log = log.drop_columns([name for name in log.column_names if name.startswith(epoch_log.BY_DIMENSION)])
     pq.write_table(log, out / epoch_log.FOLDER / "epochs.parquet", compression="zstd", compression_level=12)

@@ -16,11 +16,47 @@ from trainables.health import Verdict, is_collapse
 AUTO = "auto"
 AUTO_LOOKS = (5, 8, 12, 20)  # seeds; found by simulation: of changes worth finding most, in few seeds
 CLAIMS = "claims"  # what the comparisons of claims have for a study
-CLAIM_FIELDS = ("metric", "direction", "source", "metric_before")
 OUTCOMES: dict[str, Callable[[str | None], bool]] = {  # metrics that are 1 for a trial whose verdict is such, else 0
     "outcome/collapsed": is_collapse,
     "outcome/numeric": lambda verdict: verdict == Verdict.NUMERIC,
 }
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A whole configuration under a name of its own; its trials have the name for an origin."""
+
+    name: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What is compared: two variants, for the step of a study or for a claim.
+
+    Args:
+        study: the name of the study; `CLAIMS` for a claim.
+        name: the step in words, or the text of the claim.
+        before, after: names of variants.
+        metric: what a claim is about; '' for the step of a study.
+        direction: up or down, as the claim says.
+        source: where the claim stands.
+        metric_before: of `before`, where that is another.
+    """
+
+    study: str
+    name: str
+    before: str
+    after: str
+    metric: str = ""
+    direction: str = ""
+    source: str = ""
+    metric_before: str | None = None
+
+    @property
+    def is_claim(self) -> bool:
+        """True for a claim, False for the step of a study."""
+        return self.study == CLAIMS
 
 
 @dataclass(frozen=True)
@@ -30,16 +66,15 @@ class Ablation:
 
     Args:
         seeds: the most of a variant.
-        variants: name and whole configuration of each, all different.
-        comparisons: what is compared: study or claim, name, the places of `before` and `after` among the variants,
-            and for a claim its metric, direction and source, and the metric of `before` where that is another.
+        variants: all different, in the order in which they run.
+        comparisons: what is compared.
         looks: after how many seeds verdicts are looked for; the last is `seeds`, and the only one unless seeds are
             added where a verdict is open.
     """
 
     seeds: int
-    variants: list[dict[str, Any]]
-    comparisons: list[dict[str, Any]]
+    variants: list[Variant]
+    comparisons: list[Contrast]
     looks: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -51,6 +86,16 @@ class Ablation:
         """How many trials it takes at most."""
         return self.seeds * len(self.variants)
 
+    @property
+    def steps(self) -> list[Contrast]:
+        """The steps of the studies."""
+        return [each for each in self.comparisons if not each.is_claim]
+
+    @property
+    def claims(self) -> list[Contrast]:
+        """The claims."""
+        return [each for each in self.comparisons if each.is_claim]
+
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""
         return asdict(self)
@@ -60,15 +105,15 @@ def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim],
     """The ablation of `studies` and `claims`, with so many seeds or as many as it takes (`AUTO`); a configuration
     that several of them need is one variant.
     """
-    ablation = Ablation(AUTO_LOOKS[-1], [], [], list(AUTO_LOOKS)) if seeds == AUTO else Ablation(int(seeds), [], [])
+    looks = list(AUTO_LOOKS) if seeds == AUTO else [int(seeds)]
+    ablation = Ablation(looks[-1], [], [], looks)
     for study in studies:
         for comparison in study.comparisons(space):
-            places = _places(ablation, space, comparison)
-            ablation.comparisons.append({"study": study.name, "name": comparison.name, **places})
+            ablation.comparisons.append(Contrast(study.name, comparison.name, *_sides(ablation, space, comparison)))
     for claim in claims:
-        places = _places(ablation, space, claim.comparison(space))
-        told = {key: value for key, value in asdict(claim).items() if key in CLAIM_FIELDS and value is not None}
-        ablation.comparisons.append({"study": CLAIMS, "name": claim.text, **places, **told})
+        sides = _sides(ablation, space, claim.comparison(space))
+        about = claim.metric, claim.direction, claim.source, claim.metric_before
+        ablation.comparisons.append(Contrast(CLAIMS, claim.text, *sides, *about))
     return ablation
 
 
@@ -135,19 +180,20 @@ def _plain(table: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _places(ablation: Ablation, space: SearchSpace, comparison: Comparison) -> dict[str, int]:
-    return {side: _place(ablation, space, getattr(comparison, side)) for side in ("before", "after")}
+def _sides(ablation: Ablation, space: SearchSpace, comparison: Comparison) -> tuple[str, str]:
+    """The names of the variants before and after; variants that are new are added."""
+    return _variant(ablation, space, comparison.before), _variant(ablation, space, comparison.after)
 
 
-def _place(ablation: Ablation, space: SearchSpace, config: dict[str, Value]) -> int:
-    configs = [variant["config"] for variant in ablation.variants]
-    if config not in configs:
-        name = _name(space, config)
-        taken = any(variant["name"] == name for variant in ablation.variants)  # values are shown with six digits
-        name += f" ({len(configs) + 1})" if taken else ""
-        ablation.variants.append({"name": name, "config": config})
-        return len(configs)
-    return configs.index(config)
+def _variant(ablation: Ablation, space: SearchSpace, config: dict[str, Value]) -> str:
+    for variant in ablation.variants:
+        if variant.config == config:
+            return variant.name
+    name = _name(space, config)
+    if any(variant.name == name for variant in ablation.variants):  # values are shown with six digits
+        name += f" ({len(ablation.variants) + 1})"
+    ablation.variants.append(Variant(name, config))
+    return name
 
 
 def _name(space: SearchSpace, config: dict[str, Value]) -> str:

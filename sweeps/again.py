@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.reference import CODE, MANIFEST
-from sweeps.ablation import Ablation
+from sweeps.ablation import Ablation, Variant
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.records import journal, record
+from sweeps.records.folder import SweepFolder
+from sweeps.records.record import RecordError, SweepRecord
 from sweeps.searchers import ABLATION
-from trainables import epoch_log
+from trainables import epoch_log, metrics
 
-COMPARED = ("train/", "val/", "health/", "test/")
+
+def recorded(folder: Path, option: str) -> SweepRecord:
+    """The record of the sweep in `folder`, which `option` names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return record.read(folder)
+    except RecordError as error:
+        raise ConfigError([f"{option} {folder.name}: {line}" for line in str(error).splitlines()]) from None
 
 
 def config_of(options: Options) -> SweepConfig:
@@ -27,9 +39,9 @@ def config_of(options: Options) -> SweepConfig:
     more = [f"--{each.replace('_', '-')}" for each in options.given() if each not in ("trial", "storage", "name")]
     if more:
         raise ConfigError([f"{', '.join(more)}: cannot be given with --trial, which repeats what was recorded"])
-    config = SweepConfig(**record.read(folder)["config"])
+    config = recorded(folder, "--trial").config
     trial = journal.read(folder).trials[number]
-    variant = {"name": f"trial {number} of {name}", "config": trial.config}
+    variant = Variant(f"trial {number} of {name}", trial.config)
     copy = folder / CODE
     return replace(
         config,
@@ -41,7 +53,7 @@ def config_of(options: Options) -> SweepConfig:
         search=ABLATION,
         scheduler="none",
         time_budget=None,
-        ablation=Ablation(1, [variant], []).to_dict(),
+        ablation=Ablation(1, [variant], []),
     )
 
 
@@ -52,8 +64,8 @@ def check_data(options: Options, fingerprint: str) -> None:
         ConfigError: the data has changed.
     """
     name, _, folder = _named(options)
-    if (recorded := record.read(folder)["data"])["fingerprint"] != fingerprint:
-        raise ConfigError([f"--trial {options.trial}: {recorded['source']} has changed since {name} was recorded"])
+    if (data := recorded(folder, "--trial").data).fingerprint != fingerprint:
+        raise ConfigError([f"--trial {options.trial}: {data.source} has changed since {name} was recorded"])
 
 
 def comparison(options: Options, folder: Path) -> str:
@@ -82,7 +94,7 @@ def _named(options: Options) -> tuple[str, int, Path]:
     folder = Path(options.storage or "results").absolute() / name
     if not name or not number.isdecimal():
         raise ConfigError([f"--trial {options.trial}: expected NAME:k, as in {name or number or 'mysweep'}:3"])
-    if not (folder / record.FILE).exists():
+    if not SweepFolder(folder).exists:
         raise ConfigError([f"--trial {options.trial}: no sweep {name} in {folder.parent}"])
     trials = journal.read(folder).trials
     if int(number) not in trials:
@@ -91,7 +103,7 @@ def _named(options: Options) -> tuple[str, int, Path]:
 
 
 def _compared(row: dict[str, Any]) -> list[str]:
-    return [name for name, value in row.items() if name.startswith(COMPARED) and value is not None and value == value]
+    return [name for name, value in row.items() if metrics.is_measured(name) and value is not None and value == value]
 
 
 def _difference(before: float, after: float | None) -> float:

@@ -13,6 +13,7 @@ import search_spaces
 from search_spaces import SearchSpace, study
 from search_spaces.reference import CODE, MANIFEST
 from sweeps import ablation, schedulers, searchers
+from sweeps.ablation import Ablation
 
 MINIMUM_TRIALS = 1
 
@@ -39,17 +40,17 @@ class SweepConfig:
     scheduler: str
     metric: list[str]
     mode: list[str]
-    set: list[str]
-    space: list[str]
-    gpus_per_trial: float
-    cpus_per_trial: float
-    max_concurrent: int | None  # None: as many as fit
-    time_budget: float | None  # seconds
-    data: str | None  # None: the embedded data
-    subset: int | None  # samples of each environment; None: all
-    strict: bool  # refuse damaged data instead of leaving it out
-    tracking_uri: str
-    ablation: dict[str, Any] | None = None  # `sweeps.ablation.Ablation`, instead of a search
+    set: list[str] = field(default_factory=list)
+    space: list[str] = field(default_factory=list)
+    gpus_per_trial: float = 0.0
+    cpus_per_trial: float = 1.0
+    max_concurrent: int | None = None  # None: as many as fit
+    time_budget: float | None = None  # seconds
+    data: str | None = None  # None: the embedded data
+    subset: int | None = None  # samples of each environment; None: all
+    strict: bool = False  # refuse damaged data instead of leaving it out
+    tracking_uri: str = ""
+    ablation: Ablation | None = None  # instead of a search
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
@@ -196,10 +197,10 @@ def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, prob
     if problems:
         return config
     built = ablation.build(space, studies, claims, options.seeds)
-    problems += [problem for variant in built.variants for problem in space.problems(variant["config"])]
+    problems += [problem for variant in built.variants for problem in space.problems(variant.config)]
     if not built.comparisons:
         problems.append(f"{config.model} has no studies of its own: name some with --vary or --file")
-    return replace(config, ablation=built.to_dict(), trials=built.trials, search=searchers.ABLATION)
+    return replace(config, ablation=built, trials=built.trials, search=searchers.ABLATION)
 
 
 def resumed(config: SweepConfig, options: Options) -> SweepConfig:

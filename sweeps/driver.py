@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -22,13 +21,15 @@ from sweeps import again, budget, notes, searchers
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
-from sweeps.records import record
+from sweeps.records import lock, record
+from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.searchers.base import Search
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig
 
 DATA_FOLDER = "data"  # of the storage: the Arrow files
-LOCK = "sweep.lock"
+_STATUS_OF_CODE = {ExitCode.INTERRUPTED: SweepStatus.INTERRUPTED, ExitCode.FAILED: SweepStatus.FAILED}
 MIRROR_TIMEOUT = 120  # seconds to wait for the tracking server at the end
 
 
@@ -78,7 +79,6 @@ def _sweep(
     console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
     from sweeps import kl_weight, plan, schedulers
-    from sweeps.ablation import Ablation
     from sweeps.cluster import connection as cluster
     from sweeps.forecasting import forecaster as make_forecaster
     from sweeps.outlook import outlook
@@ -96,16 +96,16 @@ def _sweep(
         console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     _preflight(config, planned.disk_bytes)
     if resuming:
-        written = record.resumed(record.read(config.folder), config)
-        if written["data"]["fingerprint"] != dataset.fingerprint:
+        written = record.resumed(again.recorded(config.folder, "--resume"), config)
+        if written.data.fingerprint != dataset.fingerprint:
             raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
-        health = HealthConfig.from_record(written["health"])
-        record.write(config, written)
+        health = written.health
+        record.write(written, config.folder)
     else:
         if config.code:
             write_copy(resolve(config.code), config.folder / CODE)
-        stated = [asdict(target) for target in config.search_space().targets]
-        record.write(config, record.new(config, dataset, health) | {"notes": told, "targets": stated})
+        written = record.new(config, dataset, health, told)
+        record.write(written, config.folder)
         plan.write(config, planned)
     state = SweepRun(
         config,
@@ -113,12 +113,12 @@ def _sweep(
         scheduler.make(Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)),
         forecaster,
         health,
-        Finished(config, record.read(config.folder)) if config.ablation and not alone else None,
+        Finished(config, written) if config.ablation and not alone else None,
     )
     state.journal.append("sweep", status="resumed" if resuming else "started")
     tracking = TrackingProcess(config.folder, config.tracking_uri)
     tracking.start()
-    ablation = Ablation(**config.ablation) if config.ablation else None
+    ablation = config.ablation
     for line in outlook(ablation) if ablation else []:
         console.print(line, highlight=False, soft_wrap=True)
     more = f" and at most {config.trials} in all" if ablation and len(ablation.looks) > 1 else ""
@@ -174,7 +174,7 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
         ),
         run_config=RunConfig(
             name=f"attempt-{time.strftime('%Y%m%d-%H%M%S')}",
-            storage_path=str(config.folder / "ray"),
+            storage_path=str(SweepFolder(config.folder).ray),
             failure_config=FailureConfig(max_failures=0),  # a trial that lost its worker is handed out again
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             callbacks=[TuneCallback(state)],
@@ -196,21 +196,20 @@ def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, cra
     """Record the end, write the report, wait for the mirror, say how it went."""
     from analysis import report, sweep, tables
     from sweeps import summary
-    from sweeps.run_state import ERROR_LOG
 
     unfinished = state.remaining > 0 and any(not r.status.ended for r in state.records.values())
     if unfinished or crashed:
-        state.interrupted(state.stopping or ("CRASH" if crashed else "SIGNAL"))
+        state.interrupted(state.stopping or (Reason.CRASH if crashed else Reason.SIGNAL))
     best = tables.best_trial(sweep.load(config.folder))
     code, detail = summary.outcome(state, best, crashed)
-    ended = {ExitCode.INTERRUPTED: "interrupted", ExitCode.FAILED: "failed"}.get(code, "finished")
-    ended = "interrupted" if state.stopping == "TIME_BUDGET" else ended
+    ended = _STATUS_OF_CODE.get(code, SweepStatus.FINISHED)
+    ended = SweepStatus.INTERRUPTED if state.stopping == Reason.TIME_BUDGET else ended
     state.journal.append("sweep", status=ended, detail=detail, best=best and best.number)
     try:
         page: Path | str = report.write(config.folder)
     except Exception as error:  # costs the page, not the sweep
         state.note_error("report", error)
-        page = f"failed ({type(error).__name__}: {error}; {config.folder / ERROR_LOG} has the traceback)"
+        page = f"failed ({type(error).__name__}: {error}; {SweepFolder(config.folder).errors} has the traceback)"
     summary.show(console, config, sweep.load(config.folder), code, detail, page)
     if state.remaining > 0 and (state.stopping or unfinished or crashed):
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
@@ -227,8 +226,8 @@ def _signals(state: Any, time_budget: float | None) -> Iterator[None]:
         state.stopping = state.stopping or reason
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    before = signal.signal(signal.SIGTERM, lambda *_: stop("SIGNAL"))
-    timer = threading.Timer(time_budget or 0.0, stop, ["TIME_BUDGET"])
+    before = signal.signal(signal.SIGTERM, lambda *_: stop(Reason.SIGNAL))
+    timer = threading.Timer(time_budget or 0.0, stop, [Reason.TIME_BUDGET])
     timer.daemon = True
     if time_budget is not None:
         timer.start()
@@ -242,12 +241,11 @@ def _signals(state: Any, time_budget: float | None) -> Iterator[None]:
 @contextmanager
 def _exclusive(config: SweepConfig) -> Iterator[None]:
     """One driver a sweep."""
-    with open(config.folder / LOCK, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError([f"sweep {config.name} is running already; wait for it or stop it first"]) from None
-        yield
+    try:
+        with lock.exclusive(SweepFolder(config.folder).lock):
+            yield
+    except lock.Held as held:
+        raise ConfigError([f"sweep {config.name} is running already; wait for it or stop it first: {held}"]) from None
 
 
 def _free_name(folder: Path) -> None:
@@ -258,9 +256,9 @@ def _free_name(folder: Path) -> None:
     from sweeps.cluster.connection import PROBE
 
     found = list(folder.iterdir())
-    if all(path.name == LOCK or path.name.startswith(PROBE) for path in found):
+    if all(path == SweepFolder(folder).lock or path.name.startswith(PROBE) for path in found):
         for path in found:
-            path.unlink()
+            path.unlink(missing_ok=True)
         folder.rmdir()
 
 
@@ -273,11 +271,11 @@ def _config(options: Options) -> SweepConfig:
 def _resumed(options: Options) -> SweepConfig:
     storage = Path(options.storage or "results").absolute()
     folder = storage / options.resume
-    if not (folder / record.FILE).exists():
-        known = sorted(path.parent.name for path in storage.glob(f"*/{record.FILE}"))
+    if not SweepFolder(folder).exists:
+        known = [each.path.name for each in sweeps_in(storage)]
         there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
         raise ConfigError([f"--resume {options.resume}: no such sweep in {storage}; {there}"])
-    return configuration.resumed(SweepConfig(**record.read(folder)["config"]), options)
+    return configuration.resumed(again.recorded(folder, "--resume").config, options)
 
 
 def _dataset(config: SweepConfig) -> Any:

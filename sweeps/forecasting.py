@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,8 +14,10 @@ import pyarrow.compute as pc
 
 from sweeps.config import SweepConfig
 from sweeps.records import journal, record
-from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.base import RUNG
+from sweeps.records.folder import sweeps_in
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
+from sweeps.records.record import RecordError
 from trainables import collapse, definition, epoch_log
 from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
 from trainables.forecast import Budget, Forecaster
@@ -41,9 +42,9 @@ def collapse_model(config: SweepConfig) -> CollapseModel | None:
     shipped = collapse.shipped(config.model)
     own = [
         pair
-        for folder in sorted(Path(config.storage).glob(f"*/{record.FILE}"))
-        if folder.parent != config.folder
-        for pair in _trials(folder.parent, config.model)
+        for folder in sweeps_in(Path(config.storage))
+        if folder.path != config.folder
+        for pair in _trials(folder.path, config.model)
     ]
     if len(own) < LEAST_OWN_TRIALS:
         return shipped
@@ -61,10 +62,10 @@ def outcomes(folder: Path) -> dict[int, bool]:
 def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
     """Features and outcome of every trial of a sweep that has both."""
     try:
-        if record.read(folder)["model"] != model:
+        if record.read(folder).model != model:
             return
         ends, trials = outcomes(folder), journal.read(folder).trials
-    except (json.JSONDecodeError, KeyError, OSError, pa.ArrowInvalid) as error:
+    except (RecordError, OSError, pa.ArrowInvalid) as error:
         _LOG.warning(
             "%s cannot be read and teaches the forecast nothing: %s: %s", folder, type(error).__name__, error
         )
@@ -78,7 +79,7 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
     if trial.status is Status.STOPPED and is_collapse(trial.reason):
         return True
-    if trial.reason == RUNG:  # or of those that were stopped the collapsed alone would count
+    if trial.reason == Reason.RUNG:  # or of those that were stopped the collapsed alone would count
         return False if last.get("verdict") == Verdict.HEALTHY else None
     if trial.status is not Status.FINISHED or last.get("health/au") is None:
         return None

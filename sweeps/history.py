@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import Ended, Event, Paused, Started, Suggested, SweepEvent, TrialEvent, TrialRecord
+from sweeps.records.outcomes import Status
 from sweeps.schedulers.base import LoggedRow, Scheduler
 
 Rows = Sequence[Mapping[str, Any]]
@@ -13,7 +14,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def retell(
     scheduler: Scheduler[Any],
-    events: Iterable[Mapping[str, Any]],
+    events: Iterable[Event],
     records: Mapping[int, TrialRecord],
     logs: Mapping[int, Rows],
     trials: int,
@@ -33,7 +34,7 @@ def retell(
     """
     story = _Story(scheduler, records, logs, trials)
     for event in events:
-        if event["event"] != "sweep":
+        if not isinstance(event, SweepEvent) and event.trial in records:
             story.tell(event)
     story.rest()
 
@@ -46,16 +47,16 @@ class _Story:
         self._unstarted = trials
         self._told = dict.fromkeys(records, 0)  # epochs
 
-    def tell(self, event: Mapping[str, Any]) -> None:
-        trial, what = event["trial"], event["event"]
-        if what == "suggested":
+    def tell(self, event: TrialEvent) -> None:
+        trial = event.trial
+        if isinstance(event, Suggested):
             self._suggested(trial)
-        elif what == "started" and trial in self._scheduler.paused:
+        elif isinstance(event, Started) and trial in self._scheduler.paused:
             self._taken_up(trial)
-        elif what == "paused":
-            self._epochs(trial, event["epoch"])
-        elif what == "ended" and event["status"] != Status.INTERRUPTED:
-            self._ended(trial, Status(event["status"]))
+        elif isinstance(event, Paused):
+            self._epochs(trial, event.epoch)
+        elif isinstance(event, Ended) and Status(event.status).ended:
+            self._ended(trial, Status(event.status))
         self._scheduler.given_up()
 
     def rest(self) -> None:

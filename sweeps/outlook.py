@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from sweeps import paired
-from sweeps.ablation import AUTO_LOOKS, CLAIMS, OUTCOMES, Ablation
+from sweeps.ablation import AUTO_LOOKS, OUTCOMES, Ablation
 
 
 def outlook(ablation: Ablation) -> list[str]:
     """A sentence or more for each table of verdicts: how large a change must be to be found with so many seeds."""
-    claims = [each for each in ablation.comparisons if each["study"] == CLAIMS]
+    claims = ablation.claims
     lines = [_sizes(ablation, count, what) for count, what in (
-        (len(ablation.comparisons) - len(claims), "step"), (len(claims), "claim"),
+        (len(ablation.steps), "step"), (len(claims), "claim"),
     ) if count]  # fmt: skip
-    if any(claim["metric"] in OUTCOMES for claim in claims):
+    if any(claim.metric in OUTCOMES for claim in claims):
         fewest = paired.fewest_agreeing(paired.ERROR * paired.shares(len(ablation.looks))[-1] / len(claims))
         lines.append(
             f"A claim on how trials end, yes or no, needs {fewest} seeds, all of them one way, or fewer once other "

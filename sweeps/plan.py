@@ -56,7 +56,7 @@ class Plan:
 def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
     """Plan a sweep on `dataset`."""
     space = config.search_space()
-    configurations = _variants(config) if config.ablation else first_trials(config, space)
+    configurations = _variants(config.ablation) if config.ablation else first_trials(config, space)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
@@ -90,12 +90,11 @@ def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]
     return trials
 
 
-def _variants(config: SweepConfig) -> list[dict[str, Any]]:
+def _variants(ablation: Ablation) -> list[dict[str, Any]]:
     """The first round of an ablation."""
-    variants = config.ablation["variants"]
     return [
-        {"trial": number, "origin": variant["name"], "config": variant["config"]}
-        for number, variant in enumerate(variants, 1)
+        {"trial": number, "origin": variant.name, "config": variant.config}
+        for number, variant in enumerate(ablation.variants, 1)
     ]
 
 
@@ -112,7 +111,7 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     from rich.text import Text
 
     space = config.search_space()
-    most = "at most " if config.ablation and len(Ablation(**config.ablation).looks) > 1 else ""
+    most = "at most " if config.ablation and len(config.ablation.looks) > 1 else ""
     title = f"{plan.model} on {plan.data}: {most}{plan.trials} trials of {plan.epochs} epochs"
     table = Table(box=SIMPLE, title=title, collapse_padding=True, pad_edge=False)
     columns = ("trial", "origin", *(_FORECAST_COLUMNS if plan.survey else ()))
@@ -146,7 +145,7 @@ def _readings(plan: Plan) -> set[Reading | None]:
 
 def _rest_line(config: SweepConfig, rest: int) -> str:
     if config.ablation:
-        ablation = Ablation(**config.ablation)
+        ablation = config.ablation
         *first, last = map(str, ablation.looks)
         seeds = f"{', '.join(first)} or {last}" if first else last
         what = f"Each variant runs with {seeds} seeds, for {len(ablation.comparisons)} comparisons."

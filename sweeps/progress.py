@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import SweepRun
-from sweeps.schedulers.base import RUNG
 from sweeps.tracking.process import TrackingProcess
 
 REFRESH_SECONDS = 1.0
@@ -98,7 +98,7 @@ class Progress:
         with self.run.lock:
             records = list(self.run.records.values())
             best = self._best(records)
-            sick = sum(r.status is Status.STOPPED and r.reason != RUNG for r in records)
+            sick = sum(r.status is Status.STOPPED and r.reason != Reason.RUNG for r in records)
             saved = sum(self.run.config.epochs - r.epoch for r in records if r.status is Status.STOPPED)
             states = Counter(record.status.lower() for record in records)
             waiting = self.run.to_start

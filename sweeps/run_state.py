@@ -14,7 +14,9 @@ from typing import Any
 from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.records import journal
-from sweeps.records.journal import OUT_OF_MEMORY, Status, TrialRecord
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
 from sweeps.searchers.base import Search
@@ -24,8 +26,6 @@ from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, is_control
-
-ERROR_LOG = "errors.log"
 
 
 class SweepRun:
@@ -52,12 +52,14 @@ class SweepRun:
         self.config, self.scheduler, self.forecaster = config, scheduler, forecaster
         self.health, self.finished = health, finished
         self.journal = journal.Journal(config.folder)
-        self.records: dict[int, TrialRecord] = journal.read(config.folder).trials
+        told = journal.read(config.folder)
+        self.records: dict[int, TrialRecord] = told.trials
+        self.problems = told.problems  # what is broken in the folder, and costs what it told
         self.lock = threading.RLock()  # the progress display reads from its own thread
-        self.stopping = ""  # why the sweep is being cut off: SIGNAL or TIME_BUDGET
+        self.stopping = Reason.NONE  # why the sweep is being cut off
         self.errors = 0  # of our own code, survived
         self.standing = Standing()
-        self.suggestions = Suggestions(config, search, self.standing, self.note_error)
+        self.suggestions = Suggestions(config, search, self.standing, self._logged, self.note_error)
         self._restore()
         self.queue = TrialQueue(
             trial
@@ -122,7 +124,7 @@ class SweepRun:
         """A worker has begun, or begun again, to train `trial`."""
         with self.lock:
             record = self.records[trial]
-            record.status, record.reason, record.detail, record.paused = Status.RUNNING, "", "", False
+            record.status, record.reason, record.detail, record.paused = Status.RUNNING, Reason.NONE, "", False
             self.journal.append("started", trial=trial)
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
@@ -134,13 +136,13 @@ class SweepRun:
             self.records[trial].epoch = int(row["epoch"])
             decision = self.scheduler.on_epoch(trial, LoggedRow(row, self.scheduler.task))
             if decision.stop:
-                self._end(trial, Status.STOPPED, str(decision.reason), decision.detail)
+                self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             elif decision.pause:
                 self._pause(trial, decision)
             self._end_all(self.scheduler.given_up())
             return decision
 
-    def lost(self, trial: int, reason: str, detail: str) -> None:
+    def lost(self, trial: int, reason: Reason, detail: str) -> None:
         """The worker of a trial died: the trial goes on from its checkpoint, unless it gets nowhere."""
         with self.lock:
             record = self.records[trial]
@@ -160,17 +162,17 @@ class SweepRun:
             if record.status.ended or record.status is Status.PAUSED:
                 return
             if "failure" in row:
-                self._fail(trial, row["failure"], row["failure_detail"])
+                self._fail(trial, Reason(row["failure"]), row["failure_detail"])
                 return
             self.standing.hear(trial, row)
             decision = self.scheduler.end(trial, LoggedRow(row, self.scheduler.task))
             if decision.stop:
-                self._end(trial, Status.STOPPED, str(decision.reason), decision.detail)
+                self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self._end(trial, Status.FINISHED, "", "")
+                self._end(trial, Status.FINISHED, Reason.NONE, "")
             self._end_all(self.scheduler.given_up())
 
-    def interrupted(self, reason: str) -> None:
+    def interrupted(self, reason: Reason) -> None:
         """The sweep ends before its trials: what is left waits for a resume."""
         with self.lock:
             for trial, record in self.records.items():
@@ -182,7 +184,7 @@ class SweepRun:
     def note_error(self, where: str, error: Exception) -> None:
         """Write down an error of the orchestration itself; the sweep goes on."""
         self.errors += 1
-        with open(self.config.folder / ERROR_LOG, "a", encoding="utf-8") as log:
+        with open(SweepFolder(self.config.folder).errors, "a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
 
     def _next(self) -> TrialRecord | None:
@@ -230,17 +232,17 @@ class SweepRun:
         if twin is None:
             return False
         self.standing.recall(record.trial, epoch_log.read_trial(self.config.folder, record.trial))
-        self._end(record.trial, Status.FINISHED, "", f"run already, as {twin}")
+        self._end(record.trial, Status.FINISHED, Reason.NONE, f"run already, as {twin}")
         return True
 
     def _pause(self, trial: int, decision: Decision) -> None:
         record = self.records[trial]
         record.status, record.paused = Status.PAUSED, True
-        record.reason, record.detail = str(decision.reason), decision.detail
+        record.reason, record.detail = decision.reason, decision.detail
         self.journal.append("paused", trial=trial, epoch=record.epoch, reason=record.reason, detail=record.detail)
         self.suggestions.tell(record)
 
-    def _fail(self, trial: int, reason: str, detail: str) -> None:
+    def _fail(self, trial: int, reason: Reason, detail: str) -> None:
         self.scheduler.forget(trial)
         self._end(trial, Status.FAILED, reason, detail)
         self._end_all(self.scheduler.given_up())
@@ -248,12 +250,12 @@ class SweepRun:
     def _end_all(self, decisions: list[tuple[int, Decision]]) -> bool:
         """Stop trials that wait; True if there were any."""
         for trial, decision in decisions:
-            self._end(trial, Status.STOPPED, str(decision.reason), decision.detail)
+            self._end(trial, Status.STOPPED, decision.reason, decision.detail)
         return bool(decisions)
 
-    def _end(self, trial: int, status: Status, reason: str, detail: str) -> None:
+    def _end(self, trial: int, status: Status, reason: Reason, detail: str) -> None:
         record = self.records[trial]
-        if reason == OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
+        if reason == Reason.OUT_OF_MEMORY and (advice := self.config.search_space().memory_advice()):
             detail = f"{detail}; {advice}"
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
@@ -269,17 +271,25 @@ class SweepRun:
         )
         self.suggestions.tell(record)
 
+    def _logged(self, trial: int) -> list[dict[str, Any]]:
+        """The epochs of a trial; of one whose file cannot be read none: it costs that trial alone, and is told."""
+        try:
+            return epoch_log.read_trial(self.config.folder, trial)
+        except epoch_log.LogError as error:
+            self.problems.append(f"{error}; trial {trial} is taken for one without epochs")
+            return []
+
     def _restore(self) -> None:
         """Teach search and scheduler what an earlier driver saw."""
         task, logs = self.scheduler.task, {}
         columns = (*LoggedRow.COLUMNS, task.metric)
         for trial, record in sorted(self.records.items()):
-            rows = epoch_log.read_trial(self.config.folder, trial)
+            rows = self._logged(trial)
             if rows:
                 self.standing.recall(trial, rows)
                 record.epoch = int(rows[-1]["epoch"])
                 logs[trial] = [{name: row[name] for name in columns if row.get(name) is not None} for row in rows]
-        events = list(journal.events(self.config.folder))
+        events = journal.events(self.config.folder, [])  # what cannot be read is told already
         history.retell(self.scheduler, events, self.records, logs, self.config.trials)
         for record in self.records.values():
             if record.paused and not record.status.ended:

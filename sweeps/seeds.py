@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweeps import paired
-from sweeps.ablation import CLAIMS, OUTCOMES, Ablation
+from sweeps.ablation import OUTCOMES, Ablation, Contrast, Variant
 from sweeps.records.journal import TrialRecord
 
 Value = Callable[
@@ -71,23 +71,22 @@ class SeedSchedule:
         self.ablation, self.seed, self.metric, self.value = ablation, seed, metric, value
         self._look = 0
         self._over = False
-        self._stage = [(place, number) for number in range(ablation.looks[0]) for place in self._places()]
+        self._stage = [(variant, number) for number in range(ablation.looks[0]) for variant in ablation.variants]
 
     def next(self, records: Mapping[int, TrialRecord]) -> tuple[str, dict[str, Any], int] | None:
         """Name, configuration and seed of the next new trial; None if there is none, or none before others end."""
         self._advance(records)
         known = self._known(records)
-        for place, number in self._stage:
-            variant = self.ablation.variants[place]
-            if (variant["name"], number) not in known:
-                return variant["name"], dict(variant["config"]), self.seed + number
+        for variant, number in self._stage:
+            if (variant.name, number) not in known:
+                return variant.name, dict(variant.config), self.seed + number
         return None
 
     def to_start(self, records: Mapping[int, TrialRecord]) -> int:
         """How many new trials there will be before the next look."""
         self._advance(records)
         known = self._known(records)
-        return sum(self._key(place, number) not in known for place, number in self._stage)
+        return sum((variant.name, number) not in known for variant, number in self._stage)
 
     def remaining(self, records: Mapping[int, TrialRecord]) -> int:
         """How many trials have to end before the next look; 0 if nothing is open any more."""
@@ -97,55 +96,47 @@ class SeedSchedule:
     def _advance(self, records: Mapping[int, TrialRecord]) -> None:
         while not self._over and not self._unended(records):
             looks = self.ablation.looks
-            places = self._open(records) if self._look + 1 < len(looks) else []
-            if not places:
+            variants = self._open(records) if self._look + 1 < len(looks) else []
+            if not variants:
                 self._over = True
                 return
             numbers = range(looks[self._look], looks[self._look + 1])
             self._look += 1
-            self._stage = [(place, number) for number in numbers for place in places]
+            self._stage = [(variant, number) for number in numbers for variant in variants]
 
-    def _open(self, records: Mapping[int, TrialRecord]) -> list[int]:
+    def _open(self, records: Mapping[int, TrialRecord]) -> list[Variant]:
         """The variants that a comparison needs further seeds of."""
-        claims = [each for each in self.ablation.comparisons if each["study"] == CLAIMS]
-        steps = [each for each in self.ablation.comparisons if each["study"] != CLAIMS]
-        known, found = self._known(records), set()
-        for family in (claims, steps):
+        known, found = self._known(records), set[str]()
+        for family in (self.ablation.claims, self.ablation.steps):
             shown = [self._evidence(known, comparison) for comparison in family]
             adjusted = paired.holm(np.array([each.p for each in shown]), len(family))
             for comparison, each, p in zip(family, shown, adjusted, strict=True):
                 if not (p <= paired.ERROR or each.futile):
-                    found |= {comparison["before"], comparison["after"]}
-        return sorted(found)
+                    found |= {comparison.before, comparison.after}
+        return [variant for variant in self.ablation.variants if variant.name in found]
 
-    def _evidence(self, known: Mapping[tuple[str, int], TrialRecord], comparison: Mapping[str, Any]) -> Evidence:
-        metric = comparison.get("metric", self.metric)
-        metrics = {"before": comparison.get("metric_before", metric), "after": metric}
+    def _evidence(self, known: Mapping[tuple[str, int], TrialRecord], comparison: Contrast) -> Evidence:
+        metric = comparison.metric or self.metric
+        sides_of = ((comparison.before, comparison.metric_before or metric), (comparison.after, metric))
         sides = [
             {
-                number: self.value(record, metrics[side])
+                number: self.value(record, measured)
                 for number in range(self.ablation.looks[self._look])
-                if (record := known.get(self._key(comparison[side], number))) and record.status.ended
+                if (record := known.get((variant, number))) and record.status.ended
             }
-            for side in metrics
+            for variant, measured in sides_of
         ]
         return evidence(*sides, self.ablation.looks, metric in OUTCOMES)
-
-    def _places(self) -> range:
-        return range(len(self.ablation.variants))
-
-    def _key(self, place: int, number: int) -> tuple[str, int]:
-        return self.ablation.variants[place]["name"], number
 
     def _known(self, records: Mapping[int, TrialRecord]) -> dict[tuple[str, int], TrialRecord]:
         return {(record.origin, record.seed - self.seed): record for record in records.values()}
 
-    def _unended(self, records: Mapping[int, TrialRecord]) -> list[tuple[int, int]]:
+    def _unended(self, records: Mapping[int, TrialRecord]) -> list[tuple[Variant, int]]:
         known = self._known(records)
         return [
-            (place, number)
-            for place, number in self._stage
-            if (record := known.get(self._key(place, number))) is None or not record.status.ended
+            (variant, number)
+            for variant, number in self._stage
+            if (record := known.get((variant.name, number))) is None or not record.status.ended
         ]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trainables import epoch_log
+from trainables.metrics import is_metric
 
 Row = Mapping[str, Any]
 
@@ -38,5 +38,5 @@ class Standing:
         return {
             name: float(value)
             for name, value in self.best.get(trial, {}).items()
-            if epoch_log.is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
+            if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
         }

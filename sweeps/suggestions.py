@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeps import course
-from sweeps.ablation import OUTCOMES, Ablation
+from sweeps.ablation import OUTCOMES
 from sweeps.config import SweepConfig
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Origin, Status
 from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
 from sweeps.seeds import SeedSchedule
-from sweeps.standing import Standing
-from trainables import epoch_log
+from sweeps.standing import Row, Standing
 
 NoteError = Callable[[str, Exception], None]
 Records = Mapping[int, TrialRecord]
@@ -27,14 +27,23 @@ class Suggestions:
         config: the sweep.
         search: where configurations come from after the documented ones; None for an ablation.
         standing: what an ablation compares.
+        logged: the recorded epochs of a trial.
         note_error: of a search that fails: a random draw takes its place.
     """
 
-    def __init__(self, config: SweepConfig, search: Search | None, standing: Standing, note_error: NoteError) -> None:
-        self._config, self._search, self._standing, self._note_error = config, search, standing, note_error
+    def __init__(
+        self,
+        config: SweepConfig,
+        search: Search | None,
+        standing: Standing,
+        logged: Callable[[int], Sequence[Row]],
+        note_error: NoteError,
+    ) -> None:
+        self._config, self._search, self._standing = config, search, standing
+        self._logged, self._note_error = logged, note_error
         self._space = config.search_space()
         self._schedule = (
-            SeedSchedule(Ablation(**config.ablation), config.seed, config.metric[0], self._value)
+            SeedSchedule(config.ablation, config.seed, config.metric[0], self._value)
             if config.ablation is not None
             else None
         )
@@ -53,9 +62,9 @@ class Suggestions:
 
     def next(self, records: Records) -> tuple[int, str, dict[str, Any], int] | None:
         """Number, origin, configuration and seed of a new trial; None if there is none, or none before others end."""
-        trial = len(records) + 1
-        if trial > self._config.trials:
+        if len(records) >= self._config.trials:
             return None
+        trial = max(records, default=0) + 1  # a number whose suggestion cannot be read any more is not given again
         seed = self._config.seed
         if self._schedule:
             found = self._schedule.next(records)
@@ -74,16 +83,17 @@ class Suggestions:
 
     def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None]:
         if trial == 1:
-            return "documented", self._space.documented()
+            return Origin.DOCUMENTED, self._space.documented()
         if trial == 2 and self._space.has_baseline:
-            return "baseline", self._space.baseline()
+            return Origin.BASELINE, self._space.baseline()
         assert self._search is not None, "an ablation has a schedule"
         try:
-            return "search", self._search.suggest(trial)
+            return Origin.SEARCH, self._search.suggest(trial)
         except Exception as error:
             self._note_error("search", error)
             config = self._config
-            return "search", RandomSearch(self._space, config.seed, config.metric, config.mode).suggest(trial)
+            draws = RandomSearch(self._space, config.seed, config.metric, config.mode)
+            return Origin.SEARCH, draws.suggest(trial)
 
     def _value(self, record: TrialRecord, metric: str) -> float:
         """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""
@@ -93,7 +103,7 @@ class Suggestions:
             row = self._standing.latest.get(record.trial)
             return math.nan if row is None else float(OUTCOMES[metric](row.get("verdict")))
         if course.is_course(metric):
-            rows = epoch_log.read_trial(self._config.folder, record.trial)
+            rows = self._logged(record.trial)
             points = [(row["epoch"], row[name]) for row in rows if row.get(name := course.base(metric)) is not None]
             return course.value(metric, points, self._config.epochs)
         return record.metrics.get(metric, math.nan)

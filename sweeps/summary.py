@@ -12,7 +12,7 @@ from rich.table import Table
 from search_spaces.space import show as show_value
 from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Reason, Status
 from trainables.health import SICKNESSES
 
 
@@ -23,7 +23,7 @@ def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
     counts = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "no trial was stopped"
     if crashed:
         return ExitCode.FAILED, f"the run broke off: {crashed}"
-    if state.stopping == "TIME_BUDGET" and best is not None:
+    if state.stopping == Reason.TIME_BUDGET and best is not None:
         return ExitCode.FINISHED, f"the time budget is spent; {counts}"
     if (state.stopping and state.remaining > 0) or any(not record.status.ended for record in records):
         return ExitCode.INTERRUPTED, f"interrupted; {counts}"
@@ -104,7 +104,7 @@ def _show_effects(console: Console, config: SweepConfig, sweep: Any) -> None:
     for step, effects in ablation.steps(sweep, [metric]):
         for effect in effects.values():
             numbers = f"{effect.before:.4g}", f"{effect.after:.4g}", _effect_text(effect)
-            table.add_row(step["study"], step["name"], *numbers)
+            table.add_row(step.study, step.name, *numbers)
     if table.row_count:
         console.print(table)
     for claim in ablation.claims(sweep):

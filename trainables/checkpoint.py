@@ -12,15 +12,11 @@ import torch
 from search_spaces.reference import CODE, MANIFEST
 from search_spaces.training import DEFAULTS
 from trainables import definition
-from trainables.files import replace_file
+from trainables.files import replace_file, trial_folder
 from trainables.vae import Vae
 
 FILE = "checkpoint.pt"
-
-
-def folder_of(sweep: Path, trial: int) -> Path:
-    """The folder of a trial's checkpoint and artifacts."""
-    return sweep / "trials" / f"{trial:05d}"
+folder_of = trial_folder
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:

@@ -38,13 +38,13 @@ _FIXED = {
     "control": pa.bool_(),
     "best_epoch": pa.int32(),
 }
+REQUIRED = ("trial", "epoch", "verdict")
+EMPTY = pa.schema(list(_FIXED.items())).empty_table()
 BY_DIMENSION = "latent/"
-METRICS = ("train/", "val/", "test/", "health/", "schedule/", "time/", "memory/")
 
 
-def is_metric(name: str) -> bool:
-    """True for a column that holds a metric."""
-    return name.startswith(METRICS)
+class LogError(ValueError):
+    """The epochs of a trial that cannot be read; the message names the file."""
 
 
 def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -75,8 +75,12 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
 
 
 def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
-    """Give `trial` of `sweep` the epochs of trial `number` of the sweep in folder `source`."""
-    log = pq.ParquetFile(path_of(source, number)).read()
+    """Give `trial` of `sweep` the epochs of trial `number` of the sweep in folder `source`.
+
+    Raises:
+        LogError: they cannot be read.
+    """
+    log = _table(path_of(source, number))
     place = log.column_names.index("trial")
     path = path_of(sweep, trial)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +89,26 @@ def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
 
 
 def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:
-    """The epochs of one trial as rows, [] if it has none."""
+    """The epochs of one trial as rows, [] if it has none.
+
+    Raises:
+        LogError: they cannot be read.
+    """
     path = path_of(sweep, trial)
-    return pq.ParquetFile(path).read().to_pylist() if path.exists() else []
+    rows: list[dict[str, Any]] = _table(path).to_pylist() if path.exists() else []
+    return rows
+
+
+def _table(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise LogError(f"{path} cannot be read: {error}") from error
+
+
+def empty() -> pa.Table:
+    """The log of a sweep that has no epoch yet."""
+    return pa.schema(list(_FIXED.items())).empty_table()
 
 
 def dataset(sweep: Path) -> pyarrow.dataset.Dataset:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and where those of a trial are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+ARTIFACTS = "artifacts"  # of a trial's folder: pictures and tables
+
+
+def trial_folder(sweep: Path, trial: int) -> Path:
+    """The folder of a trial's checkpoint and artifacts."""
+    return sweep / "trials" / f"{trial:05d}"
 
 
 @contextmanager

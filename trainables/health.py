@@ -32,6 +32,11 @@ class Verdict(StrEnum):
     CODEBOOK_COLLAPSED = "CODEBOOK_COLLAPSED"
     DIVERGED = "DIVERGED"
     IGNORES_Z = "IGNORES_Z"  # reported, never ranked or exported as the best, not stopped
+    OTHER = "OTHER"  # a word of a newer program in a log
+
+    @classmethod
+    def _missing_(cls, value: object) -> Verdict | None:
+        return cls.OTHER if isinstance(value, str) else None
 
     @property
     def condemned(self) -> bool:

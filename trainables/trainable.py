@@ -19,9 +19,11 @@ from ray import tune
 from trainables import checkpoint, epoch_log
 from trainables.best import BestEpoch
 from trainables.data.store import open_dataset
+from trainables.failure import Failure
 from trainables.files import write_text
 from trainables.health import HealthConfig, Verdict, judge
 from trainables.loop import Trainer
+from trainables.metrics import as_trained
 
 DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
 SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way
@@ -111,7 +113,7 @@ class VaeTrainable(tune.Trainable):
             self._trainer.load_state_dict(state)
             self._best.load_state_dict(state)
             logged = epoch_log.read_trial(self._sweep, self._trial)
-            self._rows = [_metrics_of(row) for row in logged if row["epoch"] <= self._trainer.epoch]
+            self._rows = [as_trained(row) for row in logged if row["epoch"] <= self._trainer.epoch]
             self._again = self._rows[-1]  # the driver may not have heard of it
 
     def _epoch(self) -> dict[str, Any]:
@@ -181,7 +183,7 @@ class VaeTrainable(tune.Trainable):
         return {
             "trial": self._trial,
             "epoch": len(self._rows),
-            "failure": "OUT_OF_MEMORY" if _for_want_of_memory(error) else "ERROR",
+            "failure": Failure.OUT_OF_MEMORY if _for_want_of_memory(error) else Failure.ERROR,
             "failure_detail": f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}; "
             f"traceback in {note})",
             "done": True,
@@ -191,14 +193,6 @@ class VaeTrainable(tune.Trainable):
 def _on_the_way(epoch: int, epochs: int) -> bool:
     """True if reconstructions are drawn after that epoch."""
     return epochs >= SHORTEST_DRAWN and epoch in {math.ceil(share * epochs) for share in DRAWN_AT}
-
-
-def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in row.items()
-        if name != "trial" and not name.startswith("config/") and value is not None
-    }
 
 
 def _for_want_of_memory(error: Exception) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.health import Health, HealthConfig
+from trainables.metrics import as_trained
 
-_NO_METRICS = ("config/", "verdict", "control", "trial")
+JUDGED = ("verdict", "verdict_detail", "control")  # what the recorded scheduler made of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,10 @@ class Curves:
 
     def rows(self, trial: int) -> list[dict[str, Any]]:
         """The metrics of a trial by epoch, as its worker saw them."""
-        names = [name for name in self.table.column_names if not name.startswith(_NO_METRICS)]
+        judged = [name for name in JUDGED if name in self.table.column_names]
         start, end = self.first[trial : trial + 2]
-        rows = self.table.select(names).slice(start, end - start).to_pylist()
-        return [{name: value for name, value in row.items() if value is not None} for row in rows]
+        rows = self.table.drop_columns(judged).slice(start, end - start).to_pylist()
+        return [as_trained(row) for row in rows]
 
     def __len__(self) -> int:
         return len(self.first) - 1

@@ -30,8 +30,9 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from analysis.replay.curves import Curves
-from analysis.sweep import RECORD, Sweep, SweepError, load
-from sweeps.records.journal import Status
+from analysis.sweep import Sweep, SweepError, load
+from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.outcomes import Status
 from trainables import epoch_log
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig
@@ -86,11 +87,11 @@ def read(sources: Sequence[str], storage: Path, metric: str | None = None, mode:
 def _find(source: str, storage: Path) -> list[Path]:
     """The logs that `source` names: folders of sweeps, or what holds Parquet."""
     for path in (storage / source, Path(source)):
-        if (path / RECORD).exists() or path.is_file() or any(path.glob("*.parquet")):
-            return [path.parent if path.name == epoch_log.FOLDER and (path.parent / RECORD).exists() else path]
-        if several := sorted(record.parent for record in path.glob(f"*/{RECORD}")):
+        if SweepFolder(path).exists or path.is_file() or any(path.glob("*.parquet")):
+            return [path.parent if path.name == epoch_log.FOLDER and SweepFolder(path.parent).exists else path]
+        if several := [folder.path for folder in sweeps_in(path)]:
             return several
-    present = sorted(record.parent.name for record in storage.glob(f"*/{RECORD}"))
+    present = [folder.path.name for folder in sweeps_in(storage)]
     there = f"the sweeps in {storage} are {', '.join(present)}" if present else f"there are no sweeps in {storage}"
     expected = "expected the name or folder of a sweep, a folder of sweeps, or Parquet of epochs"
     raise DataError(source, [f"no such log; {expected}; {there}"])
@@ -98,7 +99,7 @@ def _find(source: str, storage: Path) -> list[Path]:
 
 def _read(path: Path) -> Log:
     try:
-        return _of_sweep(load(path)) if (path / RECORD).exists() else _of_parquet(path)
+        return _of_sweep(load(path)) if SweepFolder(path).exists else _of_parquet(path)
     except (SweepError, pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise DataError(str(path), [f"{error}; expected the epoch log of a sweep"]) from None
 
@@ -120,8 +121,8 @@ def _of_sweep(sweep: Sweep) -> Log:
         mode=sweep.objectives[0].mode,
         health=sweep.health,
         model=sweep.model,
-        data=sweep.record.get("data", {}).get("fingerprint", UNKNOWN)[:12],
-        search=sweep.record["config"].get("search", UNKNOWN),
+        data=sweep.record.data.fingerprint[:12] or UNKNOWN,
+        search=sweep.record.config.search or UNKNOWN,
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from analysis.replay.curves import Curves
 from analysis.replay.simulate import End
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps.schedulers.base import RUNG
+from sweeps.records.outcomes import Reason
 from trainables.health import Verdict
 
 GAIN = "val/elbo_gain"
@@ -93,7 +93,7 @@ class Measures:
 def measure(ends: Sequence[End], truth: Truth) -> Measures:
     """What one order came to."""
     finished = [end for end in ends if not end.reason]
-    condemned = [end for end in ends if end.reason not in ("", RUNG)]
+    condemned = [end for end in ends if end.reason not in (Reason.NONE, Reason.RUNG)]
     healthy = [end for end in finished if truth.healthy[end.trial] and math.isfinite(truth.score[end.trial])]
     steps, best = [(0, 1.0)], truth.free
     for end in healthy:

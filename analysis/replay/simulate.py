@@ -139,7 +139,7 @@ class _Simulation:
         last = at + 1 == self.first[trial + 1]
         decision = self.decision(trial, at, last)
         if last or decision.stop or decision.pause:
-            epoch, reason = at + 1 - self.first[trial], str(decision.reason or "")
+            epoch, reason = at + 1 - self.first[trial], str(decision.reason)
             self.ends[trial] = End(trial, epoch, reason, decision.detail, now, self.spent)
         if decision.pause:
             self.paused[trial] = at + 1
@@ -156,5 +156,5 @@ class _Simulation:
         """Trials that wait will not be taken up again: they ended where they paused."""
         for number, decision in decisions:
             trial = self.position[number]
-            reason = str(decision.reason or "")
+            reason = str(decision.reason)
             self.ends[trial] = replace(self.ends[trial], reason=reason, detail=decision.detail)

@@ -7,9 +7,8 @@ import re
 from ray._private import serialization
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from sweeps.records.journal import OUT_OF_MEMORY
+from sweeps.records.outcomes import Reason
 
-WORKER_LOST = "WORKER_LOST"
 _MONITOR = re.compile(r"node running low on memory.* was (\S+) used / (\S+) limit")
 _CAUSE = re.compile(r"actor is dead because its (.+?) has died\.")
 _FEWER = "run fewer trials at once (--max-concurrent) or smaller configurations"
@@ -19,13 +18,19 @@ def explain(error: str) -> tuple[str, str]:
     """Reason and detail for the journal, from what Ray says of a worker's death."""
     if monitor := _MONITOR.search(error):
         used, limit = monitor.groups()
-        return OUT_OF_MEMORY, f"Ray ended it because its node ran out of memory ({used} of {limit} used); {_FEWER}"
+        return (
+            Reason.OUT_OF_MEMORY,
+            f"Ray ended it because its node ran out of memory ({used} of {limit} used); {_FEWER}",
+        )
     cause = _CAUSE.search(error)
     if cause and cause[1] == "worker process":
-        return WORKER_LOST, f"its process was killed, perhaps by the kernel for want of memory (see dmesg): {_FEWER}"
+        return (
+            Reason.WORKER_LOST,
+            f"its process was killed, perhaps by the kernel for want of memory (see dmesg): {_FEWER}",
+        )
     if cause:
-        return WORKER_LOST, f"its {cause[1]} died"
-    return WORKER_LOST, next(iter(error.strip().splitlines()[-1:]), "no cause given")
+        return Reason.WORKER_LOST, f"its {cause[1]} died"
+    return Reason.WORKER_LOST, next(iter(error.strip().splitlines()[-1:]), "no cause given")
 
 
 class WorkerOutOfMemory(OutOfMemoryError, RayActorError):

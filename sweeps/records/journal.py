@@ -1,7 +1,8 @@
 """The journal of a sweep: what was suggested, what became of it. The one truth that a resume starts from.
 
 `<sweep>/trials.jsonl`, one JSON object a line, appended and flushed to disk by the driver alone *before* the
-thing it tells happens (a suggestion) or as soon as it has (an end). A line cut short by a crash is ignored.
+thing it tells happens (a suggestion) or as soon as it has (an end). A last line cut short by a crash is ignored; any
+other line that cannot be read costs what it tells, and is named in `SweepState.problems`.
 
     {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
@@ -19,32 +20,92 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-FILE = "trials.jsonl"
+from pydantic import TypeAdapter, ValidationError
 
-OUT_OF_MEMORY = "OUT_OF_MEMORY"  # a reason
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Reason, Status, SweepStatus
 
 
-class Status(StrEnum):
-    """Where a trial stands."""
+@dataclass(frozen=True)
+class Suggested:
+    """A configuration was chosen for a trial."""
 
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    PAUSED = "PAUSED"  # waits at its checkpoint for the scheduler to take it up again
-    FINISHED = "FINISHED"  # trained for its whole budget
-    STOPPED = "STOPPED"  # pruned: by the health verdict or at a rung
-    FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
-    INTERRUPTED = "INTERRUPTED"  # cut by a signal or the time budget; a resume continues it
+    trial: int
+    config: dict[str, Any]
+    origin: str
+    seed: int = 0
+    control: bool = False
+    forecast: dict[str, Any] = field(default_factory=dict)
+    time: float = 0.0
 
-    @property
-    def ended(self) -> bool:
-        """True if a resume leaves the trial alone."""
-        return self in (Status.FINISHED, Status.STOPPED, Status.FAILED)
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has begun, or begun again, to train a trial."""
+
+    trial: int
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A trial has left its worker and waits at its checkpoint."""
+
+    trial: int
+    epoch: int
+    reason: str = ""
+    detail: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker of a trial died."""
+
+    trial: int
+    reason: str
+    detail: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial is over, or cut off."""
+
+    trial: int
+    status: str
+    reason: str = ""
+    detail: str = ""
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class SweepEvent:
+    """The sweep started, went on, or ended."""
+
+    status: str
+    detail: str = ""
+    best: int | None = None
+    time: float = 0.0
+
+
+TrialEvent = Suggested | Started | Paused | Lost | Ended
+Event = TrialEvent | SweepEvent
+_KINDS: dict[str, TypeAdapter[Event]] = {
+    "suggested": TypeAdapter(Suggested),
+    "started": TypeAdapter(Started),
+    "paused": TypeAdapter(Paused),
+    "lost": TypeAdapter(Lost),
+    "ended": TypeAdapter(Ended),
+    "sweep": TypeAdapter(SweepEvent),
+}
 
 
 @dataclass
@@ -58,7 +119,7 @@ class TrialRecord:
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
     status: Status = Status.PENDING
-    reason: str = ""
+    reason: Reason = Reason.NONE
     detail: str = ""
     epoch: int = 0
     paused: bool = False  # it waits, or waited when the sweep was cut off
@@ -70,19 +131,21 @@ class TrialRecord:
 
 @dataclass
 class SweepState:
-    """A sweep, folded from its journal. `status` and `best` are those of the last `sweep` event."""
+    """A sweep, folded from its journal. `status` and `best` are those of the last `sweep` event;
+    `problems`: lines of the journal that could not be read."""
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
-    status: str = ""
+    status: SweepStatus = SweepStatus.NONE
     detail: str = ""
     best: int | None = None
+    problems: list[str] = field(default_factory=list)
 
 
 class Journal:
     """Appends events to a sweep's journal."""
 
     def __init__(self, sweep: Path) -> None:
-        self.path = sweep / FILE
+        self.path = SweepFolder(sweep).journal
         _drop_torn_line(self.path)
 
     def append(self, event: str, **fields: Any) -> None:
@@ -97,44 +160,61 @@ class Journal:
 def read(sweep: Path) -> SweepState:
     """Fold the journal of the sweep in folder `sweep`."""
     state = SweepState()
-    for event in events(sweep):
-        if event["event"] == "sweep":
-            state.status, state.detail = event["status"], event.get("detail", "")
-            state.best = event.get("best")
+    for event in events(sweep, state.problems):
+        if isinstance(event, SweepEvent):
+            state.status, state.detail, state.best = SweepStatus(event.status), event.detail, event.best
+        elif isinstance(event, Suggested):
+            state.trials[event.trial] = TrialRecord(
+                event.trial, event.config, event.origin, event.seed, event.control, event.forecast,
+                suggested_at=event.time,
+            )  # fmt: skip
+        elif (record := state.trials.get(event.trial)) is None:
+            state.problems.append(f"trial {event.trial} has an event, but was never suggested; it is left out")
         else:
-            _apply(state.trials, event)
+            _apply(record, event)
     return state
 
 
-def _apply(trials: dict[int, TrialRecord], event: dict[str, Any]) -> None:
-    index = event["trial"]
-    if event["event"] == "suggested":
-        fields = {key: event[key] for key in ("config", "origin", "seed", "control", "forecast") if key in event}
-        trials[index] = TrialRecord(index, suggested_at=event["time"], **fields)
-        return
-    record = trials[index]
-    if event["event"] == "started":
-        record.status = Status.RUNNING
-        record.started_at = record.started_at or event["time"]
-        record.reason = record.detail = ""
+def _apply(record: TrialRecord, event: Started | Paused | Lost | Ended) -> None:
+    if isinstance(event, Started):
+        record.status, record.reason, record.detail = Status.RUNNING, Reason.NONE, ""
+        record.started_at = record.started_at or event.time
         record.paused, record.ended_at = False, None
-    elif event["event"] == "paused":
-        record.status, record.paused, record.epoch = Status.PAUSED, True, event["epoch"]
-        record.reason, record.detail = event["reason"], event["detail"]
-    elif event["event"] == "ended":
-        record.status = Status(event["status"])
-        record.reason, record.detail = event["reason"], event["detail"]
-        record.epoch, record.metrics, record.ended_at = event["epoch"], event["metrics"], event["time"]
+    elif isinstance(event, Paused):
+        record.status, record.paused, record.epoch = Status.PAUSED, True, event.epoch
+        record.reason, record.detail = Reason(event.reason), event.detail
+    elif isinstance(event, Ended):
+        record.status, record.reason, record.detail = Status(event.status), Reason(event.reason), event.detail
+        record.epoch, record.metrics, record.ended_at = event.epoch, event.metrics, event.time
 
 
-def events(sweep: Path) -> Iterator[dict[str, Any]]:
-    """The journal of the sweep in folder `sweep`, event by event."""
-    path = sweep / FILE
+def events(sweep: Path, problems: list[str]) -> Iterator[Event]:
+    """The journal of the sweep in folder `sweep`, event by event. What cannot be read is added to `problems`; what
+    only a newer program tells is passed over."""
+    path = SweepFolder(sweep).journal
     if not path.exists():
         return
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            yield json.loads(line)
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            continue
+        try:
+            written = json.loads(line)
+            kind = _KINDS.get(written["event"])
+            if kind is not None:
+                yield kind.validate_python(_given(written))
+        except (ValueError, TypeError, KeyError) as error:
+            problems.append(f"{path}, line {number} cannot be read and is left out ({_shortly(error)})")
+
+
+def _given(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Without fields that are null where a default stands for them."""
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def _shortly(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+    return f"{type(error).__name__}: {error}"
 
 
 def _drop_torn_line(path: Path) -> None:

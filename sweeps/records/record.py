@@ -1,4 +1,8 @@
-"""What is needed to repeat a sweep: settings, space, data, code, packages, machine. Written to `sweep.json`."""
+"""What is needed to repeat a sweep: settings, space, data, code, packages, machine. Written to `sweep.json`.
+
+`read` takes the records of older programs (`upgraded`) and of newer ones, whose fields this program does not know:
+they are left out, and named in `unread`.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,26 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 import search_spaces
+from search_spaces import Target
 from search_spaces.reference import CODE, MANIFEST
 from sweeps.config import SweepConfig
+from sweeps.records.folder import SweepFolder
 from trainables.files import write_text
 from trainables.health import HealthConfig
 
-FILE = "sweep.json"
+if TYPE_CHECKING:
+    from trainables.data.store import Dataset
+
+SCHEMA = 2  # 1: comparisons of an ablation named their variants by place
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("search_spaces", "trainables", "sweeps")  # the packages that decide the numbers of a trial
 PACKAGES = (
@@ -32,69 +44,224 @@ PACKAGES = (
 )
 
 
-def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, Any]:
+class RecordError(ValueError):
+    """A record that cannot be read; the message names file, field, value and what was expected, a line each."""
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What the sweep was trained on. `shape` is that of a sample; `train` and `val` are numbers of samples."""
+
+    source: str = ""
+    path: str | None = None  # of the Arrow file
+    fingerprint: str = ""
+    shape: list[int] = field(default_factory=list)
+    train: int = 0
+    val: int = 0
+    embedded: bool = False
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """The copy of a model of the user's own: its module, the reference it was made of, sha256 (hex)."""
+
+    module: str
+    reference: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CodeRecord:
+    """Which code ran. `fingerprint`: of its sources, None once the sweep is of no one code any more; `commit` and
+    `dirty`: of this repository, None outside a checkout; `before`: what it was before each resume that changed it;
+    `model`: None for a model of this project."""
+
+    fingerprint: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    before: list[CodeRecord] = field(default_factory=list)
+    model: OwnModel | None = None
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """A sweep as it is written down.
+
+    Args:
+        name, id, model: `id` is unique over all storages.
+        config: the settings.
+        created: unix seconds.
+        space: the parameters of the search space with the ranges of this sweep.
+        data, health, code: what was trained on, the thresholds of the verdict, the code.
+        packages: versions by name.
+        machine: facts by name.
+        command: as it was typed.
+        notes: what the user should know, by what it is about.
+        targets, metrics, claims: numbers that the model's source states, its metrics on held-out data, how many
+            claims are made for it; None where an older program did not write them.
+        schema: of the file.
+        unread: fields of the file that this program does not know.
+    """
+
+    name: str
+    id: str
+    model: str
+    config: SweepConfig
+    created: float = 0.0
+    space: list[dict[str, Any]] = field(default_factory=list)
+    data: DataRecord = field(default_factory=DataRecord)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    code: CodeRecord = field(default_factory=CodeRecord)
+    packages: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    targets: list[Target] | None = None
+    metrics: list[str] | None = None
+    claims: int | None = None
+    schema: int = SCHEMA
+    unread: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `sweep.json`."""
+        return {name: value for name, value in asdict(self).items() if name != "unread"}
+
+
+def new(
+    config: SweepConfig, dataset: Dataset, health: HealthConfig, notes: Mapping[str, list[str]] | None = None
+) -> SweepRecord:
     """The record of a sweep that starts now."""
-    return {
-        "name": config.name,
-        "id": uuid.uuid4().hex,
-        "model": config.model,
-        "created": time.time(),
-        "config": config.to_dict(),
-        "space": [asdict(parameter) for parameter in config.search_space().parameters],
-        "data": {
-            "source": dataset.source,
-            "path": str(dataset.path),
-            "fingerprint": dataset.fingerprint,
-            "shape": list(dataset.shape),
-            "train": len(dataset.train),
-            "val": len(dataset.val),
-            "embedded": dataset.embedded,
-        },
-        "health": asdict(health),
-        "metrics": list(config.search_space().metrics),
-        "claims": len(search_spaces.claims(config.reference)),
-        "code": code() | own_model(config),
-        "packages": packages(),
-        "machine": {
+    space = config.search_space()
+    return SweepRecord(
+        name=config.name,
+        id=uuid.uuid4().hex,
+        model=config.model,
+        created=time.time(),
+        config=config,
+        space=[asdict(parameter) for parameter in space.parameters],
+        data=DataRecord(
+            source=dataset.source,
+            path=str(dataset.path),
+            fingerprint=dataset.fingerprint,
+            shape=list(dataset.shape),
+            train=len(dataset.train),
+            val=len(dataset.val),
+            embedded=dataset.embedded,
+        ),
+        health=health,
+        metrics=list(space.metrics),
+        claims=len(search_spaces.claims(config.reference)),
+        code=replace(code(), model=own_model(config)),
+        packages=packages(),
+        machine={
             "python": platform.python_version(),
             "system": platform.platform(),
             "processor": platform.machine(),
             "cpus": os.cpu_count(),
         },
-        "command": sys.argv,
-    }
+        command=list(sys.argv),
+        notes=dict(notes or {}),
+        targets=list(space.targets),
+    )
 
 
-def resumed(record: dict[str, Any], config: SweepConfig) -> dict[str, Any]:
+def resumed(record: SweepRecord, config: SweepConfig) -> SweepRecord:
     """`record` of a sweep that goes on, with the settings of the resume. Where the code or the packages have changed
     since, `code.fingerprint` is None: the sweep is of no one code any more. What it was is kept in `code.before`.
     """
-    was, now, installed = record["code"], code(), packages()
-    if was.get("fingerprint") == now["fingerprint"] and record.get("packages") == installed:
-        return record | {"config": config.to_dict()}
-    before = [*was.get("before", []), {key: value for key, value in was.items() if key != "before"}]
-    changed = now | {"fingerprint": None, "before": before} | own_model(config)
-    return record | {"config": config.to_dict(), "code": changed, "packages": installed}
+    was, now, installed = record.code, code(), packages()
+    if was.fingerprint == now.fingerprint and record.packages == installed:
+        return replace(record, config=config, schema=SCHEMA)
+    changed = replace(now, fingerprint=None, before=[*was.before, replace(was, before=[])], model=own_model(config))
+    return replace(record, config=config, code=changed, packages=installed, schema=SCHEMA)
 
 
-def write(config: SweepConfig, record: dict[str, Any]) -> None:
+def write(record: SweepRecord, folder: Path) -> None:
     """Write `sweep.json`."""
-    write_text(config.folder / FILE, json.dumps(record, indent=1, default=_plain))
+    write_text(SweepFolder(folder).record, json.dumps(record.to_dict(), indent=1, default=str))
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The record in a sweep's folder."""
-    return json.loads((folder / FILE).read_text())
+def read(folder: Path) -> SweepRecord:
+    """The record in a sweep's folder.
 
-
-def _plain(value: Any) -> Any:
-    return str(value)
-
-
-def code() -> dict[str, Any]:
-    """Which code is running: `fingerprint` of its sources, the `commit` of this repository and whether it was
-    changed since (`dirty`); both None outside a checkout.
+    Raises:
+        RecordError: there is none, or it lacks what no default can stand for.
     """
+    path = SweepFolder(folder).record
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(
+            f"{path} does not exist: expected the folder of a sweep, for example results/NAME"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read as JSON ({error})") from None
+    try:
+        return of(written)
+    except RecordError as error:
+        raise RecordError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+
+def of(written: Any) -> SweepRecord:
+    """The record whose JSON is `written`.
+
+    Raises:
+        RecordError: every field that is missing or wrong, a line each.
+    """
+    if not isinstance(written, dict):
+        raise RecordError(f"expected an object, found {type(written).__name__}")
+    current = upgraded(written)
+    try:
+        record = TypeAdapter(SweepRecord).validate_python(current)
+    except ValidationError as error:
+        raise RecordError("\n".join(_problem(found) for found in error.errors())) from None
+    unread = tuple(_unread(current, SweepRecord))
+    if record.schema > SCHEMA:
+        unread = (f"schema {record.schema}, this program writes {SCHEMA}", *unread)
+    return replace(record, unread=unread)
+
+
+def upgraded(written: dict[str, Any]) -> dict[str, Any]:
+    """A record of any older schema as this program would have written it."""
+    config = written.get("config")
+    if not isinstance(config, dict):
+        return written
+    known = {"model": written.get("model", ""), "name": written.get("name", ""), "storage": "results", "trials": 0}
+    config = known | {"seed": 0, "search": "", "scheduler": ""} | config
+    ablation = config.get("ablation")
+    if isinstance(ablation, dict) and written.get("schema", 1) < 2:
+        names = [variant["name"] for variant in ablation["variants"]]
+        named = [each | {side: names[each[side]] for side in ("before", "after")} for each in ablation["comparisons"]]
+        config |= {"ablation": ablation | {"comparisons": named}}
+    schema = max(written.get("schema", 1), SCHEMA)
+    return {"id": "", **written, "config": config, "schema": schema}
+
+
+def _problem(found: Any) -> str:
+    place = ".".join(map(str, found["loc"])) or "record"
+    if found["type"] == "missing":
+        return f"{place} missing"
+    return f"{place}: {found['input']!r}: {found['msg']}"
+
+
+def _unread(written: Any, kind: Any, place: str = "") -> Iterator[str]:
+    """The fields of `written` that `kind` does not have, those inside of it too."""
+    if get_origin(kind) is UnionType:
+        kind = next((each for each in get_args(kind) if is_dataclass(each) or get_origin(each) is list), None)
+    if get_origin(kind) is list and isinstance(written, list):
+        for each in written:
+            yield from _unread(each, get_args(kind)[0], place)
+    elif is_dataclass(kind) and isinstance(kind, type) and isinstance(written, dict):
+        types, known = get_type_hints(kind), {each.name for each in fields(kind)}
+        for name, value in written.items():
+            if name not in known:
+                yield f"{place}{name}"
+            else:
+                yield from _unread(value, types[name], f"{place}{name}.")
+
+
+def code() -> CodeRecord:
+    """Which code is running."""
 
     def git(*arguments: str) -> str | None:
         try:
@@ -104,17 +271,13 @@ def code() -> dict[str, Any]:
         return done.stdout.strip()
 
     changes = git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "fingerprint": fingerprint(),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-    }
+    return CodeRecord(fingerprint(), git("rev-parse", "HEAD"), None if changes is None else bool(changes))
 
 
-def own_model(config: SweepConfig) -> dict[str, Any]:
-    """`model`: module, reference and sha256 of the copy in the sweep's folder; {} for a model of this project."""
+def own_model(config: SweepConfig) -> OwnModel | None:
+    """The copy in the sweep's folder; None for a model of this project."""
     manifest = config.folder / CODE / MANIFEST
-    return {"model": json.loads(manifest.read_text(encoding="utf-8"))} if manifest.exists() else {}
+    return TypeAdapter(OwnModel).validate_json(manifest.read_bytes()) if manifest.exists() else None
 
 
 def fingerprint(names: Sequence[str] = SOURCES) -> str:

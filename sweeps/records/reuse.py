@@ -10,9 +10,11 @@ from typing import Any
 
 from sweeps.config import SweepConfig
 from sweeps.records import journal, record
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
+from sweeps.records.record import RecordError, SweepRecord
 from trainables import epoch_log
-from trainables.checkpoint import folder_of
 
 DECIDE_NUMBERS = ("torch", "numpy", "scipy", "scikit-learn", "torchmetrics", "vector-quantize-pytorch")
 
@@ -25,42 +27,53 @@ class Finished:
     changes.
     """
 
-    def __init__(self, config: SweepConfig, own: Mapping[str, Any]) -> None:
+    def __init__(self, config: SweepConfig, own: SweepRecord) -> None:
         self._found: dict[str, tuple[Path, TrialRecord]] = {}
         kind = _kind(own)
         if kind is None:
             return
-        for path in sorted(Path(config.storage).glob(f"*/{record.FILE}")):
-            other = record.read(path.parent)
-            if path.parent == config.folder or _kind(other) != kind:
+        for folder in sweeps_in(Path(config.storage)):
+            if folder.path == config.folder or _kind_in(folder.path) != kind:
                 continue
-            for trial in journal.read(path.parent).trials.values():
+            for trial in journal.read(folder.path).trials.values():
                 if trial.status is Status.FINISHED:
-                    self._found.setdefault(_key(trial.config, trial.seed), (path.parent, trial))
+                    self._found.setdefault(_key(trial.config, trial.seed), (folder.path, trial))
 
     def take(self, folder: Path, trial: TrialRecord) -> str | None:
-        """Copy log, checkpoint and pictures of a finished twin to `trial`: where from, None without a twin."""
+        """Copy log, checkpoint and pictures of a finished twin to `trial`: where from, None without a twin whose log
+        can be read."""
         twin = self._found.get(_key(trial.config, trial.seed))
         if twin is None:
             return None
         source, found = twin
-        epoch_log.copy(source, found.trial, folder, trial.trial)
-        shutil.copytree(folder_of(source, found.trial), folder_of(folder, trial.trial), dirs_exist_ok=True)
+        try:
+            epoch_log.copy(source, found.trial, folder, trial.trial)
+        except epoch_log.LogError:
+            return None
+        shutil.copytree(
+            SweepFolder(source).trial(found.trial), SweepFolder(folder).trial(trial.trial), dirs_exist_ok=True
+        )
         return f"trial {found.trial} of sweep {source.name}"
 
 
-def _kind(sweep: Mapping[str, Any]) -> list[Any] | None:
+def _kind_in(folder: Path) -> list[Any] | None:
+    """That of the sweep in `folder`; None if its record cannot be read."""
+    try:
+        return _kind(record.read(folder))
+    except RecordError:
+        return None
+
+
+def _kind(sweep: SweepRecord) -> list[Any] | None:
     """What must be the same for two trials to give the same numbers, configuration and seed aside; None if a part of
     it is not known.
     """
-    libraries = [sweep.get("packages", {}).get(name) for name in DECIDE_NUMBERS]
-    known = [sweep["code"].get("fingerprint"), *libraries]
+    known = [sweep.code.fingerprint, *(sweep.packages.get(name) for name in DECIDE_NUMBERS)]
     if None in known:
         return None
-    config = sweep["config"]
-    best = (config["metric"][0], config["mode"][0])  # whose best epoch a checkpoint keeps
-    own = sweep["code"].get("model", {}).get("sha256", "")  # of a model that is not of this project
-    return [*known, sweep["model"], own, config["epochs"], *best, sweep["data"]["fingerprint"], sweep["health"]]
+    own = sweep.code.model.sha256 if sweep.code.model else ""  # of a model that is not of this project
+    best = (sweep.config.metric[0], sweep.config.mode[0])  # whose best epoch a checkpoint keeps
+    return [*known, sweep.model, own, sweep.config.epochs, *best, sweep.data.fingerprint, sweep.health]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:

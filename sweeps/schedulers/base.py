@@ -24,18 +24,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from sweeps.records.outcomes import Reason
 from sweeps.schedulers.settings import Settings
 from trainables.health import HealthConfig, Verdict, in_kl_grace
 
-
-class Outranked(StrEnum):
-    """The reason of a stop or a pause that is no verdict."""
-
-    RUNG = "RUNG"  # others did better, at a rung or by the median
-
-
-RUNG = Outranked.RUNG
-Reason = Verdict | Outranked
+RUNG = Reason.RUNG  # of a stop or a pause that is no verdict
 
 
 class Action(StrEnum):
@@ -48,10 +41,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a trial; for a pause or a stop why, and in one sentence with the numbers."""
+    """What to do with a trial; for a pause or a stop why, and that in one sentence with the numbers."""
 
     action: Action
-    reason: Reason | None = None
+    reason: Reason = Reason.NONE
     detail: str = ""
 
     @property
@@ -68,9 +61,9 @@ class Decision:
 GO_ON = Decision(Action.GO_ON)
 
 
-def stop(reason: Reason, detail: str) -> Decision:
+def stop(reason: Reason | Verdict, detail: str) -> Decision:
     """The trial ends."""
-    return Decision(Action.STOP, reason, detail)
+    return Decision(Action.STOP, Reason(reason.value), detail)
 
 
 def pause(detail: str) -> Decision:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.space import Parameter, SearchSpace, Value, applies
-from sweeps.records.journal import Status, TrialRecord
-from sweeps.schedulers.base import RUNG
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Reason, Status
 from sweeps.searchers.base import Search, first_searched
 from sweeps.searchers.random import RandomSearch
 
@@ -62,7 +62,7 @@ class TpeSearch(Search):
             return
         trial = self._asked[record.trial]
         values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
-        sick = record.status is Status.STOPPED and record.reason != RUNG
+        sick = record.status is Status.STOPPED and record.reason != Reason.RUNG
         if record.status is Status.FAILED:
             state, values = optuna.trial.TrialState.FAIL, None
         elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):

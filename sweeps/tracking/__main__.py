@@ -7,12 +7,14 @@ again to send the rest), 2 if it was called wrongly.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
 from pathlib import Path
 
+from sweeps.records import record
+from sweeps.records.folder import SweepFolder
+from sweeps.records.record import RecordError
 from sweeps.tracking import state
 from sweeps.tracking.process import default_uri
 
@@ -30,14 +32,14 @@ def main() -> int:
     """Read the command line, then send or follow; the exit code."""
     arguments = _arguments()
     sweep = arguments.sweep.resolve()
-    record = sweep / "sweep.json"
-    if not record.exists():
-        return _refuse(f"{record} does not exist: expected the folder of a sweep, for example results/NAME")
-    uri = arguments.tracking_uri or json.loads(record.read_text())["config"]["tracking_uri"]
+    try:
+        uri = arguments.tracking_uri or record.read(sweep).config.tracking_uri
+    except RecordError as error:
+        return _refuse(str(error))
     driven = arguments.driver is not None
     os.nice(_LOWER_PRIORITY)
     os.environ.update(MLFLOW_SETTINGS)
-    _log_to(sweep / state.LOG, terminal=not driven)
+    _log_to(SweepFolder(sweep).mirror_log, terminal=not driven)
     try:
         with state.exclusive(sweep, wait=driven):
             from sweeps.tracking.follow import Follower

@@ -7,23 +7,24 @@ answer nor a lost state file, a restarted server or an emptied one makes a dupli
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 
 from sweeps.records import journal
-from sweeps.records.journal import Status, SweepState, TrialRecord
+from sweeps.records import record as records
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.outcomes import Status
+from sweeps.records.record import SweepRecord
 from sweeps.tracking import projection, state
 from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
 from trainables import epoch_log
 
-_SWEEP_FILES = ("sweep.json", "plan.json", "report.html")
 _UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING, Status.PAUSED)
 
 
@@ -47,6 +48,7 @@ class Mirror:
 
     def __init__(self, sweep: Path, tracking_uri: str) -> None:
         self.sweep = sweep.resolve()
+        self._folder = SweepFolder(self.sweep)
         self.tracking_uri = tracking_uri
         self._state = state.read(self.sweep)
         if self._state.tracking_uri != tracking_uri:
@@ -66,10 +68,10 @@ class Mirror:
         Raises:
             MlflowException: the server cannot be reached or is broken; nothing is lost, try again.
         """
-        record = json.loads((self.sweep / "sweep.json").read_text())
-        journal_size = _size(self.sweep / journal.FILE)
+        record = records.read(self.sweep)
+        journal_size = _size(self._folder.journal)
         sweep_state = journal.read(self.sweep)
-        ended = sweep_state.status in projection.SWEEP_ENDED
+        ended = sweep_state.status.ended
         if driver_lost:
             self._state.driver_lost_at = journal_size
         if ended or self._state.driver_lost_at == journal_size:
@@ -92,7 +94,7 @@ class Mirror:
             self._forget()
         return summary
 
-    def _pass(self, record: dict[str, Any], sweep_state: SweepState) -> None:
+    def _pass(self, record: SweepRecord, sweep_state: SweepState) -> None:
         self._problems = []
         runs = self._runs = self._runs or self._connect(record)
         if SWEEP not in runs.sent:
@@ -104,7 +106,7 @@ class Mirror:
         for trial in trials:
             if trial.status not in _UNTIL_IT_ENDS and trial.trial in runs.sent:
                 with self._apart(f"artifacts of trial {trial.trial}"):
-                    runs.upload(trial.trial, _files(self._folder(trial.trial) / "artifacts"))
+                    runs.upload(trial.trial, _files(self._folder.artifacts(trial.trial)))
         with self._apart("artifacts of the sweep"):
             self._send_sweep_files(runs, record)
         if sweep_state.best is not None:
@@ -113,22 +115,22 @@ class Mirror:
         with self._apart("the sweep"):
             self._send_sweep(runs, record, sweep_state)
 
-    def _connect(self, record: dict[str, Any]) -> SweepRuns:
+    def _connect(self, record: SweepRecord) -> SweepRuns:
         remote = self.tracking_uri.startswith(("http:", "https:", "databricks"))
         return SweepRuns(
             MlflowClient(self.tracking_uri),
-            record["model"],
-            record["id"],
-            None if remote else self.sweep.parent / "mlartifacts" / record["model"],
+            record.model,
+            record.id,
+            None if remote else self.sweep.parent / "mlartifacts" / record.model,
             {run["run_id"]: run["artifacts"] for run in self._state.runs.values()},
         )
 
-    def _send_trial(self, runs: SweepRuns, record: dict[str, Any], trial: TrialRecord) -> None:
+    def _send_trial(self, runs: SweepRuns, record: SweepRecord, trial: TrialRecord) -> None:
         """Epochs are sent once: one that a resume trained again keeps the values it had at first."""
         index = trial.trial
         log = self._logs.get(index, projection.LogSummary())
         sent = runs.sent[index].epochs if index in runs.sent else 0
-        stamp = _stamp(epoch_log.path_of(self.sweep, index))
+        stamp = _stamp(self._folder.log(index))
         points = []
         if stamp is not None and (stamp != self._stamps.get(index) or trial.epoch > log.epochs):
             rows = epoch_log.read_trial(self.sweep, index)
@@ -139,12 +141,13 @@ class Mirror:
         if stamp is not None:
             self._stamps[index] = stamp
 
-    def _send_sweep_files(self, runs: SweepRuns, record: dict[str, Any]) -> None:
-        runs.upload(SWEEP, [path for name in _SWEEP_FILES if (path := self.sweep / name).exists()])
-        versions = (f"{name}=={version}\n" for name, version in record["packages"].items())
+    def _send_sweep_files(self, runs: SweepRuns, record: SweepRecord) -> None:
+        files = (self._folder.record, self._folder.plan, self._folder.report)
+        runs.upload(SWEEP, [path for path in files if path.exists()])
+        versions = (f"{name}=={version}\n" for name, version in record.packages.items())
         runs.upload_text(SWEEP, "requirements.txt", "".join(versions))
 
-    def _send_best(self, runs: SweepRuns, record: dict[str, Any], trial: TrialRecord) -> None:
+    def _send_best(self, runs: SweepRuns, record: SweepRecord, trial: TrialRecord) -> None:
         best, epoch = runs.sent[trial.trial], self._logs[trial.trial].best_epoch
         if best.tags.get("model.epoch") != str(epoch):
             from sweeps.tracking.model import log_model
@@ -153,13 +156,13 @@ class Mirror:
                 runs.client,
                 self.tracking_uri,
                 best.run,
-                self._folder(trial.trial),
+                self._folder.trial(trial.trial),
                 epoch,
-                record["data"]["shape"],
+                record.data.shape,
             )
             runs.tag(trial.trial, {"model.uri": uri, "model.epoch": str(epoch)})
 
-    def _send_sweep(self, runs: SweepRuns, record: dict[str, Any], sweep_state: SweepState) -> None:
+    def _send_sweep(self, runs: SweepRuns, record: SweepRecord, sweep_state: SweepState) -> None:
         view = projection.sweep_view(record, sweep_state, self._logs)
         if best := runs.sent.get(int(view.tags.get("best.trial", -1))):
             model = {"best.model_uri": best.tags["model.uri"]} if "model.uri" in best.tags else {}
@@ -175,9 +178,6 @@ class Mirror:
             if is_transient(error):
                 raise
             self._problems.append(f"{what}: {describe(error)}")
-
-    def _folder(self, trial: int) -> Path:
-        return self.sweep / "trials" / f"{trial:05d}"
 
     def _forget(self) -> None:
         """Ask the server again, next time, what it has."""

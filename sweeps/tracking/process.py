@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from sweeps.records.folder import SweepFolder
 from sweeps.tracking import state
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class TrackingProcess:
         command = [sys.executable, "-m", "sweeps.tracking", str(self.sweep)]
         command += ["--tracking-uri", self.tracking_uri, "--driver", str(os.getpid())]
         path = os.pathsep.join(filter(None, [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]))
-        with open(self.sweep / state.LOG, "ab") as log:
+        with open(SweepFolder(self.sweep).mirror_log, "ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -66,7 +67,8 @@ class TrackingProcess:
             return f"the MLflow process died (exit code {code}) too often; {self._promise()}"
         self._restarts_left -= 1
         self.start()
-        return f"the MLflow process died (exit code {code}, see {self.sweep / state.LOG}); started it again"
+        log = SweepFolder(self.sweep).mirror_log
+        return f"the MLflow process died (exit code {code}, see {log}); started it again"
 
     def finish(self, timeout_s: float) -> bool:
         """Tell the mirror that nothing more comes and wait until all is sent; False if that took too long.

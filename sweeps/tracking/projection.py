@@ -18,10 +18,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from search_spaces import Target
-from sweeps.records.journal import Status, SweepState, TrialRecord
-from trainables.epoch_log import best_row, is_metric
+from sweeps.config import SweepConfig
+from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.outcomes import Origin, Reason, Status, SweepStatus
+from sweeps.records.record import SweepRecord
+from trainables.epoch_log import best_row
 from trainables.health import Verdict
+from trainables.metrics import is_metric
 
 TRANSIENT_TAGS = frozenset(
     {
@@ -31,8 +34,11 @@ TRANSIENT_TAGS = frozenset(
 )
 NOTE = "mlflow.note.content"  # the description of a run
 NOTE_END = "*Written by the sweep. What you write below stays.*"
-SWEEP_ENDED = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
-DRIVER_LOST = "DRIVER_LOST"
+_RUN_OF_SWEEP = {
+    SweepStatus.FINISHED: "FINISHED",
+    SweepStatus.INTERRUPTED: "KILLED",
+    SweepStatus.FAILED: "FAILED",
+}
 _RUN_STATUS = {
     Status.PENDING: "RUNNING",
     Status.RUNNING: "RUNNING",
@@ -41,6 +47,7 @@ _RUN_STATUS = {
     Status.STOPPED: "KILLED",
     Status.INTERRUPTED: "KILLED",
     Status.FAILED: "FAILED",
+    Status.OTHER: "KILLED",
 }
 _WORDS = {
     Status.FINISHED: "Trained for its whole budget",
@@ -90,10 +97,10 @@ def as_lost(state: SweepState) -> SweepState:
     trials = dict(state.trials)
     for index, record in trials.items():
         if record.status in (Status.RUNNING, Status.PAUSED):
-            trials[index] = replace(record, status=Status.INTERRUPTED, reason=DRIVER_LOST)
-    if state.status in SWEEP_ENDED:
+            trials[index] = replace(record, status=Status.INTERRUPTED, reason=Reason.DRIVER_LOST)
+    if state.status.ended:
         return replace(state, trials=trials)
-    return replace(state, trials=trials, status="interrupted", detail="the driver died")
+    return replace(state, trials=trials, status=SweepStatus.INTERRUPTED, detail="the driver died")
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> LogSummary:
@@ -127,11 +134,11 @@ def points(record: TrialRecord, rows: Sequence[Mapping[str, Any]], after: int) -
     ]
 
 
-def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -> RunView:
+def trial_view(sweep: SweepRecord, record: TrialRecord, log: LogSummary) -> RunView:
     """The run of one trial; `sweep` is the content of sweep.json."""
     tags = {
-        "sweep.id": sweep["id"],
-        "sweep.name": sweep["name"],
+        "sweep.id": sweep.id,
+        "sweep.name": sweep.name,
         "sweep.trial": record.trial,
         "origin": record.origin,
         "seed": record.seed,
@@ -159,7 +166,7 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
     )
     best = tuple(
         Point(f"best/{name}", record.metrics[name], _milliseconds(record.ended_at) or _start(record), log.best_epoch)
-        for name in sweep["config"]["metric"]
+        for name in sweep.config.metric
         if name in record.metrics
     )
     return RunView(
@@ -173,48 +180,50 @@ def trial_view(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -
     )
 
 
-def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary]) -> RunView:
+def sweep_view(sweep: SweepRecord, state: SweepState, logs: Mapping[int, LogSummary]) -> RunView:
     """The parent run; `sweep` is the content of sweep.json."""
-    config, data, code = sweep["config"], sweep["data"], sweep["code"]
+    config, data, code = sweep.config, sweep.data, sweep.code
     best = best_trial(config, state, logs)
     tags = {
-        "sweep.id": sweep["id"],
-        "sweep.name": sweep["name"],
-        "sweep.status": state.status,
+        "sweep.id": sweep.id,
+        "sweep.name": sweep.name,
+        "sweep.status": state.status.value,
         "sweep.detail": state.detail,
-        "model": sweep["model"],
-        "seed": config["seed"],
-        "data.source": data["source"],
-        "data.fingerprint": data["fingerprint"],
-        "git.dirty": "unknown" if code["dirty"] is None else code["dirty"],
-        "code.fingerprint": code.get("fingerprint") or "unknown",
-        "command": shlex.join(sweep["command"]),
-        "mlflow.source.name": Path(sweep["command"][0]).name,
+        "model": sweep.model,
+        "seed": config.seed,
+        "data.source": data.source,
+        "data.fingerprint": data.fingerprint,
+        "git.dirty": "unknown" if code.dirty is None else code.dirty,
+        "code.fingerprint": code.fingerprint or "unknown",
+        "command": shlex.join(sweep.command),
+        "mlflow.source.name": Path(sweep.command[0]).name if sweep.command else "",
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": code["commit"] or "",
+        "mlflow.source.git.commit": code.commit or "",
         "best.trial": best or "",
         NOTE: _sweep_note(sweep, state, best),
-        **{f"note.{about}": "; ".join(lines) for about, lines in sweep.get("notes", {}).items()},
+        **{f"note.{about}": "; ".join(lines) for about, lines in sweep.notes.items()},
     }
-    start = _milliseconds(sweep["created"]) or 0
+    start = _milliseconds(sweep.created) or 0
     end = _milliseconds(max((trial.ended_at for trial in state.trials.values() if trial.ended_at), default=None))
     progress = _progress(config, state, logs, best)
     step = round(progress["sweep/epochs_run"])
     return RunView(
-        name=sweep["name"],
-        status=SWEEP_ENDED.get(state.status, "RUNNING"),
+        name=sweep.name,
+        status=_RUN_OF_SWEEP.get(state.status, "RUNNING"),
         start_time=start,
         end_time=end,
-        params=_texts({name: value for name, value in config.items() if name not in ("space", "tracking_uri")})
-        | {f"space.{parameter['name']}": _range(parameter) for parameter in sweep["space"]},
+        params=_texts(
+            {name: value for name, value in config.to_dict().items() if name not in ("space", "tracking_uri")}
+        )
+        | {f"space.{parameter['name']}": _range(parameter) for parameter in sweep.space},
         tags=_tags(tags),
         metrics=tuple(Point(name, value, end or start, step) for name, value in progress.items()),
     )
 
 
-def _targets(sweep: Mapping[str, Any], record: TrialRecord) -> str:
+def _targets(sweep: SweepRecord, record: TrialRecord) -> str:
     """How many of the numbers that the model's source states an ended trial meets, as in "3 of 5"; '' without any."""
-    targets = (Target(**target) for target in sweep.get("targets", ()))
+    targets = sweep.targets or ()
     judged = [
         target.met(record.metrics[target.metric])
         for target in targets
@@ -225,7 +234,7 @@ def _targets(sweep: Mapping[str, Any], record: TrialRecord) -> str:
 
 def _trial_name(record: TrialRecord) -> str:
     """As in "trial 2 baseline COLLAPSED"."""
-    origin = "" if record.origin == "search" else record.origin
+    origin = "" if record.origin == Origin.SEARCH else record.origin
     return " ".join(filter(None, [f"trial {record.trial}", origin, _reason(record)]))
 
 
@@ -233,22 +242,22 @@ def _reason(record: TrialRecord) -> str:
     return record.reason if record.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED) else ""
 
 
-def _trial_note(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) -> str:
+def _trial_note(sweep: SweepRecord, record: TrialRecord, log: LogSummary) -> str:
     """What became of a trial; '' while it runs."""
     if record.status not in _WORDS:
         return ""
     reason = f"**{_reason(record)}**" if _reason(record) else ""
-    epochs = f"after epoch {record.epoch or log.epochs} of {sweep['config']['epochs']}"
-    again = f"`python sweeps/run.py --trial {sweep['name']}:{record.trial}` trains it once more, alone."
+    epochs = f"after epoch {record.epoch or log.epochs} of {sweep.config.epochs}"
+    again = f"`python sweeps/run.py --trial {sweep.name}:{record.trial}` trains it once more, alone."
     return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", again)
 
 
-def _sweep_note(sweep: Mapping[str, Any], state: SweepState, best: int | None) -> str:
+def _sweep_note(sweep: SweepRecord, state: SweepState, best: int | None) -> str:
     """What became of a sweep; '' while it runs."""
-    if state.status not in SWEEP_ENDED:
+    if not state.status.ended:
         return ""
-    config, metric = sweep["config"], sweep["config"]["metric"][0]
-    what = f"{len(state.trials)} trials of {config['epochs']} epochs of {sweep['model']} on {sweep['data']['source']}"
+    config, metric = sweep.config, sweep.config.metric[0]
+    what = f"{len(state.trials)} trials of {config.epochs} epochs of {sweep.model} on {sweep.data.source}"
     winner = ""
     if best is not None:
         record = state.trials[best]
@@ -262,11 +271,11 @@ def _note(*paragraphs: str) -> str:
     return "\n\n".join([*(" ".join(text.split()) for text in paragraphs if text), NOTE_END])
 
 
-def best_trial(config: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary]) -> int | None:
+def best_trial(config: SweepConfig, state: SweepState, logs: Mapping[int, LogSummary]) -> int | None:
     """The trial that the sweep named best, or until then the best of the healthy ones that have finished."""
     if state.best is not None:
         return state.best
-    metric, sign = config["metric"][0], 1.0 if config["mode"][0] == "max" else -1.0
+    metric, sign = config.metric[0], 1.0 if config.mode[0] == "max" else -1.0
     scores = {
         record.trial: sign * record.metrics[metric]
         for record in state.trials.values()
@@ -280,13 +289,13 @@ def _healthy(logs: Mapping[int, LogSummary], record: TrialRecord) -> bool:
 
 
 def _progress(
-    config: Mapping[str, Any], state: SweepState, logs: Mapping[int, LogSummary], best: int | None
+    config: SweepConfig, state: SweepState, logs: Mapping[int, LogSummary], best: int | None
 ) -> dict[str, float]:
     """Counts, and the best score. `epochs_saved`: of their budget, not trained by the stopped trials."""
     trials = state.trials.values()
     statuses = Counter(record.status for record in trials)
     reasons = Counter(record.reason for record in trials if record.status == Status.STOPPED)
-    saved = sum(config["epochs"] - record.epoch for record in trials if record.status == Status.STOPPED)
+    saved = sum(config.epochs - record.epoch for record in trials if record.status == Status.STOPPED)
     progress = {
         "sweep/finished": statuses[Status.FINISHED],
         "sweep/stopped": statuses[Status.STOPPED],
@@ -296,7 +305,7 @@ def _progress(
         "sweep/epochs_saved": saved,
     }
     progress |= {f"sweep/stopped_{reason.lower()}": count for reason, count in reasons.items()}
-    metric = config["metric"][0]
+    metric = config.metric[0]
     if best is not None and metric in state.trials[best].metrics:
         progress["sweep/best_score"] = state.trials[best].metrics[metric]
     return {name: float(value) for name, value in progress.items()}

@@ -5,7 +5,6 @@ Losing the file costs nothing but uploading the artifacts once more: what else w
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainables.files import write_text
+from pydantic import TypeAdapter, ValidationError
 
-FILE = "mlflow.json"
-LOG = "mlflow.log"
-_LOCK = ".mlflow.lock"
+from sweeps.records import lock
+from sweeps.records.folder import SweepFolder
+from trainables.files import write_text
 
 
 @dataclass
@@ -41,25 +40,29 @@ class AlreadyMirrored(RuntimeError):
 
 def read(sweep: Path) -> MirrorState:
     """The state of the sweep in folder `sweep`; a blank one if nothing was sent yet."""
-    path = sweep / FILE
-    return MirrorState(**json.loads(path.read_text())) if path.exists() else MirrorState()
+    path = SweepFolder(sweep).mirror
+    if not path.exists():
+        return MirrorState()
+    try:
+        return TypeAdapter(MirrorState).validate_json(path.read_bytes())
+    except ValidationError:  # losing it costs nothing, see above
+        return MirrorState()
 
 
 def write(sweep: Path, state: MirrorState) -> None:
     """Replace the state of the sweep in folder `sweep`."""
-    write_text(sweep / FILE, json.dumps(asdict(state), indent=1))
+    write_text(SweepFolder(sweep).mirror, json.dumps(asdict(state), indent=1))
 
 
 @contextmanager
 def exclusive(sweep: Path, wait: bool) -> Iterator[None]:
-    """Hold the sweep's lock, which the operating system frees if this process dies.
+    """Hold the sweep's lock.
 
     Raises:
         AlreadyMirrored: another process holds it, and `wait` is False.
     """
-    with open(sweep / _LOCK, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise AlreadyMirrored(f"another process is already sending {sweep} to MLflow") from None
-        yield
+    try:
+        with lock.exclusive(SweepFolder(sweep).mirror_lock, wait):
+            yield
+    except lock.Held as held:
+        raise AlreadyMirrored(f"another process is already sending {sweep} to MLflow: {held}") from None

@@ -65,7 +65,7 @@ class Sweeps:
 
     def events(self, name: str) -> list[dict]:
         """Its journal, event by event."""
-        path = self.folder(name) / journal.FILE
+        path = self.folder(name) / "trials.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def mlflow_runs(self) -> list:

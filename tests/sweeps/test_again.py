@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from sweeps.records import journal, record
+from sweeps.records import journal
+from sweeps.records.folder import RECORD
 from tests.sweeps.conftest import DONE
 from trainables import epoch_log
 
@@ -29,7 +30,7 @@ def test_a_trial_is_reproduced_to_the_last_digit(sweeps):
     epoch_log.write(sweeps.folder("first"), 3, {}, altered)
     assert "first in val/elbo_gain" in _compare(sweeps)
 
-    path = sweeps.folder("first") / record.FILE
+    path = sweeps.folder("first") / RECORD
     changed = json.loads(path.read_text())
     changed["data"]["fingerprint"] = "other"
     path.write_text(json.dumps(changed))

@@ -11,7 +11,8 @@ import pytest
 
 from sweeps import forecasting
 from sweeps.config import Options, SweepConfig, complete
-from sweeps.records import journal, record
+from sweeps.records import journal
+from sweeps.records.folder import RECORD
 from trainables import collapse, epoch_log
 from trainables.collapse import FEATURES
 
@@ -25,7 +26,15 @@ def sweep(storage: Path, name: str, model: str = "imc_vae", trials: int = 12, fe
     """A sweep whose finished trials collapsed from the seventh on, and that has a stopped and a failed one."""
     folder = storage / name
     folder.mkdir()
-    (folder / record.FILE).write_text(json.dumps({"model": model}))
+    (folder / RECORD).write_text(
+        json.dumps(
+            {
+                "name": folder.name,
+                "model": model,
+                "config": {"epochs": 2, "metric": ["val/elbo_gain"], "mode": ["max"]},
+            }
+        )
+    )
     log = journal.Journal(folder)
     for trial in range(1, trials + 3):
         seen = {feature: float(trial) for feature in FEATURES}
@@ -116,7 +125,7 @@ def test_a_sweep_that_cannot_be_read_is_named_and_costs_nothing_else(
 ):
     sweep(tmp_path, "old")
     broken = sweep(tmp_path, "broken")
-    (broken / record.FILE).write_text("{")
+    (broken / RECORD).write_text("{")
     with caplog.at_level(logging.WARNING):
         assert forecasting.collapse_model(config).own == 12
     assert "broken cannot be read" in caplog.text

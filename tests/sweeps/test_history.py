@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sweeps import history
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import Ended, Paused, Started, Suggested, TrialEvent, TrialRecord
+from sweeps.records.outcomes import Status
 from sweeps.schedulers import known
 from sweeps.schedulers.base import LoggedRow
 from tests.sweeps.schedulers.rows import SCORE, made
@@ -25,18 +26,18 @@ class Driver:
         self.scheduler, self.rng = made(name, EPOCHS), random.Random(seed)
         self.level = {trial: self.rng.gauss(0, 1) for trial in range(1, TRIALS + 1)}
         self.sick = {trial for trial in self.level if self.rng.random() < 0.15}
-        self.events: list[dict[str, Any]] = []
+        self.events: list[TrialEvent] = []
         self.records: dict[int, TrialRecord] = {}
         self.logs: dict[int, list[dict[str, Any]]] = {}
         self.running: list[int] = []
         self.decisions: list[tuple[int, int, str]] = []
 
-    def note(self, event: str, trial: int, **told: Any) -> None:
-        self.events.append({"event": event, "trial": trial, **told})
+    def note(self, event: TrialEvent) -> None:
+        self.events.append(event)
 
     def end(self, trial: int, status: Status) -> None:
         self.records[trial].status = status
-        self.note("ended", trial, status=status)
+        self.note(Ended(trial, status))
 
     def fill(self) -> None:
         """Give every free worker something to do."""
@@ -48,10 +49,10 @@ class Driver:
             if trial is None:
                 trial = len(self.records) + 1
                 self.records[trial] = TrialRecord(trial, {}, "search", 0, trial % 5 == 0)
-                self.note("suggested", trial)
+                self.note(Suggested(trial, {}, "search"))
             self.scheduler.start(trial, self.records[trial].control)
             self.records[trial].status, self.records[trial].started_at = Status.RUNNING, 1.0
-            self.note("started", trial)
+            self.note(Started(trial))
             self.running.append(trial)
 
     def train(self, trial: int) -> None:
@@ -77,7 +78,7 @@ class Driver:
                 self.end(trial, Status.STOPPED if decision.stop else Status.FINISHED)
             elif decision.pause:
                 self.records[trial].status = Status.PAUSED
-                self.note("paused", trial, epoch=epoch)
+                self.note(Paused(trial, epoch))
         self.drop(self.scheduler.given_up())
         if self.records[trial].status is not Status.RUNNING:
             self.running.remove(trial)

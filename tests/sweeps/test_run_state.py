@@ -10,14 +10,16 @@ import pytest
 from sweeps import config as configuration
 from sweeps.config import Options
 from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
 from sweeps.schedulers import parse
 from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
+from trainables import epoch_log
 from trainables.health import HealthConfig
 
-DEATH = ("OUT_OF_MEMORY", "Ray ended it")
+DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
 
 
 def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
@@ -134,7 +136,7 @@ def test_who_dies_alone_is_given_up_with_the_reason(run):
     advice = run.config.search_space().memory_advice()
     assert record.detail == f"its worker died 3 times in a row; at last Ray ended it; {advice}"
     run.lost(3, *DEATH)  # heard twice
-    assert sum(event == "ended" for event in events(run)) == 3
+    assert events(run).count(journal.Ended) == 3
 
 
 def test_a_new_epoch_between_two_deaths_makes_them_count_anew(run):
@@ -143,7 +145,7 @@ def test_a_new_epoch_between_two_deaths_makes_them_count_anew(run):
         epoch(run, trial, number)
         run.lost(trial, *DEATH)
         assert start(run) == trial
-    assert [event for event in events(run) if event == "lost"] == ["lost"] * 8
+    assert events(run).count(journal.Lost) == 8
 
 
 def test_an_epoch_trained_again_is_no_progress(run):
@@ -170,7 +172,7 @@ def test_who_waits_frees_the_worker_and_is_taken_up_when_all_are_there(tmp_path)
     assert run.next_trial() is None
     assert run.waiting
     assert journal.read(run.config.folder).trials[9].status is Status.RUNNING
-    assert [event for event in events(run) if event == "paused"] == ["paused"] * 9
+    assert events(run).count(journal.Paused) == 9
 
 
 def test_a_worker_lost_on_the_way_from_a_pause_is_replaced(tmp_path):
@@ -207,12 +209,38 @@ def test_a_sweep_cut_off_says_who_waited(tmp_path):
     start(run)
     epoch(run, 1, 1)
     start(run)
-    run.interrupted("SIGNAL")
+    run.interrupted(Reason.SIGNAL)
     state = journal.read(run.config.folder)
     assert {record.status for record in state.trials.values()} == {Status.INTERRUPTED}
     assert state.trials[1].detail == "waiting after epoch 1 of 9; a resume goes on from there"
     assert (state.trials[1].paused, state.trials[2].paused) == (True, False)
 
 
-def events(run: SweepRun) -> list[str]:
-    return [event["event"] for event in journal.events(run.config.folder)]
+def events(run: SweepRun) -> list[type]:
+    return [type(event) for event in journal.events(run.config.folder, [])]
+
+
+def test_an_unreadable_epoch_file_costs_its_trial_alone_when_the_sweep_goes_on(run, tmp_path):
+    for _ in range(2):
+        trial = start(run)
+        rows = [{"epoch": 1, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "best_epoch": 1}]
+        epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, rows)
+    epoch_log.path_of(run.config.folder, 1).write_bytes(b"x")
+    resumed = sweep(tmp_path)
+    assert (resumed.records[1].epoch, resumed.records[2].epoch) == (0, 1)
+    (problem,) = resumed.problems
+    assert "trial-00001.parquet cannot be read" in problem
+    assert resumed.errors == 0
+    resumed.interrupted(Reason.SIGNAL)
+    assert journal.read(run.config.folder).trials[2].metrics == {"val/elbo_gain": 0.5}  # no config/latent_dim
+
+
+def test_an_unreadable_line_of_the_journal_is_told_and_its_number_is_not_given_again(run, tmp_path):
+    assert [start(run), start(run)] == [1, 2]
+    path = SweepFolder(run.config.folder).journal
+    path.write_text(path.read_text().replace('"trial": 1,', '"trial": 1', 1))  # no JSON any more
+    resumed = sweep(tmp_path)
+    assert list(resumed.records) == [2]
+    assert "line 1 cannot be read" in resumed.problems[0]
+    assert [start(resumed) for _ in range(3)] == [2, 3, 4]
+    assert resumed.next_trial() is None

@@ -5,7 +5,9 @@ import os
 
 import pytest
 
-from sweeps.records.journal import FILE, Journal, Status, read
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import Journal, read
+from sweeps.records.outcomes import Status
 
 SUGGESTED = {"config": {"a": 1, "b": None}, "origin": "search", "control": False, "forecast": {"au": 3}}
 ENDED = {"reason": "COLLAPSED", "detail": "0 of 8 units active", "epoch": 7, "metrics": {"val/elbo_gain": 0.5}}
@@ -61,7 +63,7 @@ def test_a_torn_line_is_ignored_and_cut_before_the_next(tmp_path, cut):
     journal = Journal(tmp_path)
     journal.append("suggested", trial=1, **SUGGESTED)
     journal.append("started", trial=1)
-    path = tmp_path / FILE
+    path = SweepFolder(tmp_path).journal
     os.truncate(path, path.stat().st_size - cut)
     assert read(tmp_path).trials[1].status is Status.PENDING
     Journal(tmp_path).append("suggested", trial=2, **SUGGESTED)
@@ -71,16 +73,16 @@ def test_a_torn_line_is_ignored_and_cut_before_the_next(tmp_path, cut):
 
 
 def test_a_journal_that_is_only_a_torn_line(tmp_path):
-    (tmp_path / FILE).write_text('{"event": "sugg')
+    SweepFolder(tmp_path).journal.write_text('{"event": "sugg')
     Journal(tmp_path)
-    assert (tmp_path / FILE).read_text() == ""
+    assert SweepFolder(tmp_path).journal.read_text() == ""
 
 
 def test_values_that_json_cannot_hold_are_refused_and_nothing_is_written(tmp_path):
     journal = Journal(tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):
         journal.append("ended", trial=1, metrics={"loss": float("nan")})
-    assert not (tmp_path / FILE).exists()
+    assert not SweepFolder(tmp_path).journal.exists()
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ import pytest
 
 from sweeps.config import Options, SweepConfig, complete
 from sweeps.records import journal, record
+from sweeps.records.folder import RECORD
 from sweeps.records.journal import TrialRecord
 from sweeps.records.reuse import DECIDE_NUMBERS, Finished
 from trainables import epoch_log
 from trainables.checkpoint import folder_of
 
 KIND = {
+    "name": "old",
     "model": "imc_vae",
     "config": {"epochs": 2, "metric": ["val/elbo_gain"], "mode": ["max"]},
     "data": {"fingerprint": "f"},
@@ -40,7 +42,7 @@ def old(tmp_path: Path) -> Path:
     """A sweep with a finished trial 3 and a stopped trial 4."""
     folder = tmp_path / "old"
     folder.mkdir()
-    (folder / record.FILE).write_text(json.dumps(KIND))
+    (folder / RECORD).write_text(json.dumps(KIND))
     log = journal.Journal(folder)
     for trial, status in ((3, "FINISHED"), (4, "STOPPED")):
         log.append("suggested", trial=trial, config={"a": trial}, origin="search", seed=5, control=False, forecast={})
@@ -52,7 +54,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_a_finished_twin_is_taken_over(config: SweepConfig, old: Path):
-    taken = Finished(config, KIND).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
+    taken = Finished(config, record.of(KIND)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
     assert taken == "trial 3 of sweep old"
     rows = epoch_log.read_trial(config.folder, 9)
     assert [(row["trial"], row["epoch"], row["val/x"]) for row in rows] == [(9, 1, 0.5), (9, 2, 0.7)]
@@ -63,7 +65,9 @@ def test_a_finished_twin_is_taken_over(config: SweepConfig, old: Path):
 def test_another_seed_a_stopped_trial_and_another_configuration_are_not(
     config: SweepConfig, old: Path, number: int, seed: int
 ):
-    assert Finished(config, KIND).take(config.folder, TrialRecord(9, {"a": number}, "x", seed=seed)) is None
+    assert (
+        Finished(config, record.of(KIND)).take(config.folder, TrialRecord(9, {"a": number}, "x", seed=seed)) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,11 +86,16 @@ def test_another_seed_a_stopped_trial_and_another_configuration_are_not(
     ],
 )
 def test_other_code_data_and_budget_are_not(config: SweepConfig, old: Path, changes: dict):
-    assert Finished(config, KIND | changes).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None
+    assert (
+        Finished(config, record.of(KIND | changes)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None
+    )
 
 
 def test_a_sweep_is_not_its_own_twin(config: SweepConfig, old: Path):
-    assert Finished(replace(config, name="old"), KIND).take(config.folder, TrialRecord(9, {"a": 3}, "x", 5)) is None
+    assert (
+        Finished(replace(config, name="old"), record.of(KIND)).take(config.folder, TrialRecord(9, {"a": 3}, "x", 5))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,7 @@ def test_a_sweep_is_not_its_own_twin(config: SweepConfig, old: Path):
 )
 def test_the_same_sources_are_the_same_code_whatever_git_says(config: SweepConfig, old: Path, code: dict):
     own = KIND | {"code": {"fingerprint": "s", **code}}
-    assert Finished(config, own).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is not None
+    assert Finished(config, record.of(own)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is not None
 
 
 def test_what_is_unknown_on_both_sides_is_not_the_same(config: SweepConfig, old: Path):
@@ -103,8 +112,11 @@ def test_what_is_unknown_on_both_sides_is_not_the_same(config: SweepConfig, old:
         {"code": OUTSIDE_A_CHECKOUT},
         {"packages": {}},
     ):
-        (old / record.FILE).write_text(json.dumps(KIND | unknown))
-        assert Finished(config, KIND | unknown).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None
+        (old / RECORD).write_text(json.dumps(KIND | unknown))
+        assert (
+            Finished(config, record.of(KIND | unknown)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
+            is None
+        )
 
 
 def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepConfig, old: Path, tmp_path: Path):
@@ -116,27 +128,33 @@ def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepC
         if name == "changed":
             with open(root / "trainables" / "kl.py", "a", encoding="utf-8") as source:
                 source.write("CHANGED = True\n")
-        command = "import json; from sweeps.records import record; print(json.dumps(record.code()))"
+        imports = "import json; from dataclasses import asdict; from sweeps.records import record"
+        command = f"{imports}; print(json.dumps(asdict(record.code())))"
         environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
         done = subprocess.run(
             [sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=True
         )
         codes[name] = json.loads(done.stdout)
     assert codes["original"] | OUTSIDE_A_CHECKOUT == codes["original"]
-    (old / record.FILE).write_text(json.dumps(KIND | {"code": codes["original"]}))
+    (old / RECORD).write_text(json.dumps(KIND | {"code": codes["original"]}))
     taken = {
-        name: Finished(config, KIND | {"code": code}).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
+        name: Finished(config, record.of(KIND | {"code": code})).take(
+            config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)
+        )
         for name, code in codes.items()
     }
     assert [name for name in taken if taken[name]] == ["original", "copy"]
 
 
 def test_a_sweep_that_went_on_with_other_code_is_of_no_one_code(config: SweepConfig):
-    now = {"code": record.code(), "packages": record.packages()}
-    written = {"config": {}, **now}
-    assert record.resumed(written, config) == written | {"config": config.to_dict()}
-    for other in ({"code": now["code"] | {"fingerprint": "other"}}, {"packages": now["packages"] | {"torch": "2.0"}}):
-        gone_on = record.resumed(written | other, config)
-        assert gone_on["code"]["fingerprint"] is None
-        assert gone_on["code"]["before"] == [(written | other)["code"]]
-        assert gone_on["packages"] == now["packages"]
+    written = replace(record.of(KIND), code=record.code(), packages=record.packages())
+    assert record.resumed(written, config) == replace(written, config=config)
+    others = (
+        replace(written, code=replace(written.code, fingerprint="other")),
+        replace(written, packages=written.packages | {"torch": "2.0"}),
+    )
+    for other in others:
+        gone_on = record.resumed(other, config)
+        assert gone_on.code.fingerprint is None
+        assert gone_on.code.before == [other.code]
+        assert Finished(config, gone_on).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None

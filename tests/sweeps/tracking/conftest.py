@@ -41,9 +41,9 @@ class SweepFolder:
                 "search": "tpe",
                 "metric": ["val/elbo_gain"],
                 "mode": ["max"],
-                "set": {"latent_dim": 16},
-                "space": {},
-                "tracking_uri": None,
+                "set": ["latent_dim=16"],
+                "space": [],
+                "tracking_uri": "",
             },
             "space": [
                 {

@@ -1,8 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from sweeps.records.journal import Status, SweepState, TrialRecord
+from sweeps.records import record
+from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.outcomes import Status, SweepStatus
 from sweeps.tracking import projection
 from sweeps.tracking.projection import LogSummary
 
@@ -11,7 +14,7 @@ SWEEP = {
     "id": "5eeb",
     "model": "imc_vae",
     "created": 1000.0,
-    "config": {"epochs": 10, "seed": 7, "metric": ["val/elbo_gain"], "mode": ["max"], "set": {"latent_dim": 16}},
+    "config": {"epochs": 10, "seed": 7, "metric": ["val/elbo_gain"], "mode": ["max"], "set": ["latent_dim=16"]},
     "space": [],
     "data": {"source": "embedded", "fingerprint": "f00d"},
     "code": {"commit": None, "dirty": False},
@@ -47,7 +50,9 @@ def row(epoch, **values):
     ],
 )
 def test_only_finished_trials_end_finished(status, reason, expected, tags):
-    view = projection.trial_view(SWEEP, trial(status=status, reason=reason, detail="why", epoch=4), LogSummary(4))
+    view = projection.trial_view(
+        record.of(SWEEP), trial(status=status, reason=reason, detail="why", epoch=4), LogSummary(4)
+    )
 
     assert view.status == expected
     assert {name: value for name, value in view.tags.items() if name in projection.TRANSIENT_TAGS} == tags
@@ -60,12 +65,12 @@ def test_stated_targets_and_notes_are_tags():
         {"metric": "val/elbo_gain", "text": "wide", "source": "notes", "low": 0.1, "high": 1.0, "when": {"width": 8}},
         {"metric": "val/other", "text": "unknown", "source": "notes", "low": 0.1, "high": 1.0, "when": {}},
     ]
-    sweep = SWEEP | {"targets": stated, "notes": {"data": ["a is left out", "b is grey"], "model": []}}
+    sweep = record.of(SWEEP | {"targets": stated, "notes": {"data": ["a is left out", "b is grey"], "model": []}})
     assert projection.trial_view(sweep, trial(), LogSummary(4)).tags["targets.met"] == "1 of 2"
-    assert "targets.met" not in projection.trial_view(SWEEP, trial(), LogSummary(4)).tags
+    assert "targets.met" not in projection.trial_view(record.of(SWEEP), trial(), LogSummary(4)).tags
     tags = projection.sweep_view(sweep, SweepState(), {}).tags
     assert tags["note.data"] == "a is left out; b is grey"
-    assert "note.data" not in projection.sweep_view(SWEEP, SweepState(), {}).tags
+    assert "note.data" not in projection.sweep_view(record.of(SWEEP), SweepState(), {}).tags
 
 
 def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
@@ -91,16 +96,16 @@ def test_what_is_no_metric_is_no_point():
 def test_the_best_epoch_is_a_metric_of_its_own():
     rows = [row(epoch, best_epoch=min(epoch, 2)) for epoch in (1, 2, 3)]
 
-    view = projection.trial_view(SWEEP, trial(score=0.7), projection.summarise(rows))
+    view = projection.trial_view(record.of(SWEEP), trial(score=0.7), projection.summarise(rows))
 
     assert [(point.key, point.value, point.step) for point in view.metrics] == [("best/val/elbo_gain", 0.7, 2)]
     assert (view.tags["best_epoch"], view.tags["epochs"]) == ("2", "3")
 
 
 def test_a_long_error_keeps_its_beginning_and_its_end():
-    record = trial(status=Status.FAILED, reason="ERROR", detail="Traceback" + "x" * 20_000 + "ValueError: boom")
+    ended = trial(status=Status.FAILED, reason="ERROR", detail="Traceback" + "x" * 20_000 + "ValueError: boom")
 
-    error = projection.trial_view(SWEEP, record, LogSummary()).tags["error"]
+    error = projection.trial_view(record.of(SWEEP), ended, LogSummary()).tags["error"]
 
     assert error.startswith("Traceback")
     assert error.endswith("ValueError: boom")
@@ -108,9 +113,9 @@ def test_a_long_error_keeps_its_beginning_and_its_end():
 
 
 def test_forecast_numbers_are_metrics_so_that_they_sort_as_numbers():
-    record = trial(forecast={"sigma2": 0.25, "au": 3, "kl": math.nan, "collapsed": True})
+    ended = trial(forecast={"sigma2": 0.25, "au": 3, "kl": math.nan, "collapsed": True})
 
-    view = projection.trial_view(SWEEP, record, LogSummary())
+    view = projection.trial_view(record.of(SWEEP), ended, LogSummary())
 
     forecast = {point.key: point.value for point in view.metrics if point.key.startswith("forecast/")}
     assert forecast == {"forecast/sigma2": 0.25, "forecast/au": 3.0}
@@ -121,23 +126,25 @@ def test_a_condemned_control_is_not_the_best_trial():
     state = SweepState({1: trial(1, score=0.9), 2: trial(2, score=0.4), 3: trial(3, Status.STOPPED, score=0.8)})
     logs = {1: LogSummary(10, "COLLAPSED", control=True), 2: LogSummary(10, "HEALTHY"), 3: LogSummary(5)}
 
-    assert projection.best_trial(SWEEP["config"], state, logs) == 2
+    assert projection.best_trial(record.of(SWEEP).config, state, logs) == 2
     state.best = 1
-    assert projection.best_trial(SWEEP["config"], state, logs) == 1
+    assert projection.best_trial(record.of(SWEEP).config, state, logs) == 1
 
 
 def test_the_best_of_a_metric_to_minimise_is_the_smallest():
     state = SweepState({1: trial(1, score=0.9), 2: trial(2, score=0.4)})
 
-    assert projection.best_trial(SWEEP["config"] | {"mode": ["min"]}, state, {}) == 2
+    assert projection.best_trial(replace(record.of(SWEEP).config, mode=["min"]), state, {}) == 2
 
 
 def test_the_parent_counts_what_became_of_the_trials():
     collapsed = trial(2, Status.STOPPED, reason="COLLAPSED", epoch=4)
-    state = SweepState({1: trial(1, epoch=10), 2: collapsed, 3: trial(3, Status.FAILED, epoch=1)}, "started")
+    state = SweepState(
+        {1: trial(1, epoch=10), 2: collapsed, 3: trial(3, Status.FAILED, epoch=1)}, SweepStatus("started")
+    )
     logs = {1: LogSummary(10, "COLLAPSED", control=True), 2: LogSummary(4), 3: LogSummary(1)}
 
-    view = projection.sweep_view(SWEEP, state, logs)
+    view = projection.sweep_view(record.of(SWEEP), state, logs)
 
     assert view.status == "RUNNING"
     assert {point.key: point.value for point in view.metrics} == {
@@ -150,11 +157,11 @@ def test_the_parent_counts_what_became_of_the_trials():
         "sweep/epochs_saved": 6,
     }
     assert {point.step for point in view.metrics} == {15}
-    assert view.params["set"] == '{"latent_dim": 16}'
+    assert view.params["set"] == '["latent_dim=16"]'
 
 
 def test_without_its_driver_nothing_runs():
-    state = SweepState({1: trial(1), 2: trial(2, Status.RUNNING)}, "started")
+    state = SweepState({1: trial(1), 2: trial(2, Status.RUNNING)}, SweepStatus("started"))
 
     lost = projection.as_lost(state)
 
@@ -164,7 +171,7 @@ def test_without_its_driver_nothing_runs():
 
 
 def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
-    state = SweepState({1: trial(1, Status.RUNNING)}, "interrupted", "the time budget is spent")
+    state = SweepState({1: trial(1, Status.RUNNING)}, SweepStatus("interrupted"), "the time budget is spent")
 
     lost = projection.as_lost(state)
 
@@ -189,27 +196,32 @@ def test_an_interrupted_sweep_has_nothing_running_and_keeps_its_own_reason():
     ],
 )
 def test_the_name_tells_where_a_trial_came_from_and_why_it_ended(fields, name):
-    record = TrialRecord(3, {}, **{"origin": "search", "status": Status.FINISHED} | fields)
+    ended = TrialRecord(3, {}, **{"origin": "search", "status": Status.FINISHED} | fields)
 
-    assert projection.trial_view(SWEEP, record, LogSummary()).name == name
+    assert projection.trial_view(record.of(SWEEP), ended, LogSummary()).name == name
 
 
 def test_the_description_of_a_trial_says_what_became_of_it_and_how_to_repeat_it():
     stopped = trial(3, Status.STOPPED, reason="COLLAPSED", detail="0 of 8 units active", epoch=4)
 
-    note = projection.trial_view(SWEEP, stopped, LogSummary(4)).tags[projection.NOTE]
+    note = projection.trial_view(record.of(SWEEP), stopped, LogSummary(4)).tags[projection.NOTE]
 
     assert note.splitlines()[0] == "Stopped after epoch 4 of 10. **COLLAPSED** 0 of 8 units active"
     assert "`python sweeps/run.py --trial demo:3`" in note
-    assert projection.NOTE not in projection.trial_view(SWEEP, trial(status=Status.RUNNING), LogSummary(4)).tags
+    assert (
+        projection.NOTE
+        not in projection.trial_view(record.of(SWEEP), trial(status=Status.RUNNING), LogSummary(4)).tags
+    )
 
 
 def test_the_description_of_a_sweep_names_the_best_trial_once_it_has_ended():
-    state = SweepState({1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, "started")
-    assert projection.NOTE not in projection.sweep_view(SWEEP, state, {}).tags
+    state = SweepState(
+        {1: trial(1, epoch=10), 2: trial(2, Status.STOPPED, reason="RUNG", epoch=4)}, SweepStatus(SweepStatus.STARTED)
+    )
+    assert projection.NOTE not in projection.sweep_view(record.of(SWEEP), state, {}).tags
 
-    state.status, state.detail = "finished", "1 × RUNG"
-    note = projection.sweep_view(SWEEP, state, {}).tags[projection.NOTE]
+    state.status, state.detail = SweepStatus.FINISHED, "1 × RUNG"
+    note = projection.sweep_view(record.of(SWEEP), state, {}).tags[projection.NOTE]
 
     assert note.splitlines()[0] == "2 trials of 10 epochs of imc_vae on embedded, finished. 1 × RUNG"
     assert "Best: trial 1, val/elbo_gain 0.5." in note
@@ -218,7 +230,7 @@ def test_the_description_of_a_sweep_names_the_best_trial_once_it_has_ended():
 def test_what_the_verdict_said_is_not_told_twice():
     stopped = trial(3, Status.STOPPED, reason="COLLAPSED", detail="0 of 8 units active", epoch=4)
 
-    tags = projection.trial_view(SWEEP, stopped, LogSummary(4, "COLLAPSED", "0 of 8 units active")).tags
+    tags = projection.trial_view(record.of(SWEEP), stopped, LogSummary(4, "COLLAPSED", "0 of 8 units active")).tags
     assert (tags["stop.detail"], "verdict.detail" in tags) == ("0 of 8 units active", False)
-    tags = projection.trial_view(SWEEP, stopped, LogSummary(4, "GRACE", "too early to say")).tags
+    tags = projection.trial_view(record.of(SWEEP), stopped, LogSummary(4, "GRACE", "too early to say")).tags
     assert tags["verdict.detail"] == "too early to say"

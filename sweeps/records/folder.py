@@ -1,0 +1,96 @@
+"""The folder of a sweep: every path in it, once. Those of a trial are of `trainables`, which writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables import epoch_log
+from trainables.files import ARTIFACTS, trial_folder
+
+RECORD = "sweep.json"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """`path` is the folder, as in results/NAME."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Settings, space, data, code, packages, machine."""
+        return self.path / RECORD
+
+    @property
+    def journal(self) -> Path:
+        """What was suggested and what became of it."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def plan(self) -> Path:
+        """What was planned, with the forecasts."""
+        return self.path / "plan.json"
+
+    @property
+    def report(self) -> Path:
+        """The report as one HTML file."""
+        return self.path / "report.html"
+
+    @property
+    def errors(self) -> Path:
+        """Errors of the orchestration itself, survived."""
+        return self.path / "errors.log"
+
+    @property
+    def epochs(self) -> Path:
+        """The folder of the epoch log."""
+        return self.path / epoch_log.FOLDER
+
+    @property
+    def ray(self) -> Path:
+        """What Ray Tune writes for itself; no resume reads it."""
+        return self.path / "ray"
+
+    @property
+    def lock(self) -> Path:
+        """There while a driver works on the sweep."""
+        return self.path / "driver.lock"
+
+    @property
+    def mirror(self) -> Path:
+        """How far the mirror to MLflow is."""
+        return self.path / "mlflow.json"
+
+    @property
+    def mirror_log(self) -> Path:
+        """What the mirror says."""
+        return self.path / "mlflow.log"
+
+    @property
+    def mirror_lock(self) -> Path:
+        """There while a process sends the sweep."""
+        return self.path / ".mirror.lock"
+
+    def trial(self, trial: int) -> Path:
+        """The folder of a trial's checkpoint and artifacts."""
+        return trial_folder(self.path, trial)
+
+    def artifacts(self, trial: int) -> Path:
+        """The folder of a trial's pictures."""
+        return self.trial(trial) / ARTIFACTS
+
+    def log(self, trial: int) -> Path:
+        """The file of a trial's epochs."""
+        return epoch_log.path_of(self.path, trial)
+
+    @property
+    def exists(self) -> bool:
+        """True if it is the folder of a sweep."""
+        return self.record.exists()
+
+
+def sweeps_in(storage: Path) -> Sequence[SweepFolder]:
+    """The sweeps of a storage folder, by name."""
+    return [SweepFolder(path.parent) for path in sorted(storage.glob(f"*/{RECORD}"))]

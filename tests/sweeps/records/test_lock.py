@@ -1,0 +1,53 @@
+"""One process at a time holds a lock; that of a dead one of this host is taken over, that of another host is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.records import lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from sweeps.records import lock
+with lock.exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held(tmp_path: Path):
+    path = tmp_path / "driver.lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    yield path, process
+    process.kill()
+    process.communicate()
+
+
+def test_a_living_holder_is_named_and_a_killed_one_is_followed(held):
+    path, process = held
+    with pytest.raises(lock.Held, match=f"process {process.pid} of this host"), lock.exclusive(path):
+        pass
+    process.kill()
+    process.wait()
+    with lock.exclusive(path):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_lock_of_another_host_is_told(tmp_path: Path):
+    path = tmp_path / "driver.lock"
+    path.write_text("7\nelsewhere\n")
+    with (
+        pytest.raises(lock.Held, match=r"process 7 of host elsewhere .*; if it is dead, remove that file"),
+        lock.exclusive(path),
+    ):
+        pass
+    assert path.exists()
