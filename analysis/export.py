@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -10,6 +11,9 @@ from analysis import names, tables
 from analysis.sweep import Sweep, SweepError, Trial, load
 from search_spaces.space import show
 from sweeps.records.folder import SweepFolder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FOLDER = "export"
 
@@ -30,6 +34,21 @@ def write(folder: Path, out: Path | None = None, number: int | None = None) -> P
     except FileNotFoundError as error:
         raise SweepError(str(error)) from error
     return out
+
+
+def model(folder: Path, number: int | None = None) -> nn.Module:
+    """The model of trial `number` (None: the best) of the sweep in `folder`, in evaluation mode, on the CPU.
+
+    Raises:
+        analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
+    """
+    from trainables.checkpoint import load_model
+
+    trial = _chosen(load(folder), number)
+    try:
+        return load_model(SweepFolder(folder).trial(trial.number))
+    except FileNotFoundError as error:
+        raise SweepError(str(error)) from error
 
 
 def card(sweep: Sweep, trial: Trial) -> str:

@@ -28,10 +28,11 @@ from analysis import names, palette, tables
 from analysis.ablation import Effect
 from analysis.formats import plain, short
 from analysis.palette import HAIRLINE, INK, MUTED, STYLES
-from analysis.sweep import Objective, Sweep, Trial
+from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 from sweeps.ablation import Contrast
 from sweeps.records.outcomes import Outcome
+from sweeps.records.ranking import Objective
 
 RASTERISED_ABOVE = 200  # trials
 HEAT_MAP_ROWS = 240

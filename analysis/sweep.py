@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sweeps.records import journal
+from sweeps.records import journal, ranking
 from sweeps.records import record as records
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.journal import SweepState, TrialRecord
 from sweeps.records.outcomes import Outcome, Status, outcome
+from sweeps.records.ranking import Objective
 from sweeps.records.record import RecordError, SweepRecord
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict
@@ -36,19 +37,6 @@ _NOT_READ = (
 
 class SweepError(ValueError):
     """A sweep that does not exist or cannot be read; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric the sweep searches by."""
-
-    metric: str
-    mode: str  # max or min
-
-    @property
-    def sign(self) -> float:
-        """Multiplied by it, larger is better."""
-        return 1.0 if self.mode == "max" else -1.0
 
 
 @dataclass(frozen=True)
@@ -112,8 +100,7 @@ class Sweep:
     @property
     def objectives(self) -> list[Objective]:
         """What the sweep searches by; trials are ranked by the first."""
-        config = self.record.config
-        return [Objective(*pair) for pair in zip(config.metric, config.mode, strict=True)]
+        return ranking.objectives(self.record.config.metric, self.record.config.mode)
 
     @property
     def ended(self) -> bool:

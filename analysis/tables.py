@@ -11,9 +11,11 @@ import numpy as np
 
 import search_spaces
 from analysis import names
-from analysis.sweep import Objective, Sweep, Trial
+from analysis.sweep import Sweep, Trial
+from sweeps.records import ranking
 from sweeps.records.journal import Status
 from sweeps.records.outcomes import Outcome
+from sweeps.records.ranking import Objective
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
 from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
@@ -46,34 +48,18 @@ def worth(trial: Trial) -> str:
 
 
 def ranked(objectives: Sequence[Objective], trials: Iterable[Trial]) -> list[Trial]:
-    """Trials from best to worst by their best epochs; those without a finite score last.
-
-    With several objectives those that no other trial dominates come first; within each part, by the first metric.
-    """
-    trials = list(trials)
-    front = pareto_front(objectives, trials)
-    first = objectives[0]
-
-    def key(trial: Trial) -> tuple[bool, float, int]:
-        score = first.sign * trial.metric(first.metric)
-        return trial.number not in front, -score if math.isfinite(score) else math.inf, trial.number
-
-    return sorted(trials, key=key)
+    """Trials from best to worst by their best epochs; see `sweeps.records.ranking`."""
+    by_number = {trial.number: trial for trial in trials}
+    return [by_number[number] for number in ranking.ranked(objectives, _scores(objectives, by_number.values()))]
 
 
 def pareto_front(objectives: Sequence[Objective], trials: Iterable[Trial]) -> set[int]:
     """Numbers of the trials that no other is at least as good as in every metric and better in one."""
-    scores = {
-        trial.number: [objective.sign * trial.metric(objective.metric) for objective in objectives]
-        for trial in trials
-    }
-    finite = {number: row for number, row in scores.items() if np.isfinite(row).all()}
-    front: list[tuple[int, np.ndarray]] = []
-    for number, row in sorted(finite.items(), key=lambda item: item[1], reverse=True):
-        row = np.array(row)
-        if not any((other >= row).all() and (other > row).any() for _, other in front):
-            front.append((number, row))
-    return {number for number, _ in front}
+    return ranking.pareto_front(objectives, _scores(objectives, trials))
+
+
+def _scores(objectives: Sequence[Objective], trials: Iterable[Trial]) -> dict[int, list[float]]:
+    return {trial.number: [trial.metric(objective.metric) for objective in objectives] for trial in trials}
 
 
 def rate_distortion_front(trials: Iterable[Trial]) -> list[Trial]:

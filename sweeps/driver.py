@@ -1,241 +1,239 @@
-"""A sweep from its settings to its report."""
+"""A sweep from its settings to its result. Prints nothing and knows no report: a `Listener` hears what happens."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from search_spaces import resolve
 from search_spaces.reference import CODE, write_copy
-from sweeps import again, budget, notes, searchers
-from sweeps import config as configuration
-from sweeps.config import ConfigError, Options, SweepConfig
+from sweeps import schedulers, searchers
+from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
+from sweeps.listener import Listener
+from sweeps.preparation import Prepared
 from sweeps.records import lock, record
-from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, SweepStatus
+from sweeps.records.record import RecordError, SweepRecord
+from sweeps.result import SweepResult, result
 from sweeps.searchers.base import Search
-from trainables.data.errors import DataError
 from trainables.health import HealthConfig
 
-DATA_FOLDER = "data"  # of the storage: the Arrow files
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
+    from sweeps.run_state import SweepRun
+    from sweeps.tracking.process import TrackingProcess
+    from trainables.forecast import Forecaster
+
 _STATUS_OF_CODE = {ExitCode.INTERRUPTED: SweepStatus.INTERRUPTED, ExitCode.FAILED: SweepStatus.FAILED}
 MIRROR_TIMEOUT = 120  # seconds to wait for the tracking server at the end
+HEARTBEAT = 1.0  # seconds between looks at the mirror
 
 
-def run(options: Options) -> int:
-    """Plan, start or resume a sweep; returns the exit status.
+class Driver:
+    """Plans, starts or resumes one sweep.
+
+    Args:
+        prepared: the sweep, with its data.
+        listener: hears what happens.
+        resuming: it is there already, and goes on.
+        alone: a single trial is repeated: what other sweeps have run does not count.
+    """
+
+    def __init__(
+        self, prepared: Prepared, listener: Listener | None = None, *, resuming: bool = False, alone: bool = False
+    ) -> None:
+        self.config, self.dataset, self.notes = prepared.config, prepared.dataset, prepared.notes
+        self.listener = listener or Listener()
+        self._resuming, self._alone = resuming, alone
+        for text in prepared.said:
+            self.listener.said(text)
+        for about, lines in self.notes.items():
+            for line in lines:
+                self.listener.noted(about, line)
+
+    def plan(self) -> Plan:
+        """What would run, on the processors of this machine; starts nothing."""
+        from sweeps import plan
+
+        cpus = os.cpu_count() or 1
+        slots = max(1, min(int(cpus / self.config.cpus_per_trial), self._most_at_once(cpus)))
+        return plan.make(self.config, self.dataset, self._forecaster(), slots)
+
+    def run(self) -> SweepResult:
+        """Run all trials that are left.
+
+        Raises:
+            ConfigError: cluster, tracking server or disk do not allow it, or another driver works on the sweep;
+                nothing was started.
+        """
+        if self.config.time_budget and threading.current_thread() is not threading.main_thread():
+            raise ConfigError(["--time-budget: can be kept in a program's main thread alone"])
+        folder = self.config.folder
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with _exclusive(self.config):
+            try:
+                return self._run()
+            except BaseException:
+                if made and folder.is_dir():
+                    _free_name(folder)
+                raise
+
+    def _run(self) -> SweepResult:
+        from sweeps import kl_weight, plan
+        from sweeps.cluster import connection
+        from sweeps.tracking.process import TrackingProcess
+
+        config, forecaster = self.config, self._forecaster()
+        connection.connect()
+        planned = plan.make(config, self.dataset, forecaster, connection.slots(config))
+        if warning := kl_weight.warning(planned.kl_weight):
+            self.listener.warned(warning)
+        self._preflight(planned.disk_bytes)
+        written = self._resumed() if self._resuming else self._started(planned)
+        run = self._state(written, forecaster)
+        run.journal.append("sweep", status=SweepStatus.RESUMED if self._resuming else SweepStatus.STARTED)
+        tracking = TrackingProcess(config.folder, config.tracking_uri)
+        tracking.start()
+        self._say_start(run, planned.slots)
+        crashed = self._fit(run, tracking, planned.slots) if run.remaining > 0 else ""
+        return self._close(run, tracking, crashed)
+
+    def _started(self, planned: Plan) -> SweepRecord:
+        from sweeps import plan
+
+        if self.config.code:
+            write_copy(resolve(self.config.code), self.config.folder / CODE)
+        thresholds = HealthConfig(**self.config.search_space().thresholds)
+        health = schedulers.parse(self.config.scheduler).settings.health(thresholds)
+        written = record.new(self.config, self.dataset, health, self.notes)
+        record.write(written, self.config.folder)
+        plan.write(self.config, planned)
+        return written
+
+    def _resumed(self) -> SweepRecord:
+        written = record.resumed(recorded(self.config.folder, "--resume"), self.config)
+        if written.data.fingerprint != self.dataset.fingerprint:
+            changed = f"{self.dataset.source} has changed since; start a new sweep"
+            raise ConfigError([f"--resume {self.config.name}: {changed}"])
+        record.write(written, self.config.folder)
+        return written
+
+    def _state(self, written: SweepRecord, forecaster: Forecaster) -> SweepRun:
+        from sweeps.records.reuse import Finished
+        from sweeps.run_state import SweepRun
+        from sweeps.schedulers.base import Task
+
+        config, health = self.config, written.health
+        task = Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)
+        return SweepRun(
+            config,
+            self._search(),
+            schedulers.parse(config.scheduler).make(task),
+            forecaster,
+            health,
+            Finished(config, written) if config.ablation and not self._alone else None,
+        )
+
+    def _search(self) -> Search | None:
+        """What proposes the trials; None for an ablation, whose trials are given."""
+        config = self.config
+        if config.ablation:
+            return None
+        return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
+
+    def _forecaster(self) -> Forecaster:
+        from sweeps.forecasting import forecaster
+
+        return forecaster(self.config, self.dataset)
+
+    def _most_at_once(self, cpus: int) -> int:
+        return min(self.config.max_concurrent or cpus, self.config.trials)
+
+    def _preflight(self, disk_bytes: float) -> None:
+        from sweeps.cluster import connection
+        from sweeps.tracking.process import check_server
+
+        problems = connection.problems(self.config, disk_bytes)
+        if trouble := check_server(self.config.tracking_uri):
+            problems.append(trouble)
+        if problems:
+            raise ConfigError(problems)
+
+    def _say_start(self, run: SweepRun, slots: int) -> None:
+        from sweeps.outlook import outlook
+
+        config, ablation = self.config, self.config.ablation
+        for line in outlook(ablation) if ablation else []:
+            self.listener.said(line)
+        more = f" and at most {config.trials} in all" if ablation and len(ablation.looks) > 1 else ""
+        self.listener.said(
+            f"Sweep {config.name}: {run.remaining} trials{more} of {config.epochs} epochs, {slots} at once, "
+            f"in {config.folder}. MLflow: {config.tracking_uri}"
+        )
+
+    def _fit(self, run: SweepRun, tracking: TrackingProcess, slots: int) -> str:
+        from sweeps.cluster.fit import fit
+
+        with self._kept_alive(tracking), self.listener.watching(run, tracking):
+            return fit(run, self.dataset.path, slots)
+
+    @contextmanager
+    def _kept_alive(self, tracking: TrackingProcess) -> Iterator[None]:
+        """Start the mirror again when it dies."""
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(HEARTBEAT):
+                if trouble := tracking.poll():
+                    self.listener.warned(trouble)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _close(self, run: SweepRun, tracking: TrackingProcess, crashed: str) -> SweepResult:
+        """Record the end, tell it, and wait for the mirror."""
+        unfinished = run.remaining > 0 and any(not each.status.ended for each in run.records.values())
+        if unfinished or crashed:
+            run.interrupted(run.stopping or (Reason.CRASH if crashed else Reason.SIGNAL))
+        best = run.best_trial()
+        found = result(run, best, crashed)
+        status = _STATUS_OF_CODE.get(found.status, SweepStatus.FINISHED)
+        status = SweepStatus.INTERRUPTED if run.stopping == Reason.TIME_BUDGET else status
+        run.journal.append("sweep", status=status, detail=found.detail, best=best)
+        try:
+            self.listener.ended(found)
+        except Exception as error:  # costs what was to be shown, not the sweep
+            run.note_error("end", error)
+            log = SweepFolder(self.config.folder).errors
+            self.listener.warned(f"The end could not be shown ({type(error).__name__}: {error}); {log} has more.")
+        if not tracking.finish(MIRROR_TIMEOUT):
+            later = f"Send it later: python -m sweeps.tracking {self.config.folder} --once"
+            self.listener.warned(f"{tracking.status_line()} {later}")
+        return found
+
+
+def recorded(folder: Path, option: str) -> SweepRecord:
+    """The record of the sweep in `folder`, which `option` names.
 
     Raises:
-        ConfigError: settings, data or cluster do not allow it; nothing was started.
+        ConfigError: it cannot be read.
     """
-    if options.new:
-        return _new(Path(options.new))
-    console = Console(markup=False)  # error messages have brackets of their own
-    resuming = options.resume is not None
-    config = _config(options)
-    if not resuming and not options.plan and config.folder.exists():
-        choices = f"go on with it by --resume {config.name}, or choose another name"
-        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
-    dataset = _dataset(config)
-    if options.trial:
-        again.check_data(options, dataset.fingerprint)
-    _say_embedded(console, config, dataset)
-    if options.steps is not None:
-        config, said = budget.in_epochs(config, dataset)
-        console.print(f"{said}.", highlight=False, soft_wrap=True)
-    conforming = _conformance(config, dataset)
-    told = notes.gather(config, dataset)
-    told["model"] += conforming
-    notes.show(console, told)
-    if options.plan:
-        _print_plan(console, config, dataset)
-        return ExitCode.FINISHED
-    made = not config.folder.exists()
-    config.folder.mkdir(parents=True, exist_ok=True)
-    with _exclusive(config):
-        try:
-            code = _sweep(console, config, dataset, told, resuming, alone=bool(options.trial))
-        except BaseException:
-            if made and config.folder.is_dir():
-                _free_name(config.folder)
-            raise
-    if options.trial:
-        console.print(f"{again.comparison(options, config.folder)}.", highlight=False, soft_wrap=True)
-    return code
-
-
-def _sweep(
-    console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
-) -> int:
-    from sweeps import kl_weight, plan, schedulers
-    from sweeps.cluster import connection as cluster
-    from sweeps.forecasting import forecaster as make_forecaster
-    from sweeps.outlook import outlook
-    from sweeps.records.reuse import Finished
-    from sweeps.run_state import SweepRun
-    from sweeps.schedulers.base import Task
-    from sweeps.tracking.process import TrackingProcess
-
-    scheduler = schedulers.parse(config.scheduler)
-    health = scheduler.settings.health(HealthConfig(**config.search_space().thresholds))
-    forecaster = make_forecaster(config, dataset)
-    cluster.connect()
-    planned = plan.make(config, dataset, forecaster, cluster.slots(config))
-    if warning := kl_weight.warning(planned.kl_weight):
-        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
-    _preflight(config, planned.disk_bytes)
-    if resuming:
-        written = record.resumed(again.recorded(config.folder, "--resume"), config)
-        if written.data.fingerprint != dataset.fingerprint:
-            raise ConfigError([f"--resume {config.name}: {dataset.source} has changed since; start a new sweep"])
-        health = written.health
-        record.write(written, config.folder)
-    else:
-        if config.code:
-            write_copy(resolve(config.code), config.folder / CODE)
-        written = record.new(config, dataset, health, told)
-        record.write(written, config.folder)
-        plan.write(config, planned)
-    state = SweepRun(
-        config,
-        _search(config),
-        scheduler.make(Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)),
-        forecaster,
-        health,
-        Finished(config, written) if config.ablation and not alone else None,
-    )
-    state.journal.append("sweep", status="resumed" if resuming else "started")
-    tracking = TrackingProcess(config.folder, config.tracking_uri)
-    tracking.start()
-    ablation = config.ablation
-    for line in outlook(ablation) if ablation else []:
-        console.print(line, highlight=False, soft_wrap=True)
-    more = f" and at most {config.trials} in all" if ablation and len(ablation.looks) > 1 else ""
-    console.print(
-        f"Sweep {config.name}: {state.remaining} trials{more} of {config.epochs} epochs, {planned.slots} at once, "
-        f"in {config.folder}. MLflow: {config.tracking_uri}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    crashed = _fit(console, config, dataset, state, tracking, planned.slots)
-    return _close(console, config, state, tracking, crashed)
-
-
-def _search(config: SweepConfig) -> Search | None:
-    """What proposes the trials; None for an ablation, whose trials are given."""
-    if config.ablation:
-        return None
-    return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
-
-
-def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracking: Any, slots: int) -> str:
-    """Run all trials; returns the fault that broke the run off, '' if there was none."""
-    from ray import tune
-    from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-
-    from sweeps.cluster.tune_shell import TuneCallback, TuneScheduler, TuneSearcher
-    from sweeps.cluster.worker_loss import survive_memory_monitor
-    from sweeps.progress import Progress
-    from trainables.trainable import TrialSettings, VaeTrainable
-
-    if state.remaining <= 0:
-        return ""
-    settings = TrialSettings(
-        model=config.reference,
-        sweep=str(config.folder),
-        dataset=str(dataset.path),
-        epochs=config.epochs,
-        seed=config.seed,
-        threads=max(1, int(config.cpus_per_trial)),
-        health=asdict(state.health),
-        metric=config.metric[0],
-        mode=config.mode[0],
-    )
-    resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
-    tuner = tune.Tuner(
-        tune.with_resources(VaeTrainable, resources),
-        tune_config=TuneConfig(
-            search_alg=TuneSearcher(state, asdict(settings)),
-            scheduler=TuneScheduler(state),
-            num_samples=-1,  # as many as the searcher hands out
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-        ),
-        run_config=RunConfig(
-            name=f"attempt-{time.strftime('%Y%m%d-%H%M%S')}",
-            storage_path=str(SweepFolder(config.folder).ray),
-            failure_config=FailureConfig(max_failures=0),  # a trial that lost its worker is handed out again
-            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[TuneCallback(state)],
-            verbose=0,
-        ),
-    )
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of trials is told here
-    survive_memory_monitor()
-    with _signals(state, config.time_budget), Progress(state, tracking, console):
-        try:
-            tuner.fit()
-        except Exception as error:
-            state.note_error("Ray Tune", error)
-            return f"{type(error).__name__}: {error}"
-    return ""
-
-
-def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, crashed: str) -> int:
-    """Record the end, write the report, wait for the mirror, say how it went."""
-    from analysis import report, sweep, tables
-    from sweeps import summary
-
-    unfinished = state.remaining > 0 and any(not r.status.ended for r in state.records.values())
-    if unfinished or crashed:
-        state.interrupted(state.stopping or (Reason.CRASH if crashed else Reason.SIGNAL))
-    best = tables.best_trial(sweep.load(config.folder))
-    code, detail = summary.outcome(state, best, crashed)
-    ended = _STATUS_OF_CODE.get(code, SweepStatus.FINISHED)
-    ended = SweepStatus.INTERRUPTED if state.stopping == Reason.TIME_BUDGET else ended
-    state.journal.append("sweep", status=ended, detail=detail, best=best and best.number)
     try:
-        page: Path | str = report.write(config.folder)
-    except Exception as error:  # costs the page, not the sweep
-        state.note_error("report", error)
-        page = f"failed ({type(error).__name__}: {error}; {SweepFolder(config.folder).errors} has the traceback)"
-    summary.show(console, config, sweep.load(config.folder), code, detail, page)
-    if state.remaining > 0 and (state.stopping or unfinished or crashed):
-        console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
-    if not tracking.finish(MIRROR_TIMEOUT):
-        console.print(f"{tracking.status_line()} Send it later: python -m sweeps.tracking {config.folder} --once")
-    return code
-
-
-@contextmanager
-def _signals(state: Any, time_budget: float | None) -> Iterator[None]:
-    """End in order on SIGTERM and when the time budget is spent, as Ray Tune does on SIGINT."""
-
-    def stop(reason: str) -> None:
-        state.stopping = state.stopping or reason
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGTERM, lambda *_: stop(Reason.SIGNAL))
-    timer = threading.Timer(time_budget or 0.0, stop, [Reason.TIME_BUDGET])
-    timer.daemon = True
-    if time_budget is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        signal.signal(signal.SIGTERM, before)
+        return record.read(folder)
+    except RecordError as error:
+        raise ConfigError([f"{option} {folder.name}: {line}" for line in str(error).splitlines()]) from None
 
 
 @contextmanager
@@ -260,107 +258,3 @@ def _free_name(folder: Path) -> None:
         for path in found:
             path.unlink(missing_ok=True)
         folder.rmdir()
-
-
-def _config(options: Options) -> SweepConfig:
-    if options.trial:
-        return again.config_of(options)
-    return _resumed(options) if options.resume else configuration.complete(options)
-
-
-def _resumed(options: Options) -> SweepConfig:
-    storage = Path(options.storage or "results").absolute()
-    folder = storage / options.resume
-    if not SweepFolder(folder).exists:
-        known = [each.path.name for each in sweeps_in(storage)]
-        there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
-        raise ConfigError([f"--resume {options.resume}: no such sweep in {storage}; {there}"])
-    return configuration.resumed(again.recorded(folder, "--resume").config, options)
-
-
-def _dataset(config: SweepConfig) -> Any:
-    from trainables import definition
-    from trainables.data.cache import prepare
-
-    try:
-        reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
-        return prepare(reader, config.data, folder, config.data_settings())
-    except DataError as error:
-        raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
-
-
-def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
-    """The notes on the model, once it is found to do what a model must.
-
-    Raises:
-        ConfigError: it does not; with all problems.
-    """
-    import torch
-
-    from trainables import conformance, definition
-
-    model = definition.load(config.reference)
-    model = replace(model, space=config.search_space())
-    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
-    found = conformance.check(model, x, dataset.statistics)
-    problems = found.problems or _likelihood_problems(config, dataset)
-    if problems:
-        raise ConfigError([f"{config.model}: {problem}" for problem in problems])
-    return found.notes
-
-
-def _likelihood_problems(config: SweepConfig, dataset: Any) -> list[str]:
-    """Why a score in nats has nothing to compare with, if so."""
-    from trainables import definition, likelihood
-    from trainables.loop import parts
-
-    model = definition.load(config.reference)
-    if not model.Model.nats:
-        return []
-    index = parts(dataset, config.search_space().documented(), config.seed).evaluation
-    try:
-        likelihood.reference(model, dataset, index)
-    except likelihood.LikelihoodError as error:
-        return [str(error)]
-    return []
-
-
-def _new(path: Path) -> int:
-    """Write a start for a model of the user's own."""
-    from sweeps import new
-
-    new.write(path)
-    print(f"Wrote {path}. Look at it, then: python sweeps/run.py {path} --plan")
-    return ExitCode.FINISHED
-
-
-def _preflight(config: SweepConfig, disk_bytes: float) -> None:
-    from sweeps.cluster import connection as cluster
-    from sweeps.tracking.process import check_server
-
-    problems = cluster.problems(config, disk_bytes)
-    if trouble := check_server(config.tracking_uri):
-        problems.append(trouble)
-    if problems:
-        raise ConfigError(problems)
-
-
-def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
-    shape = " × ".join(map(str, dataset.shape))
-    size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
-    if dataset.embedded:
-        console.print(
-            f"No --data given: using {config.model}'s embedded data ({size}) and a budget for a laptop.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    else:
-        console.print(f"Data {dataset.source}: {size}.", highlight=False, soft_wrap=True)
-
-
-def _print_plan(console: Console, config: SweepConfig, dataset: Any) -> None:
-    from sweeps import plan
-    from sweeps.forecasting import forecaster
-
-    cpus = os.cpu_count() or 1
-    slots = max(1, min(int(cpus / config.cpus_per_trial), config.max_concurrent or cpus, config.trials))
-    console.print(plan.render(plan.make(config, dataset, forecaster(config, dataset), slots), config))

@@ -47,21 +47,15 @@ class Progress:
         if self.console.is_terminal:
             with Live(console=self.console, auto_refresh=False, transient=True) as live:
                 while not self._stop.wait(REFRESH_SECONDS):
-                    self._poll(live.console)
                     live.update(self._table(), refresh=True)
             return
         spoken = time.monotonic()
         while not self._stop.wait(REFRESH_SECONDS):
-            self._poll(self.console)
             self._tell_ended()
             if time.monotonic() - spoken >= PLAIN_SECONDS:
                 spoken = time.monotonic()
                 self.console.print(self._summary().plain, highlight=False, soft_wrap=True)
         self._tell_ended()
-
-    def _poll(self, console: Console) -> None:
-        if trouble := self.tracking.poll():
-            console.print(trouble, style="yellow", highlight=False)
 
     def _tell_ended(self) -> None:
         with self.run.lock:

@@ -5,6 +5,7 @@ Knows no Ray. Everything is written to the journal as it happens; a new driver o
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import traceback
@@ -13,7 +14,7 @@ from typing import Any
 
 from sweeps import history
 from sweeps.config import SweepConfig
-from sweeps.records import journal
+from sweeps.records import journal, ranking
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Reason, Status
@@ -25,7 +26,7 @@ from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.forecast import Forecaster
-from trainables.health import HealthConfig, is_control
+from trainables.health import HealthConfig, Verdict, is_control
 
 
 class SweepRun:
@@ -100,6 +101,16 @@ class SweepRun:
     def best(self) -> dict[int, Mapping[str, Any]]:
         """The epoch of every trial whose numbers are its own."""
         return self.standing.best
+
+    def best_trial(self) -> int | None:
+        """The best of the trials that ended healthy; None if there is none."""
+        config = self.config
+        scores = {
+            trial: [record.metrics.get(metric, math.nan) for metric in config.metric]
+            for trial, record in self.records.items()
+            if record.status is Status.FINISHED and self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+        }
+        return ranking.best(ranking.objectives(config.metric, config.mode), scores)
 
     def next_trial(self) -> TrialRecord | None:
         """The next trial for a free worker: who was cut off, who waits and may go on, a new one, at last who has to

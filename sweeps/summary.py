@@ -1,67 +1,54 @@
-"""The last words of a sweep, and its exit status."""
+"""What a sweep has found, on the terminal at its end."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from search_spaces.space import show as show_value
-from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
-from sweeps.records.outcomes import Reason, Status
 from trainables.health import SICKNESSES
 
-
-def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
-    """The exit status and a sentence about it."""
-    records = list(state.records.values())
-    reasons = Counter(record.reason for record in records if record.reason)
-    counts = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "no trial was stopped"
-    if crashed:
-        return ExitCode.FAILED, f"the run broke off: {crashed}"
-    if state.stopping == Reason.TIME_BUDGET and best is not None:
-        return ExitCode.FINISHED, f"the time budget is spent; {counts}"
-    if (state.stopping and state.remaining > 0) or any(not record.status.ended for record in records):
-        return ExitCode.INTERRUPTED, f"interrupted; {counts}"
-    if all(record.status is Status.FAILED for record in records):
-        return ExitCode.FAILED, f"every trial failed; {counts}"
-    if best is None:
-        return ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy, so there is no best one; {counts}"
-    return ExitCode.FINISHED, counts
+if TYPE_CHECKING:
+    from analysis.sweep import Sweep
+    from sweeps.result import SweepResult
 
 
-def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str, page: Path | str) -> None:
-    """Print what was compared or forecast, the best trial, and the path of the report or why there is none."""
+def show(console: Console, result: SweepResult) -> None:
+    """Print what was compared or forecast, how the sweep ended, and its best trial or what may help."""
     from analysis import tables
 
+    sweep = result.sweep
+    config = sweep.record.config
     if config.ablation:
-        _show_effects(console, config, sweep)
+        _show_effects(console, sweep)
     else:
         _show_forecasts(console, tables.forecast_outcome(sweep))
-    best = tables.best_trial(sweep)
-    console.print(f"{config.name}: {detail}.", highlight=False, soft_wrap=True)
-    if best is not None:
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    say(f"{config.name}: {result.detail}.")
+    for problem in sweep.problems:
+        say(f"Left out: {problem}.")
+    if (best := result.best) is not None:
         metric = config.metric[0]
         flags = " ".join(f"--set {name}={show_value(value)}" for name, value in best.record.config.items())
-        console.print(
+        say(
             f"Best: trial {best.number} ({best.record.origin}), {metric} {best.metric(metric):.4f} at epoch "
-            f"{best.best_epoch} of {best.epochs}, whose weights are kept",
-            highlight=False,
-            soft_wrap=True,
+            f"{best.best_epoch} of {best.epochs}, whose weights are kept"
         )
-        console.print(f"  {flags}", highlight=False, soft_wrap=True)
-        if told := tables.worth(best):
-            console.print(f"  {told}", highlight=False, soft_wrap=True)
-    if code is ExitCode.NO_HEALTHY_TRIAL:
-        console.print(f"{_advice(sweep)}more epochs.", highlight=False, soft_wrap=True)
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+        say(f"  {flags}")
+        if said := tables.worth(best):
+            say(f"  {said}")
+    if result.status is ExitCode.NO_HEALTHY_TRIAL:
+        say(f"{_advice(sweep)}more epochs.")
 
 
-def _advice(sweep: Any) -> str:
+def _advice(sweep: Sweep) -> str:
     """The cure of the sickness that most trials had, and the beginning of what always may help."""
     sick = Counter(trial.verdict for trial in sweep.trials if trial.verdict in SICKNESSES)
     return f"{SICKNESSES[sick.most_common(1)[0][0]].cure}, or give the trials " if sick else "Give the trials "
@@ -87,11 +74,11 @@ def _show_forecasts(console: Console, rows: list[Any]) -> None:
     console.print(table)
 
 
-def _show_effects(console: Console, config: SweepConfig, sweep: Any) -> None:
+def _show_effects(console: Console, sweep: Sweep) -> None:
     """The effect of each step of the studies on the score, and the verdict on each claim."""
     from analysis import ablation
 
-    metric = config.metric[0]
+    metric = sweep.objectives[0].metric
     table = Table(title=f"effect on {metric}, mean over seeds [95 % interval, for all steps together]")
     for column, justify in (
         ("study", "left"),

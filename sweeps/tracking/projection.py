@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeps.config import SweepConfig
+from sweeps.records import ranking
 from sweeps.records.journal import SweepState, TrialRecord
 from sweeps.records.outcomes import Origin, Reason, Status, SweepStatus
 from sweeps.records.record import SweepRecord
@@ -275,13 +276,12 @@ def best_trial(config: SweepConfig, state: SweepState, logs: Mapping[int, LogSum
     """The trial that the sweep named best, or until then the best of the healthy ones that have finished."""
     if state.best is not None:
         return state.best
-    metric, sign = config.metric[0], 1.0 if config.mode[0] == "max" else -1.0
     scores = {
-        record.trial: sign * record.metrics[metric]
+        record.trial: [record.metrics.get(metric, math.nan) for metric in config.metric]
         for record in state.trials.values()
-        if record.status == Status.FINISHED and metric in record.metrics and _healthy(logs, record)
+        if record.status == Status.FINISHED and _healthy(logs, record)
     }
-    return max(scores, key=scores.__getitem__, default=None)
+    return ranking.best(ranking.objectives(config.metric, config.mode), scores)
 
 
 def _healthy(logs: Mapping[int, LogSummary], record: TrialRecord) -> bool:

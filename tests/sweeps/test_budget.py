@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from sweeps import budget
-from sweeps.config import ConfigError, Options, complete
+from sweeps.completion import complete
+from sweeps.config import ConfigError
 from sweeps.exit_codes import ExitCode
+from sweeps.options import SweepOptions
 from tests.sweeps.conftest import Sweeps
 from trainables import definition
 from trainables.data.cache import prepare
@@ -18,7 +20,7 @@ from trainables.loop import Trainer
 
 
 def of(model: str, folder: Path, **options: object):
-    config = complete(Options(model=model, storage=str(folder), **options))
+    config = complete(SweepOptions(model=model, storage=str(folder), **options))
     return config, prepare(definition.load(model).reader, config.data, folder, config.data_settings())
 
 
@@ -42,9 +44,9 @@ def test_the_environment_held_out_is_not_trained_on(tmp_path: Path) -> None:
 
 def test_one_budget_is_enough_and_must_be_positive() -> None:
     with pytest.raises(ConfigError, match=r"--steps 10 and --epochs 3: expected one of them"):
-        complete(Options(model="imc_vae", steps=10, epochs=3))
+        complete(SweepOptions(model="imc_vae", steps=10, epochs=3))
     with pytest.raises(ConfigError, match=r"--steps 0: expected at least 1"):
-        complete(Options(model="imc_vae", steps=0))
+        complete(SweepOptions(model="imc_vae", steps=0))
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import driver
-from sweeps.config import ConfigError, Options
+from sweeps import api
+from sweeps.config import ConfigError
+from sweeps.driver import Driver
 from sweeps.exit_codes import ExitCode
 from sweeps.records.journal import Status
 from tests.sweeps.conftest import DONE, ROOT, TINY, Sweeps
@@ -213,14 +214,14 @@ VANISHING = """
 import sys
 sys.path.insert(0, {root!r})
 from sweeps import run
-from sweeps import driver
+from sweeps.driver import Driver
 
-def vanish(console, config, *rest):
-    (config.folder / "sweep.json").rename(config.folder.parent / "hidden.json")
+def vanish(driver, *rest):
+    (driver.config.folder / "sweep.json").rename(driver.config.folder.parent / "hidden.json")
     raise OSError("Transport endpoint is not connected")
 
-driver._close = vanish
-run.run(run.options, "run.py")
+Driver._close = vanish
+run.main()
 """
 
 
@@ -242,17 +243,17 @@ def test_results_stay_when_the_record_cannot_be_seen_at_the_end(sweeps: Sweeps) 
 
 def test_a_sweep_that_never_began_leaves_its_name_free_and_removes_nothing_else(tmp_path: Path, monkeypatch) -> None:
     def failing(leave: str):
-        def sweep(console, config, *rest, **more) -> int:
+        def run(driver: Driver) -> None:
             if leave:
-                (config.folder / leave).write_text("result")
+                (driver.config.folder / leave).write_text("result")
             raise ConfigError(["refused"])
 
-        return sweep
+        return run
 
     for leave in ("", ".probe-0", "trials.jsonl", "anything"):
-        monkeypatch.setattr(driver, "_sweep", failing(leave))
+        monkeypatch.setattr(Driver, "_run", failing(leave))
         with pytest.raises(ConfigError, match="refused"):
-            driver.run(Options(model="imc_vae", data="digits", name="refused", storage=str(tmp_path)))
+            api.sweep("imc_vae", data="digits", name="refused", storage=tmp_path)
         assert (tmp_path / "refused").exists() == (leave in ("trials.jsonl", "anything"))
         if leave in ("trials.jsonl", "anything"):
             assert (tmp_path / "refused" / leave).read_text() == "result"

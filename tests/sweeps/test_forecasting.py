@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from sweeps import forecasting
-from sweeps.config import Options, SweepConfig, complete
+from sweeps.completion import complete
+from sweeps.config import SweepConfig
+from sweeps.options import SweepOptions
 from sweeps.records import journal
 from sweeps.records.folder import RECORD
 from trainables import collapse, epoch_log
@@ -19,7 +21,7 @@ from trainables.collapse import FEATURES
 
 @pytest.fixture
 def config(tmp_path: Path) -> SweepConfig:
-    return complete(Options(model="imc_vae", name="new", storage=str(tmp_path)))
+    return complete(SweepOptions(model="imc_vae", name="new", storage=str(tmp_path)))
 
 
 def sweep(storage: Path, name: str, model: str = "imc_vae", trials: int = 12, features: bool = True) -> Path:
@@ -103,7 +105,7 @@ def test_a_handful_of_trials_is_not_asked(tmp_path: Path, config: SweepConfig):
 
 
 def test_a_model_that_nobody_has_swept_has_theory_alone(tmp_path: Path):
-    config = complete(Options(model="vae_dg", name="new", storage=str(tmp_path)))
+    config = complete(SweepOptions(model="vae_dg", name="new", storage=str(tmp_path)))
     assert forecasting.collapse_model(config) is None
     sweep(tmp_path, "old", model="vae_dg")
     found = forecasting.collapse_model(config)

@@ -11,8 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from sweeps import notes
-from sweeps.config import Options, complete
+from sweeps.completion import complete
 from sweeps.exit_codes import ExitCode
+from sweeps.options import SweepOptions
 from tests.sweeps.conftest import Sweeps
 from trainables import definition
 from trainables.data.cache import prepare
@@ -42,7 +43,7 @@ def crops(folder: Path) -> Path:
 
 def test_notes_of_data_and_model_are_gathered_and_printed(tmp_path: Path) -> None:
     config = complete(
-        Options(model="vq_vae", data=str(crops(tmp_path / "cells")), set=FAST[1::2], storage=str(tmp_path))
+        SweepOptions(model="vq_vae", data=str(crops(tmp_path / "cells")), set=FAST[1::2], storage=str(tmp_path))
     )
     dataset = prepare(definition.load("vq_vae").reader, config.data, tmp_path, config.data_settings())
     told = notes.gather(config, dataset)
@@ -61,7 +62,7 @@ def test_channels_that_hardly_vary_are_named(tmp_path: Path) -> None:
     x[..., 2] = 7.0
     x[..., 5] *= 1e-6
     np.save(tmp_path / "grids.npy", x)
-    config = complete(Options(model="imc_vae", data=str(tmp_path / "grids.npy"), storage=str(tmp_path)))
+    config = complete(SweepOptions(model="imc_vae", data=str(tmp_path / "grids.npy"), storage=str(tmp_path)))
     dataset = prepare(definition.load("imc_vae").reader, config.data, tmp_path, config.data_settings())
     told = notes.gather(config, dataset)["data"]
     assert told[-1] == "2 channels hardly vary over the validation samples; the score leaves them out: 2, 5"

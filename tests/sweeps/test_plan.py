@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 
 from sweeps import plan, searchers
-from sweeps.config import Options, SweepConfig, complete
+from sweeps.completion import complete
+from sweeps.config import SweepConfig
 from sweeps.kl_weight import KlWeight
+from sweeps.options import SweepOptions
 from sweeps.plan import Plan
 
 SURVEY = {"collapsed": 0.25, "likely": 0.4, "au_25": 0.0, "au_50": 4.0, "au_75": 9.0}
@@ -25,7 +27,7 @@ def forecast(collapsed: bool, probability: float | None, high: float | None = 30
 
 @pytest.fixture
 def config(tmp_path: Path) -> SweepConfig:
-    return complete(Options(model="imc_vae", trials=4, name="x", storage=str(tmp_path)))
+    return complete(SweepOptions(model="imc_vae", trials=4, name="x", storage=str(tmp_path)))
 
 
 def planned(config: SweepConfig, *forecasts: dict | None, **changes) -> Plan:
@@ -85,7 +87,7 @@ def test_it_fits_a_narrow_terminal_and_loses_nothing(config: SweepConfig):
 
 @pytest.mark.parametrize(("search", "shown"), [("random", 14), ("grid", 14), ("tpe", 10)])
 def test_the_trials_are_those_that_the_search_will_suggest(tmp_path: Path, search: str, shown: int):
-    config = complete(Options(model="imc_vae", trials=14, name="x", storage=str(tmp_path), search=search))
+    config = complete(SweepOptions(model="imc_vae", trials=14, name="x", storage=str(tmp_path), search=search))
     space = config.search_space()
     trials = plan.first_trials(config, space)
     assert [trial["trial"] for trial in trials] == list(range(1, shown + 1))

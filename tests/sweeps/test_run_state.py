@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeps import config as configuration
-from sweeps.config import Options
+from sweeps.completion import complete
+from sweeps.options import SweepOptions
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
@@ -24,8 +24,8 @@ DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
 
 def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
     """A sweep of trials of nine epochs; on a folder that has one, its resume."""
-    config = configuration.complete(
-        Options(
+    config = complete(
+        SweepOptions(
             model="imc_vae", trials=trials, epochs=9, seed=0, scheduler=scheduler, storage=str(storage), name="run"
         )
     )

@@ -14,9 +14,9 @@ from analysis.replay import logs, synthetic
 from analysis.replay.curves import Curves
 from analysis.replay.simulate import End, Variant
 from analysis.replay.verdicts import JudgedVerdicts
-from sweeps import config as configuration
-from sweeps.config import Options
+from sweeps.completion import complete
 from sweeps.exit_codes import ExitCode
+from sweeps.options import SweepOptions
 from sweeps.records import journal
 from sweeps.records.journal import Status, SweepState
 from sweeps.run_state import SweepRun
@@ -54,9 +54,10 @@ class Driven:
     """
 
     def __init__(self, folder: Path, curves: Curves, scheduler: str, deaths: Sequence[int] = ()) -> None:
-        options = Options(model="imc_vae", trials=len(curves), epochs=curves.epochs, seed=SEED, scheduler=scheduler,
-                          storage=str(folder), name="driven")  # fmt: skip
-        self.config, self.curves, self.deaths = configuration.complete(options), curves, deaths
+        budget = {"trials": len(curves), "epochs": curves.epochs, "seed": SEED}
+        place = {"storage": str(folder), "name": "driven"}
+        options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place)
+        self.config, self.curves, self.deaths = complete(options), curves, deaths
         self.config.folder.mkdir()
         self.epochs = 0
         self.reached: dict[int, int] = {}

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.config import Options, SweepConfig, complete
+from sweeps.completion import complete
+from sweeps.config import SweepConfig
+from sweeps.options import SweepOptions
 from sweeps.records import journal, record
 from sweeps.records.folder import RECORD
 from sweeps.records.journal import TrialRecord
@@ -34,7 +36,7 @@ OUTSIDE_A_CHECKOUT = {"commit": None, "dirty": None}
 
 @pytest.fixture
 def config(tmp_path: Path) -> SweepConfig:
-    return complete(Options(model="imc_vae", name="new", storage=str(tmp_path)))
+    return complete(SweepOptions(model="imc_vae", name="new", storage=str(tmp_path)))
 
 
 @pytest.fixture

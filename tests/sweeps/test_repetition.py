@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.records import journal
 from sweeps.records.folder import RECORD
+from sweeps.repetition import Repetition
 from tests.sweeps.conftest import DONE
 from trainables import epoch_log
 
@@ -40,10 +41,7 @@ def test_a_trial_is_reproduced_to_the_last_digit(sweeps):
 
 
 def _compare(sweeps) -> str:
-    from sweeps import again
-    from sweeps.config import Options
-
-    return again.comparison(Options(trial="first:3", storage=str(sweeps.storage)), sweeps.folder("first-trial-3"))
+    return Repetition.parse("first:3", str(sweeps.storage)).comparison(sweeps.folder("first-trial-3"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from sweeps.config import ConfigError, Options, SweepConfig, complete, resumed
+from sweeps.completion import complete, resumed
+from sweeps.config import ConfigError, SweepConfig
+from sweeps.options import ResumeOptions, SweepOptions
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +17,7 @@ def _no_server(monkeypatch, tmp_path):
 
 
 def make(**options) -> SweepConfig:
-    return complete(Options(model="imc_vae", **options))
+    return complete(SweepOptions(model="imc_vae", **options))
 
 
 def problems(**options) -> list[str]:
@@ -129,22 +131,20 @@ def test_several_metrics():
 
 def test_the_model_is_required_and_known():
     with pytest.raises(ConfigError, match=r"MODEL is missing: .* one of .*imc_vae"):
-        complete(Options())
+        complete(SweepOptions())
     with pytest.raises(ConfigError, match=r"unknown model 'imc'; known models: .*imc_vae"):
-        complete(Options(model="imc"))
+        complete(SweepOptions(model="imc"))
 
 
 def test_a_resume_keeps_the_sweep():
     config = make(name="one", seed=5, epochs=7, set=("latent_dim=64",), time_budget="1h")
-    again = resumed(config, Options(resume="one"))
+    again = resumed(config, ResumeOptions())
     assert again.to_dict() == config.to_dict() | {"time_budget": None}
 
 
 def test_a_resume_may_change_resources_and_limits():
     config = make(name="one", trials=5)
-    again = resumed(
-        config, Options(resume="one", trials=9, time_budget="5m", max_concurrent=1, tracking_uri="http://t:1")
-    )
+    again = resumed(config, ResumeOptions(trials=9, time_budget="5m", max_concurrent=1, tracking_uri="http://t:1"))
     assert (again.trials, again.time_budget, again.max_concurrent) == (9, 300.0, 1)
     assert again.tracking_uri == "http://t:1"
     assert again.name == "one"
@@ -169,13 +169,13 @@ def test_a_resume_may_change_resources_and_limits():
 def test_a_resume_refuses_what_would_change_the_comparison(options, flag):
     config = make(name="one", seed=5)
     with pytest.raises(ConfigError) as error:
-        resumed(config, Options(resume="one", **options))
+        resumed(config, SweepOptions(**options))
     assert error.value.problems == [f"{flag}: cannot change on a resume; start a new sweep with --name instead"]
 
 
 def test_a_resume_reports_every_problem_at_once():
     with pytest.raises(ConfigError) as error:
-        resumed(make(name="one"), Options(model="vq_vae", resume="one", epochs=9, trials=0, time_budget="soon"))
+        resumed(make(name="one"), SweepOptions(model="vq_vae", epochs=9, trials=0, time_budget="soon"))
     assert [problem.partition(":")[0] for problem in error.value.problems] == [
         "--epochs", "MODEL vq_vae", "--time-budget soon", "--trials 0",
     ]  # fmt: skip
@@ -183,5 +183,5 @@ def test_a_resume_reports_every_problem_at_once():
 
 def test_a_sweep_that_was_moved_goes_on_where_it_is_now(tmp_path):
     config = make(name="one", storage=str(tmp_path / "old"))
-    again = resumed(config, Options(resume="one", storage=str(tmp_path / "new")))
+    again = resumed(config, ResumeOptions(storage=str(tmp_path / "new")))
     assert again.folder == tmp_path / "new" / "one"

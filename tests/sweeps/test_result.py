@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sweeps.exit_codes import ExitCode
 from sweeps.records.journal import Status
-from sweeps.summary import outcome
+from sweeps.result import result
 
-BEST = object()
+BEST = 1
 
 
 @pytest.mark.parametrize(
@@ -28,5 +29,6 @@ BEST = object()
 )
 def test_the_exit_status(statuses, stopping, remaining, best, code):
     records = {trial: SimpleNamespace(status=status, reason="") for trial, status in enumerate(statuses, start=1)}
-    state = SimpleNamespace(records=records, stopping=stopping, remaining=remaining)
-    assert outcome(state, best, "")[0] is code
+    config = SimpleNamespace(folder=Path("results/x"))
+    run = SimpleNamespace(records=records, stopping=stopping, remaining=remaining, config=config)
+    assert result(run, best, "").status is code

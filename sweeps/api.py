@@ -1,0 +1,117 @@
+"""Sweeps from Python: the same options as the command line, a `SweepResult` back, nothing printed.
+
+    from sweeps import sweep
+
+    result = sweep("imc_vae", data="grids.parquet", trials=30)
+    result.best.record.config, result.table(), result.report(), result.model()
+
+All raise `sweeps.config.ConfigError`, which names everything that is wrong, before anything starts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sweeps import completion
+from sweeps.config import ConfigError, storage_folder
+from sweeps.console import Reporting
+from sweeps.driver import Driver, recorded
+from sweeps.listener import Listener
+from sweeps.options import AblationOptions, ResumeOptions, SweepOptions
+from sweeps.preparation import prepare
+from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.repetition import Repetition
+from sweeps.result import SweepResult
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
+
+Options = TypeVar("Options", SweepOptions, AblationOptions, ResumeOptions)
+
+
+def sweep(model: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
+    """Search the hyperparameters of a VAE.
+
+    Args:
+        model: a name as in imc_vae, a file as in my_vae.py, or package.module.
+        listener: hears what happens; `sweeps.console.Console()` prints it.
+        options: the fields of `sweeps.options.SweepOptions`.
+    """
+    return start(_of(SweepOptions, model=model, **options), listener or Reporting())
+
+
+def ablate(model: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
+    """Compare variants of a VAE by seed; `options` are the fields of `sweeps.options.AblationOptions`."""
+    return start(_of(AblationOptions, model=model, **options), listener or Reporting())
+
+
+def plan(model: str, **options: Any) -> Plan:
+    """What `sweep` would run, with forecasts, time and disk; runs nothing."""
+    return Driver(prepare(completion.complete(_of(SweepOptions, model=model, **options)))).plan()
+
+
+def resume(name: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
+    """Go on with a sweep or an ablation; `options` are the fields of `sweeps.options.ResumeOptions`."""
+    return go_on(name, _of(ResumeOptions, **options), listener or Reporting())
+
+
+def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
+    """Run a new sweep or ablation."""
+    config = completion.complete(options)
+    if config.folder.exists():
+        choices = f"go on with it by --resume {config.name}, or choose another name"
+        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
+    return Driver(prepare(config), listener).run()
+
+
+def go_on(name: str, options: ResumeOptions | SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
+    """Resume the sweep called `name`."""
+    storage = storage_folder(options.storage)
+    if not SweepFolder(storage / name).exists:
+        known = [each.path.name for each in sweeps_in(storage)]
+        there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
+        raise ConfigError([f"--resume {name}: no such sweep in {storage}; {there}"])
+    config = completion.resumed(recorded(storage / name, "--resume").config, options)
+    return Driver(prepare(config), listener, resuming=True).run()
+
+
+def repeat(repetition: Repetition, name: str | None, listener: Listener) -> SweepResult:
+    """Run one recorded trial again, alone, in a sweep called `name`; tells how its numbers compare."""
+    config = repetition.config(name)
+    if config.folder.exists():
+        raise ConfigError([f"--name {config.name}: that sweep exists; choose another name"])
+    prepared = prepare(config)
+    repetition.check_data(prepared.dataset.fingerprint)
+    result = Driver(prepared, listener, alone=True).run()
+    listener.said(f"{repetition.comparison(config.folder)}.")
+    return result
+
+
+def load(name: str, storage: str | None = None) -> SweepResult:
+    """A sweep that was run before.
+
+    Raises:
+        analysis.sweep.SweepError: there is none of that name.
+    """
+    from analysis.sweep import find
+    from sweeps.result import recorded_result
+
+    return recorded_result(find(name, storage_folder(storage)))
+
+
+def _of(kind: type[Options], **options: Any) -> Options:
+    known = kind.__dataclass_fields__
+    problems = [
+        f"{name}: no such option; expected one of {', '.join(known)}" for name in options if name not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return kind(**{name: _plain(value) for name, value in options.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Paths and lists as the options have them."""
+    if isinstance(value, Path):
+        return str(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,73 @@
+"""What the command lines share: from parsed options to the exit status, everything told on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from search_spaces import ModelError
+from sweeps.config import ConfigError
+from sweeps.exit_codes import ExitCode
+from sweeps.options import AblationOptions, SweepOptions, flag, given
+
+
+def refusing(act: Callable[[], int]) -> int:
+    """The exit status of `act`; what the user has to mend is told, a line each."""
+    try:
+        return act()
+    except (ConfigError, ModelError) as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return ExitCode.REFUSED
+
+
+def start(options: SweepOptions | AblationOptions) -> int:
+    """A new sweep or ablation."""
+    from sweeps import api
+    from sweeps.console import Console
+
+    return api.start(options, Console()).status
+
+
+def plan(options: SweepOptions | AblationOptions) -> int:
+    """Print what would run."""
+    from sweeps import completion
+    from sweeps import plan as plans
+    from sweeps.console import Console
+    from sweeps.driver import Driver
+    from sweeps.preparation import prepare
+
+    console = Console()
+    driver = Driver(prepare(completion.complete(options)), console)
+    console.show(plans.render(driver.plan(), driver.config))
+    return ExitCode.FINISHED
+
+
+def resume(options: SweepOptions | AblationOptions, name: str) -> int:
+    """Go on with the sweep called `name`; what is being compared cannot change."""
+    from sweeps import api
+    from sweeps.console import Console
+
+    return api.go_on(name, options, Console()).status
+
+
+def repeat(options: SweepOptions, trial: str) -> int:
+    """Run the trial NAME:k again, alone."""
+    from sweeps import api
+    from sweeps.console import Console
+    from sweeps.repetition import Repetition
+
+    more = [flag(each) for each in given(options) if each not in ("trial", "storage", "name")]
+    if more:
+        raise ConfigError([f"{', '.join(more)}: cannot be given with --trial, which repeats what was recorded"])
+    return api.repeat(Repetition.parse(trial, options.storage), options.name, Console()).status
+
+
+def new(path: Path) -> int:
+    """Write a start for a model of the user's own."""
+    from sweeps import new
+
+    new.write(path)
+    print(f"Wrote {path}. Look at it, then: python sweeps/run.py {path} --plan")
+    return ExitCode.FINISHED
