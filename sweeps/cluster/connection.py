@@ -24,7 +24,8 @@ CLIENT_PORT = 10001  # of Ray Client, where ray:// names none
 
 
 def connect() -> None:
-    """Connect to the cluster this process was told of (a Ray job, RAY_ADDRESS), or start one on this machine.
+    """Connect to the cluster this process was told of (a Ray job, RAY_ADDRESS), or start one on this machine. Where it
+    is connected already, by an earlier sweep or by the user, that stays.
 
     Workers get this code: by its path on a cluster of our own, uploaded to another, unless the job was submitted with
     a working directory already.
@@ -38,6 +39,8 @@ def connect() -> None:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")  # the sweep's own journal is what a resume reads
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    if ray.is_initialized():
+        return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address := os.environ.get("RAY_ADDRESS"):
         try:
