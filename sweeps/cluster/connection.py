@@ -24,8 +24,9 @@ CLIENT_PORT = 10001  # of Ray Client, where ray:// names none
 
 
 def connect() -> None:
-    """Connect to the cluster this process was told of (a Ray job, RAY_ADDRESS), or start one on this machine. Where it
-    is connected already, by an earlier sweep or by the user, that stays.
+    """Connect to the cluster this process was told of (a Ray job, RAY_ADDRESS), or start one on this machine.
+
+    Where it is connected already, by an earlier sweep or by the user, that stays.
 
     Workers get this code: by its path on a cluster of our own, uploaded to another, unless the job was submitted with
     a working directory already.
