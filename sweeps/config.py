@@ -221,11 +221,14 @@ def resumed(config: SweepConfig, options: Options) -> SweepConfig:
         problems.append("--trials: an ablation has as many as its variants and seeds; leave it out")
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
+    storage = str(Path(options.storage).absolute()) if options.storage else config.storage
+    own_tracking = config.tracking_uri == _default_tracking(config.storage)
+    tracking_uri = _default_tracking(storage) if own_tracking else config.tracking_uri
     changes = {
-        "storage": str(Path(options.storage).absolute()) if options.storage else config.storage,
+        "storage": storage,
         "trials": _given(options.trials, config.trials),
         "max_concurrent": _given(options.max_concurrent, config.max_concurrent),
-        "tracking_uri": options.tracking_uri or config.tracking_uri,
+        "tracking_uri": options.tracking_uri or tracking_uri,
         "time_budget": _seconds(options.time_budget, problems),
     }
     config = replace(config, **changes)

@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
@@ -23,10 +23,17 @@ from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.records import lock, record
 from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.journal import SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig
 
+if TYPE_CHECKING:
+    from sweeps.run_state import SweepRun
+    from sweeps.tracking.process import TrackingProcess
+    from trainables.data.store import Dataset
+
+T = TypeVar("T")
 DATA_FOLDER = "data"  # of the storage: the Arrow files
 _STATUS_OF_CODE = {ExitCode.INTERRUPTED: SweepStatus.INTERRUPTED, ExitCode.FAILED: SweepStatus.FAILED}
 MIRROR_TIMEOUT = 120  # seconds to wait for the tracking server at the end
@@ -75,7 +82,7 @@ def run(options: Options) -> int:
 
 
 def _sweep(
-    console: Console, config: SweepConfig, dataset: Any, told: notes.Notes, resuming: bool, alone: bool
+    console: Console, config: SweepConfig, dataset: Dataset, told: notes.Notes, resuming: bool, alone: bool
 ) -> int:
     from sweeps import kl_weight, plan, schedulers
     from sweeps.cluster import connection as cluster
@@ -115,7 +122,9 @@ def _sweep(
         health,
         Finished(config, written) if config.ablation and not alone else None,
     )
-    state.journal.append("sweep", status="resumed" if resuming else "started")
+    state.journal.append(SweepEvent(SweepStatus.RESUMED if resuming else SweepStatus.STARTED))
+    for problem in state.problems:
+        console.print(f"{problem}.", style="yellow", highlight=False, soft_wrap=True)
     tracking = TrackingProcess(config.folder, config.tracking_uri)
     tracking.start()
     ablation = config.ablation
@@ -132,7 +141,9 @@ def _sweep(
     return _close(console, config, state, tracking, crashed)
 
 
-def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracking: Any, slots: int) -> str:
+def _fit(
+    console: Console, config: SweepConfig, dataset: Dataset, state: SweepRun, tracking: TrackingProcess, slots: int
+) -> str:
     """Run all trials; returns the fault that broke the run off, '' if there was none."""
     from ray import tune
     from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -185,25 +196,30 @@ def _fit(console: Console, config: SweepConfig, dataset: Any, state: Any, tracki
     return ""
 
 
-def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, crashed: str) -> int:
-    """Record the end, write the report, wait for the mirror, say how it went."""
+def _close(
+    console: Console, config: SweepConfig, state: SweepRun, tracking: TrackingProcess, crashed: str
+) -> ExitCode:
+    """Record the end, write the report, wait for the mirror, say how it went. What cannot be read again, or drawn,
+    costs neither the end nor the exit status."""
     from analysis import report, sweep, tables
     from sweeps import summary
 
     unfinished = state.remaining > 0 and any(not r.status.ended for r in state.records.values())
     if unfinished or crashed:
         state.interrupted(state.stopping or (Reason.CRASH if crashed else Reason.SIGNAL))
-    best = tables.best_trial(sweep.load(config.folder))
-    code, detail = summary.outcome(state, best, crashed)
+    best, trouble = _tried(state, "best trial", lambda: tables.best_trial(sweep.load(config.folder)))
+    code, detail = summary.outcome(state, best, crashed, trouble)
     ended = _STATUS_OF_CODE.get(code, SweepStatus.FINISHED)
     ended = SweepStatus.INTERRUPTED if state.stopping == Reason.TIME_BUDGET else ended
-    state.journal.append("sweep", status=ended, detail=detail, best=best and best.number)
-    try:
-        page: Path | str = report.write(config.folder)
-    except Exception as error:  # costs the page, not the sweep
-        state.note_error("report", error)
-        page = f"failed ({type(error).__name__}: {error}; {SweepFolder(config.folder).errors} has the traceback)"
-    summary.show(console, config, sweep.load(config.folder), code, detail, page)
+    state.journal.append(SweepEvent(ended, detail, best and best.number))
+    page, trouble = _tried(state, "report", lambda: report.write(config.folder))
+    page = page or trouble
+    _, trouble = _tried(
+        state, "summary", lambda: summary.show(console, config, sweep.load(config.folder), code, detail, page)
+    )
+    if trouble:
+        console.print(f"{config.name}: {detail}. Summary: {trouble}", highlight=False, soft_wrap=True)
+        console.print(f"Report: {page}", highlight=False, soft_wrap=True)
     if state.remaining > 0 and (state.stopping or unfinished or crashed):
         console.print(f"Go on: python sweeps/run.py --resume {config.name}", highlight=False, soft_wrap=True)
     if not tracking.finish(MIRROR_TIMEOUT):
@@ -211,11 +227,21 @@ def _close(console: Console, config: SweepConfig, state: Any, tracking: Any, cra
     return code
 
 
+def _tried(state: SweepRun, what: str, do: Callable[[], T]) -> tuple[T | None, str]:
+    """What `do` returns, and ''; or None and how it failed, with the traceback in the sweep's folder."""
+    try:
+        return do(), ""
+    except Exception as error:
+        state.note_error(what, error)
+        log = SweepFolder(state.config.folder).errors
+        return None, f"failed ({type(error).__name__}: {error}; {log} has the traceback)"
+
+
 @contextmanager
-def _signals(state: Any, time_budget: float | None) -> Iterator[None]:
+def _signals(state: SweepRun, time_budget: float | None) -> Iterator[None]:
     """End in order on SIGTERM and when the time budget is spent, as Ray Tune does on SIGINT."""
 
-    def stop(reason: str) -> None:
+    def stop(reason: Reason) -> None:
         state.stopping = state.stopping or reason
         os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -268,10 +294,11 @@ def _resumed(options: Options) -> SweepConfig:
         known = [each.path.name for each in sweeps_in(storage)]
         there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
         raise ConfigError([f"--resume {options.resume}: no such sweep in {storage}; {there}"])
-    return configuration.resumed(again.recorded(folder, "--resume").config, options)
+    config = replace(again.recorded(folder, "--resume").config, name=folder.name)
+    return configuration.resumed(config, replace(options, storage=str(storage)))  # wherever it was made
 
 
-def _dataset(config: SweepConfig) -> Any:
+def _dataset(config: SweepConfig) -> Dataset:
     from trainables import definition
     from trainables.data.cache import prepare
 
@@ -282,7 +309,7 @@ def _dataset(config: SweepConfig) -> Any:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
 
 
-def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
+def _conformance(config: SweepConfig, dataset: Dataset) -> list[str]:
     """The notes on the model, once it is found to do what a model must.
 
     Raises:
@@ -302,7 +329,7 @@ def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
     return found.notes
 
 
-def _likelihood_problems(config: SweepConfig, dataset: Any) -> list[str]:
+def _likelihood_problems(config: SweepConfig, dataset: Dataset) -> list[str]:
     """Why a score in nats has nothing to compare with, if so."""
     from trainables import definition, likelihood
     from trainables.loop import parts
@@ -338,7 +365,7 @@ def _preflight(config: SweepConfig, disk_bytes: float) -> None:
         raise ConfigError(problems)
 
 
-def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
+def _say_embedded(console: Console, config: SweepConfig, dataset: Dataset) -> None:
     shape = " × ".join(map(str, dataset.shape))
     size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
     if dataset.embedded:
@@ -350,7 +377,7 @@ def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
         console.print(f"Data {dataset.source}: {size}.", highlight=False, soft_wrap=True)
 
 
-def _print_plan(console: Console, config: SweepConfig, dataset: Any) -> None:
+def _print_plan(console: Console, config: SweepConfig, dataset: Dataset) -> None:
     from sweeps import plan
     from sweeps.forecasting import forecaster
 

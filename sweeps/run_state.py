@@ -15,7 +15,7 @@ from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import TrialRecord
+from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
@@ -25,7 +25,7 @@ from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.forecast import Forecaster
-from trainables.health import HealthConfig, is_control
+from trainables.health import HealthConfig, Verdict, is_control
 
 
 class SweepRun:
@@ -92,6 +92,14 @@ class SweepRun:
         return any(not record.status.ended for record in self.records.values())
 
     @property
+    def healthy(self) -> bool:
+        """True if a trial was healthy at the end of its budget."""
+        return any(
+            record.status is Status.FINISHED and self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+            for trial, record in self.records.items()
+        )
+
+    @property
     def latest(self) -> dict[int, Mapping[str, Any]]:
         """The last epoch of every trial."""
         return self.standing.latest
@@ -125,7 +133,7 @@ class SweepRun:
         with self.lock:
             record = self.records[trial]
             record.status, record.reason, record.detail, record.paused = Status.RUNNING, Reason.NONE, "", False
-            self.journal.append("started", trial=trial)
+            self.journal.append(Started(trial))
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
         """Hear of an epoch that is not the trial's last, decide, and carry it out."""
@@ -151,7 +159,7 @@ class SweepRun:
             deaths = self.queue.lost(trial, record.epoch)
             if deaths < WORKER_DEATHS:
                 record.status, record.reason, record.detail = Status.PENDING, reason, f"starts again: {detail}"
-                self.journal.append("lost", trial=trial, reason=reason, detail=detail)
+                self.journal.append(Lost(trial, reason, detail))
             else:
                 self._fail(trial, reason, f"its worker died {deaths} times in a row; at last {detail}")
 
@@ -220,9 +228,7 @@ class SweepRun:
         forecasted = self.forecaster.forecast(config)
         forecast = forecasted.to_dict() if forecasted else {}
         control = is_control(self.config.seed, trial, self.health)
-        self.journal.append(
-            "suggested", trial=trial, config=config, origin=origin, seed=seed, control=control, forecast=forecast
-        )
+        self.journal.append(Suggested(trial, config, origin, seed, control, forecast))
         record = self.records[trial] = TrialRecord(trial, config, origin, seed, control, forecast)
         return record
 
@@ -239,7 +245,7 @@ class SweepRun:
         record = self.records[trial]
         record.status, record.paused = Status.PAUSED, True
         record.reason, record.detail = decision.reason, decision.detail
-        self.journal.append("paused", trial=trial, epoch=record.epoch, reason=record.reason, detail=record.detail)
+        self.journal.append(Paused(trial, record.epoch, record.reason, record.detail))
         self.suggestions.tell(record)
 
     def _fail(self, trial: int, reason: Reason, detail: str) -> None:
@@ -260,15 +266,7 @@ class SweepRun:
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = self.standing.metrics(trial)
-        self.journal.append(
-            "ended",
-            trial=trial,
-            status=status,
-            reason=reason,
-            detail=detail,
-            epoch=record.epoch,
-            metrics=record.metrics,
-        )
+        self.journal.append(Ended(trial, status, reason, detail, record.epoch, record.metrics))
         self.suggestions.tell(record)
 
     def _logged(self, trial: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,26 +15,40 @@ from sweeps.exit_codes import ExitCode
 from sweeps.records.outcomes import Reason, Status
 from trainables.health import SICKNESSES
 
+if TYPE_CHECKING:
+    from analysis.sweep import Sweep, Trial
+    from sweeps.run_state import SweepRun
 
-def outcome(state: Any, best: Any | None, crashed: str) -> tuple[ExitCode, str]:
-    """The exit status and a sentence about it."""
+
+def outcome(state: SweepRun, best: Trial | None, crashed: str, unread: str = "") -> tuple[ExitCode, str]:
+    """The exit status and a sentence about it.
+
+    Args:
+        state: the sweep.
+        best: its best trial; None if there is none, or none is known.
+        crashed: what broke the run off.
+        unread: why the best trial is not known.
+    """
     records = list(state.records.values())
     reasons = Counter(record.reason for record in records if record.reason)
     counts = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "no trial was stopped"
     if crashed:
         return ExitCode.FAILED, f"the run broke off: {crashed}"
-    if state.stopping == Reason.TIME_BUDGET and best is not None:
+    healthy = state.healthy if unread else best is not None
+    if unread:
+        counts += f"; the best trial is not known: {unread}"
+    if state.stopping == Reason.TIME_BUDGET and healthy:
         return ExitCode.FINISHED, f"the time budget is spent; {counts}"
     if (state.stopping and state.remaining > 0) or any(not record.status.ended for record in records):
         return ExitCode.INTERRUPTED, f"interrupted; {counts}"
     if all(record.status is Status.FAILED for record in records):
         return ExitCode.FAILED, f"every trial failed; {counts}"
-    if best is None:
+    if not healthy:
         return ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy, so there is no best one; {counts}"
     return ExitCode.FINISHED, counts
 
 
-def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, detail: str, page: Path | str) -> None:
+def show(console: Console, config: SweepConfig, sweep: Sweep, code: ExitCode, detail: str, page: Path | str) -> None:
     """Print what was compared or forecast, the best trial, and the path of the report or why there is none."""
     from analysis import tables
 
@@ -43,6 +57,8 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
     else:
         _show_forecasts(console, tables.forecast_outcome(sweep))
     best = tables.best_trial(sweep)
+    for problem in sweep.problems:
+        console.print(f"{problem}.", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"{config.name}: {detail}.", highlight=False, soft_wrap=True)
     if best is not None:
         metric = config.metric[0]
@@ -61,7 +77,7 @@ def show(console: Console, config: SweepConfig, sweep: Any, code: ExitCode, deta
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
-def _advice(sweep: Any) -> str:
+def _advice(sweep: Sweep) -> str:
     """The cure of the sickness that most trials had, and the beginning of what always may help."""
     sick = Counter(trial.verdict for trial in sweep.trials if trial.verdict in SICKNESSES)
     return f"{SICKNESSES[sick.most_common(1)[0][0]].cure}, or give the trials " if sick else "Give the trials "

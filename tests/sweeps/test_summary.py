@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from sweeps.summary import outcome
 
 BEST = object()
@@ -28,5 +28,8 @@ BEST = object()
 )
 def test_the_exit_status(statuses, stopping, remaining, best, code):
     records = {trial: SimpleNamespace(status=status, reason="") for trial, status in enumerate(statuses, start=1)}
-    state = SimpleNamespace(records=records, stopping=stopping, remaining=remaining)
+    state = SimpleNamespace(records=records, stopping=stopping, remaining=remaining, healthy=best is not None)
     assert outcome(state, best, "")[0] is code
+    known, told = outcome(state, None, "", "sweep.json cannot be read")
+    assert known is code
+    assert "the best trial is not known: sweep.json cannot be read" in told
