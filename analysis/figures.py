@@ -323,7 +323,7 @@ def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective
 def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray, dict[float, str]]:
     """Each trial's height in [0, 1] on the axis of a hyperparameter, and the texts along it."""
     values = [trial.record.config.get(name) for trial in trials]
-    kind = sweep.parameters.get(name, {}).get("kind")
+    kind = sweep.parameters[name].kind if name in sweep.parameters else None
     if kind == "choice" or any(isinstance(value, bool | str) or value is None for value in values):
         levels = sorted(set(values), key=lambda value: (isinstance(value, str), value is not None, value or 0))
         heights = np.array([levels.index(value) for value in values]) / max(1, len(levels) - 1)

@@ -109,9 +109,9 @@ def _distributions(sweep: Sweep, configs: list[dict[str, Any]]) -> dict[str, Any
         values = [config.get(name) for config in configs]
         if len({repr(value) for value in values}) < 2:
             continue
-        if parameter["kind"] in ("float", "log", "int") and all(_is_number(value) for value in values):
-            ends = [parameter["low"], parameter["high"], *values]
-            log = parameter["kind"] == "log" and min(ends) > 0
+        ends = [parameter.low, parameter.high, *values]
+        if parameter.kind in ("float", "log", "int") and all(_is_number(value) for value in ends):
+            log = parameter.kind == "log" and min(ends) > 0
             found[name] = FloatDistribution(min(ends), max(ends), log=log)
         else:
             found[name] = CategoricalDistribution(tuple(dict.fromkeys(values)))

@@ -7,7 +7,8 @@ measured).
 `json`: one object; numbers that are not finite are null.
 
     sweep        name, id, model, created (seconds since 1970), status, detail, epochs (the budget), objectives
-                 (metric, mode), seed, search, scheduler, data, notes (lines by what they are about: data, model)
+                 (metric, mode), seed, search, scheduler, data, notes (lines by what they are about: data, model),
+                 problems (what could not be read and is left out)
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
@@ -48,6 +49,7 @@ from analysis.sweep import Sweep, Trial, counts, load
 from search_spaces import Target
 from search_spaces.space import show
 from trainables.files import replace_file, write_text
+from trainables.metrics import HYPERPARAMETERS
 
 _FIXED = {
     "sweep": (pa.string(), lambda sweep, trial: sweep.name),
@@ -115,7 +117,7 @@ def trials_table(sweeps: Sequence[Sweep]) -> pa.Table:
     configs = [trial.record.config for _, trial in rows]
     columns = {name: pa.array([of(*row) for row in rows], kind) for name, (kind, of) in _FIXED.items()}
     for name in dict.fromkeys(name for config in configs for name in config):
-        columns[f"config/{name}"] = _typed([config.get(name) for config in configs])
+        columns[f"{HYPERPARAMETERS}{name}"] = _typed([config.get(name) for config in configs])
     for name in sorted({name for _, trial in rows for name in trial.metrics}):
         columns[name] = pa.array([trial.metrics.get(name) for _, trial in rows], pa.float64())
     return pa.table(columns)
@@ -162,6 +164,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
         "objectives": [_fields(objective, "metric", "mode") for objective in sweep.objectives],
         **_fields(config, "seed", "search", "scheduler"),
         "notes": sweep.notes,
+        "problems": list(sweep.problems),
         "data": asdict(record.data),
     }
 

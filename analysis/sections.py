@@ -288,11 +288,11 @@ def _targets_column(sweep: Sweep, trials: Sequence[Trial]) -> list[Column]:
 
 
 def _hyperparameter_column(sweep: Sweep, trials: Sequence[Trial], name: str) -> Column:
-    parameter = sweep.parameters.get(name, {})
+    parameter = sweep.parameters.get(name)
     values = {trial.number: trial.record.config[name] for trial in trials if name in trial.record.config}
-    title = ", ".join(part for part in (parameter.get("doc", ""), parameter.get("unit", "")) if part)
+    title = ", ".join(part for part in (parameter.doc, parameter.unit) if part) if parameter else ""
     kind = "word" if any(isinstance(value, str) for value in values.values()) else "setting"
-    cells = _cells(values, 3, parameter.get("kind") == "log")
+    cells = _cells(values, 3, parameter is not None and parameter.kind == "log")
     cells |= {number: show(value) for number, value in values.items() if value is None}
     return Column(name, title, kind, cells, values)
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sweeps.records import journal, ranking
 from sweeps.records import record as records
@@ -22,17 +21,13 @@ from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.journal import SweepState, TrialRecord
 from sweeps.records.outcomes import Outcome, Status, outcome
 from sweeps.records.ranking import Objective
-from sweeps.records.record import RecordError, SweepRecord
+from sweeps.records.record import ParameterRecord, RecordError, SweepRecord
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict
-from trainables.metrics import is_metric
+from trainables.metrics import HYPERPARAMETERS, is_metric
 
-_NOT_READ = (
-    "config/",
-    "time/",
-    "memory/",
-    epoch_log.BY_DIMENSION,
-)  # of the epoch log: the journal knows them too, and reading takes a while
+# Of the epoch log: the journal knows them too, and reading takes a while.
+_NOT_READ = (HYPERPARAMETERS, "time/", "memory/", epoch_log.BY_DIMENSION)
 
 
 class SweepError(ValueError):
@@ -113,9 +108,9 @@ class Sweep:
         return self.record.health
 
     @property
-    def parameters(self) -> dict[str, dict[str, Any]]:
+    def parameters(self) -> dict[str, ParameterRecord]:
         """The search space as recorded, by name."""
-        return {parameter["name"]: parameter for parameter in self.record.space}
+        return {parameter.name: parameter for parameter in self.record.space}
 
     @property
     def notes(self) -> dict[str, list[str]]:
@@ -168,7 +163,7 @@ def load(folder: Path) -> Sweep:
     """Read a sweep in whatever state it is: planned, running, killed or finished.
 
     Raises:
-        SweepError: the record cannot be read, or the epochs of two trials do not fit together.
+        SweepError: the record cannot be read.
     """
     try:
         record = records.read(folder)
@@ -189,17 +184,14 @@ def load(folder: Path) -> Sweep:
 def _read_log(folder: Path) -> tuple[pa.Table, list[str]]:
     """Every file of the epoch log that can be read, and a line for each that cannot; each is opened once: for
     thousands of them that is what takes the time."""
-    files = sorted((folder / epoch_log.FOLDER).glob("*.parquet"))
+    files = sorted(SweepFolder(folder).epochs.glob("*.parquet"))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = list(threads.map(_read_file, files))
     problems = [each for each in found if isinstance(each, str)]
     tables = [each for each in found if not isinstance(each, str)]
     if not tables:
         return epoch_log.empty(), problems
-    try:
-        log = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SweepError(f"{folder / epoch_log.FOLDER}: {error}") from error
+    log = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     trials, epochs = (log[name].to_numpy().astype(np.int64) for name in ("trial", "epoch"))
     steps, turns = np.diff(epochs), np.diff(trials)
     if ((turns > 0) | ((turns == 0) & (steps > 0))).all():
@@ -209,11 +201,9 @@ def _read_log(folder: Path) -> tuple[pa.Table, list[str]]:
 
 def _read_file(path: Path) -> pa.Table | str:
     try:
-        file = pq.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if not name.startswith(_NOT_READ)]
-        return file.read(columns=names, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        return f"{path} cannot be read and is left out: {error}"
+        return epoch_log.read_file(path, _NOT_READ)
+    except epoch_log.LogError as error:
+        return f"{error}; it is left out"
 
 
 def _last_and_best_rows(log: pa.Table) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:

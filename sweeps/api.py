@@ -10,11 +10,12 @@ All raise `sweeps.config.ConfigError`, which names everything that is wrong, bef
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sweeps import completion
-from sweeps.config import ConfigError, storage_folder
+from sweeps.config import ConfigError, SweepConfig, storage_folder
 from sweeps.console import Reporting
 from sweeps.driver import Driver, recorded
 from sweeps.listener import Listener
@@ -67,13 +68,18 @@ def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepR
 
 def go_on(name: str, options: ResumeOptions | SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
     """Resume the sweep called `name`."""
+    return Driver(prepare(resumed(name, options)), listener, resuming=True).run()
+
+
+def resumed(name: str, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
+    """The settings with which the sweep called `name` goes on, wherever it was made."""
     storage = storage_folder(options.storage)
     if not SweepFolder(storage / name).exists:
         known = [each.path.name for each in sweeps_in(storage)]
         there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
         raise ConfigError([f"--resume {name}: no such sweep in {storage}; {there}"])
-    config = completion.resumed(recorded(storage / name, "--resume").config, options)
-    return Driver(prepare(config), listener, resuming=True).run()
+    config = replace(recorded(storage / name, "--resume").config, name=name)
+    return completion.resumed(config, replace(options, storage=str(storage)))
 
 
 def repeat(repetition: Repetition, name: str | None, listener: Listener) -> SweepResult:

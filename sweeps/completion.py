@@ -120,12 +120,15 @@ def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | A
         problems.append("--trials: an ablation has as many as its variants and seeds; leave it out")
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
+    storage = str(storage_folder(options.storage)) if options.storage else config.storage
+    own_tracking = config.tracking_uri == _default_tracking(config.storage)
+    tracking_uri = _default_tracking(storage) if own_tracking else config.tracking_uri
     config = replace(
         config,
-        storage=str(storage_folder(options.storage)) if options.storage else config.storage,
+        storage=storage,
         trials=_given(options.trials, config.trials),
         max_concurrent=_given(options.max_concurrent, config.max_concurrent),
-        tracking_uri=options.tracking_uri or config.tracking_uri,
+        tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),
     )
     problems += _problems(config, config.search_space(), is_search=config.ablation is None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich import console as rich
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sweeps.tracking.process import TrackingProcess
 
 
+T = TypeVar("T")
+
+
 class Reporting(Listener):
     """Writes the report of a sweep that has ended, so that MLflow gets it too."""
 
@@ -30,8 +33,8 @@ class Reporting(Listener):
 class Console(Listener):
     """Prints, and writes the report."""
 
-    def __init__(self) -> None:
-        self._console = rich.Console(markup=False)  # error messages have brackets of their own
+    def __init__(self, console: rich.Console | None = None) -> None:
+        self._console = console or rich.Console(markup=False)  # error messages have brackets of their own
 
     def said(self, text: str) -> None:
         """A line."""
@@ -56,23 +59,22 @@ class Console(Listener):
         return Progress(run, tracking, self._console)
 
     def ended(self, result: SweepResult) -> None:
-        """The report, what was found, and how to go on."""
+        """The report, what was found, and how to go on. What cannot be read or drawn costs itself alone."""
         from sweeps import summary
 
-        page = self._report(result)
-        summary.show(self._console, result)
-        self.said(f"Report: {page}")
+        page, trouble = self._tried(result, "report", result.report)
+        _, unread = self._tried(result, "summary", lambda: summary.show(self._console, result))
+        if unread:
+            self.said(f"{result.folder.name}: {result.detail}. Summary: {unread}")
+        self.said(f"Report: {page or trouble}")
         if result.resumable:
             self.said(f"Go on: python sweeps/run.py --resume {result.folder.name}")
 
-    def _report(self, result: SweepResult) -> Path | str:
-        """Its path, or why there is none: a fault of the report costs the page alone."""
-        import traceback
-
+    def _tried(self, result: SweepResult, what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+        """What `act` returns, and ''; or None and how it failed, with the traceback in the sweep's folder."""
         try:
-            return result.report()
+            return act(), ""
         except Exception as error:
-            log = SweepFolder(result.folder).errors
-            with open(log, "a", encoding="utf-8") as file:
-                file.write("".join(traceback.format_exception(error)))
-            return f"failed ({type(error).__name__}: {error}; {log} has the traceback)"
+            folder = SweepFolder(result.folder)
+            folder.note_error(what, error)
+            return None, f"failed ({type(error).__name__}: {error}; {folder.errors} has the traceback)"

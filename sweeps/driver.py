@@ -18,6 +18,7 @@ from sweeps.listener import Listener
 from sweeps.preparation import Prepared
 from sweeps.records import lock, record
 from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import RecordError, SweepRecord
 from sweeps.result import SweepResult, result
@@ -98,12 +99,14 @@ class Driver:
         self._preflight(planned.disk_bytes)
         written = self._resumed() if self._resuming else self._started(planned)
         run = self._state(written, forecaster)
-        run.journal.append("sweep", status=SweepStatus.RESUMED if self._resuming else SweepStatus.STARTED)
+        run.journal.append(SweepEvent(SweepStatus.RESUMED if self._resuming else SweepStatus.STARTED))
+        for problem in run.problems:
+            self.listener.warned(f"{problem}.")
         tracking = TrackingProcess(config.folder, config.tracking_uri)
         tracking.start()
         self._say_start(run, planned.slots)
         crashed = self._fit(run, tracking, planned.slots) if run.remaining > 0 else ""
-        return self._close(run, tracking, crashed)
+        return self.close(run, tracking, crashed)
 
     def _started(self, planned: Plan) -> SweepRecord:
         from sweeps import plan
@@ -202,7 +205,7 @@ class Driver:
             done.set()
             thread.join()
 
-    def _close(self, run: SweepRun, tracking: TrackingProcess, crashed: str) -> SweepResult:
+    def close(self, run: SweepRun, tracking: TrackingProcess, crashed: str) -> SweepResult:
         """Record the end, tell it, and wait for the mirror."""
         unfinished = run.remaining > 0 and any(not each.status.ended for each in run.records.values())
         if unfinished or crashed:
@@ -211,13 +214,11 @@ class Driver:
         found = result(run, best, crashed)
         status = _STATUS_OF_CODE.get(found.status, SweepStatus.FINISHED)
         status = SweepStatus.INTERRUPTED if run.stopping == Reason.TIME_BUDGET else status
-        run.journal.append("sweep", status=status, detail=found.detail, best=best)
+        run.journal.append(SweepEvent(status, found.detail, best))
         try:
             self.listener.ended(found)
         except Exception as error:  # costs what was to be shown, not the sweep
-            run.note_error("end", error)
-            log = SweepFolder(self.config.folder).errors
-            self.listener.warned(f"The end could not be shown ({type(error).__name__}: {error}); {log} has more.")
+            run.note_error("the end", error)
         if not tracking.finish(MIRROR_TIMEOUT):
             later = f"Send it later: python -m sweeps.tracking {self.config.folder} --once"
             self.listener.warned(f"{tracking.status_line()} {later}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.records import journal, ranking
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import TrialRecord
+from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
@@ -136,7 +135,7 @@ class SweepRun:
         with self.lock:
             record = self.records[trial]
             record.status, record.reason, record.detail, record.paused = Status.RUNNING, Reason.NONE, "", False
-            self.journal.append("started", trial=trial)
+            self.journal.append(Started(trial))
 
     def epoch(self, trial: int, row: Mapping[str, Any]) -> Decision:
         """Hear of an epoch that is not the trial's last, decide, and carry it out."""
@@ -162,7 +161,7 @@ class SweepRun:
             deaths = self.queue.lost(trial, record.epoch)
             if deaths < WORKER_DEATHS:
                 record.status, record.reason, record.detail = Status.PENDING, reason, f"starts again: {detail}"
-                self.journal.append("lost", trial=trial, reason=reason, detail=detail)
+                self.journal.append(Lost(trial, reason, detail))
             else:
                 self._fail(trial, reason, f"its worker died {deaths} times in a row; at last {detail}")
 
@@ -195,8 +194,7 @@ class SweepRun:
     def note_error(self, where: str, error: Exception) -> None:
         """Write down an error of the orchestration itself; the sweep goes on."""
         self.errors += 1
-        with open(SweepFolder(self.config.folder).errors, "a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
+        SweepFolder(self.config.folder).note_error(where, error)
 
     def _next(self) -> TrialRecord | None:
         if (trial := self.queue.pop()) is not None:
@@ -231,9 +229,7 @@ class SweepRun:
         forecasted = self.forecaster.forecast(config)
         forecast = forecasted.to_dict() if forecasted else {}
         control = is_control(self.config.seed, trial, self.health)
-        self.journal.append(
-            "suggested", trial=trial, config=config, origin=origin, seed=seed, control=control, forecast=forecast
-        )
+        self.journal.append(Suggested(trial, config, origin, seed, control, forecast))
         record = self.records[trial] = TrialRecord(trial, config, origin, seed, control, forecast)
         return record
 
@@ -250,7 +246,7 @@ class SweepRun:
         record = self.records[trial]
         record.status, record.paused = Status.PAUSED, True
         record.reason, record.detail = decision.reason, decision.detail
-        self.journal.append("paused", trial=trial, epoch=record.epoch, reason=record.reason, detail=record.detail)
+        self.journal.append(Paused(trial, record.epoch, record.reason, record.detail))
         self.suggestions.tell(record)
 
     def _fail(self, trial: int, reason: Reason, detail: str) -> None:
@@ -271,15 +267,7 @@ class SweepRun:
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
         record.metrics = self.standing.metrics(trial)
-        self.journal.append(
-            "ended",
-            trial=trial,
-            status=status,
-            reason=reason,
-            detail=detail,
-            epoch=record.epoch,
-            metrics=record.metrics,
-        )
+        self.journal.append(Ended(trial, status, reason, detail, record.epoch, record.metrics))
         self.suggestions.tell(record)
 
     def _logged(self, trial: int) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def show(console: Console, result: SweepResult) -> None:
 
     say(f"{config.name}: {result.detail}.")
     for problem in sweep.problems:
-        say(f"Left out: {problem}.")
+        console.print(f"{problem}.", style="yellow", highlight=False, soft_wrap=True)
     if (best := result.best) is not None:
         metric = config.metric[0]
         flags = " ".join(f"--set {name}={show_value(value)}" for name, value in best.record.config.items())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -17,7 +15,9 @@ from analysis.sweep import Outcome
 from sweeps import forecasting, summary
 from sweeps.ablation import OUTCOMES
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
+from sweeps.result import SweepResult
 from sweeps.schedulers import parse
 from sweeps.schedulers.base import LoggedRow, Task
 from tests.analysis.conftest import SweepWriter
@@ -57,7 +57,7 @@ def rows(*changes: dict) -> list[dict]:
 
 
 def test_every_verdict_that_a_symptom_has_is_told():
-    assert set(SICKNESSES) == set(Verdict) - {Verdict.HEALTHY, Verdict.GRACE}
+    assert set(SICKNESSES) == set(Verdict) - {Verdict.HEALTHY, Verdict.GRACE, Verdict.OTHER}
     assert {symptom.verdict for symptom in health.SYMPTOMS} | {Verdict.NUMERIC} == set(SICKNESSES)
     assert {Outcome(sickness.outcome) for sickness in SICKNESSES.values()} <= set(palette.STYLES)
     for sickness in SICKNESSES.values():
@@ -121,8 +121,5 @@ def test_the_advice_is_its_cure(template, tmp_path):
     writer.trial([0.1] * 5, verdicts={5: NAME}, au=3.0)
     writer.finish()
     told = io.StringIO()
-    config = SimpleNamespace(name="demo", metric=[SCORE], ablation=None)
-    summary.show(
-        Console(file=told, width=200), config, sweeps_read.load(writer.path), ExitCode.NO_HEALTHY_TRIAL, "", Path("x")
-    )
+    summary.show(Console(file=told, width=200), SweepResult(writer.path, ExitCode.NO_HEALTHY_TRIAL, ""))
     assert "Draw them apart, or give the trials more epochs." in told.getvalue()

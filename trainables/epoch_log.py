@@ -26,6 +26,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from trainables.files import replace_file
+from trainables.metrics import HYPERPARAMETERS, is_metric
 
 FOLDER = "epochs"
 _FIXED = {
@@ -38,8 +39,7 @@ _FIXED = {
     "control": pa.bool_(),
     "best_epoch": pa.int32(),
 }
-REQUIRED = ("trial", "epoch", "verdict")
-EMPTY = pa.schema(list(_FIXED.items())).empty_table()
+_REQUIRED = ("trial", "epoch", "verdict")
 BY_DIMENSION = "latent/"
 
 
@@ -64,7 +64,7 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _FIXED.items()}
     columns["trial"] = pa.array([trial] * len(rows), pa.int32())
     for name, value in sorted(config.items()):
-        columns[f"config/{name}"] = pa.array([value] * len(rows))
+        columns[f"{HYPERPARAMETERS}{name}"] = pa.array([value] * len(rows))
     for name in metrics:
         kind = pa.list_(pa.float32()) if name.startswith(BY_DIMENSION) else pa.float64()
         columns[name] = pa.array([row.get(name) for row in rows], kind)
@@ -80,7 +80,7 @@ def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
     Raises:
         LogError: they cannot be read.
     """
-    log = _table(path_of(source, number))
+    log = read_file(path_of(source, number))
     place = log.column_names.index("trial")
     path = path_of(sweep, trial)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,15 +95,44 @@ def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:
         LogError: they cannot be read.
     """
     path = path_of(sweep, trial)
-    rows: list[dict[str, Any]] = _table(path).to_pylist() if path.exists() else []
+    rows: list[dict[str, Any]] = read_file(path).to_pylist() if path.exists() else []
     return rows
 
 
-def _table(path: Path) -> pa.Table:
+def read_file(path: Path, leave_out: tuple[str, ...] = ()) -> pa.Table:
+    """The epochs of one file, without the columns whose names begin so.
+
+    Raises:
+        LogError: they cannot be read.
+    """
     try:
-        return pq.ParquetFile(path).read()
+        file = pq.ParquetFile(path)
+        names = [name for name in file.schema_arrow.names if not name.startswith(leave_out)]
+        table = file.read(columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise LogError(f"{path} cannot be read: {error}") from error
+    if problems := _problems(table.schema):
+        raise LogError(f"{path} cannot be read: {'; '.join(problems)}")
+    return table
+
+
+def _problems(schema: pa.Schema) -> list[str]:
+    """What makes it no schema of a log; columns that are not known here are none of that."""
+    missing = [name for name in _REQUIRED if name not in schema.names]
+    expected = {field.name: pa.float64() for field in schema if is_metric(field.name)} | _FIXED
+    wrong = [
+        f"column {field.name} holds {field.type}, expected {expected[field.name]}"
+        for field in schema
+        if field.name in expected and not _fits(field.type, expected[field.name])
+    ]
+    return [f"no column {', '.join(missing)}"] * bool(missing) + wrong
+
+
+def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
+    def is_number(kind: pa.DataType) -> bool:
+        return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+    return found == expected or pa.types.is_null(found) or (is_number(found) and is_number(expected))
 
 
 def empty() -> pa.Table:

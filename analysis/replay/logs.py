@@ -36,6 +36,7 @@ from sweeps.records.outcomes import Status
 from trainables import epoch_log
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig
+from trainables.metrics import HYPERPARAMETERS
 
 REQUIRED = ("trial", "epoch", "seconds")
 LEAST = 2  # complete trials
@@ -149,7 +150,7 @@ def _only(table: pa.Table, trials: Sequence[int] | np.ndarray) -> pa.Table:
 
 def _metrics(schema: pa.Schema) -> pa.Schema:
     """Without the hyperparameters, whose types may differ between trials."""
-    return pa.schema([field for field in schema if not field.name.startswith("config/")])
+    return pa.schema([field for field in schema if not field.name.startswith(HYPERPARAMETERS)])
 
 
 def _joined(logs: Sequence[Log]) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from analysis.replay.curves import Curves
 from trainables.health import Health, HealthConfig, Verdict, judge, looks_sick
+from trainables.metrics import HYPERPARAMETERS
 
 HEALTHY = Health(Verdict.HEALTHY)
 _TRIALS_IN_MEMORY = 256
@@ -62,6 +63,6 @@ def _suspicious(table: pa.Table, config: HealthConfig) -> np.ndarray:
     column = {name: table[name].to_numpy() for name in table.column_names if pa.types.is_floating(table[name].type)}
     found = looks_sick(lambda name: column.get(name, np.float64(np.nan)), config)
     for name, values in column.items():
-        if not name.startswith("config/"):
+        if not name.startswith(HYPERPARAMETERS):
             found = found | ~np.isfinite(values) & pc.is_valid(table[name]).to_numpy()
     return np.broadcast_to(found, table.num_rows)

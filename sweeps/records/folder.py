@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +86,11 @@ class SweepFolder:
     def log(self, trial: int) -> Path:
         """The file of a trial's epochs."""
         return epoch_log.path_of(self.path, trial)
+
+    def note_error(self, where: str, error: Exception) -> None:
+        """Add an error that was survived to `errors`."""
+        with open(self.errors, "a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
 
     @property
     def exists(self) -> bool:

@@ -21,7 +21,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +98,15 @@ class SweepEvent:
 
 TrialEvent = Suggested | Started | Paused | Lost | Ended
 Event = TrialEvent | SweepEvent
-_KINDS: dict[str, TypeAdapter[Event]] = {
-    "suggested": TypeAdapter(Suggested),
-    "started": TypeAdapter(Started),
-    "paused": TypeAdapter(Paused),
-    "lost": TypeAdapter(Lost),
-    "ended": TypeAdapter(Ended),
-    "sweep": TypeAdapter(SweepEvent),
+_NAMES: dict[type[Event], str] = {
+    Suggested: "suggested",
+    Started: "started",
+    Paused: "paused",
+    Lost: "lost",
+    Ended: "ended",
+    SweepEvent: "sweep",
 }
+_KINDS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for kind, name in _NAMES.items()}
 
 
 @dataclass
@@ -148,9 +149,10 @@ class Journal:
         self.path = SweepFolder(sweep).journal
         _drop_torn_line(self.path)
 
-    def append(self, event: str, **fields: Any) -> None:
-        """Append one event and return once it is on disk."""
-        line = json.dumps({"event": event, **fields, "time": time.time()}, allow_nan=False)
+    def append(self, event: Event) -> None:
+        """Append one event, with the time of now, and return once it is on disk."""
+        told = asdict(replace(event, time=time.time()))
+        line = json.dumps({"event": _NAMES[type(event)], **told}, allow_nan=False)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()

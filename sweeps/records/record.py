@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -22,11 +23,12 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 import search_spaces
 from search_spaces import Target
 from search_spaces.reference import CODE, MANIFEST
+from search_spaces.space import Parameter, Value
 from sweeps.config import SweepConfig
 from sweeps.records.folder import SweepFolder
 from trainables.files import write_text
@@ -59,6 +61,36 @@ class DataRecord:
     train: int = 0
     val: int = 0
     embedded: bool = False
+
+
+@dataclass(frozen=True)
+class ParameterRecord:
+    """A hyperparameter as it was defined; the fields are those of `search_spaces.Parameter`, none of them checked:
+    another program may know other kinds."""
+
+    name: str
+    kind: str
+    default: Value = None
+    baseline: Value = None
+    doc: str = ""
+    source: str = ""
+    unit: str = ""
+    low: float | int | None = None
+    high: float | int | None = None
+    choices: list[Value] = field(default_factory=list)
+    unsearched: list[Value] = field(default_factory=list)
+    minimum: float | int = 0.0
+    maximum: float | int = math.inf
+    when: list[Value] | None = None
+    demo: Value = None
+    data: bool = False
+    memory: bool = False
+
+    @classmethod
+    def of(cls, parameter: Parameter) -> ParameterRecord:
+        """That of a parameter of this program."""
+        told = asdict(parameter)
+        return cls(**{name: list(value) if isinstance(value, tuple) else value for name, value in told.items()})
 
 
 @dataclass(frozen=True)
@@ -108,12 +140,12 @@ class SweepRecord:
     model: str
     config: SweepConfig
     created: float = 0.0
-    space: list[dict[str, Any]] = field(default_factory=list)
+    space: list[ParameterRecord] = field(default_factory=list)
     data: DataRecord = field(default_factory=DataRecord)
     health: HealthConfig = field(default_factory=HealthConfig)
     code: CodeRecord = field(default_factory=CodeRecord)
     packages: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, JsonValue] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     targets: list[Target] | None = None
@@ -138,7 +170,7 @@ def new(
         model=config.model,
         created=time.time(),
         config=config,
-        space=[asdict(parameter) for parameter in space.parameters],
+        space=[ParameterRecord.of(parameter) for parameter in space.parameters],
         data=DataRecord(
             source=dataset.source,
             path=str(dataset.path),

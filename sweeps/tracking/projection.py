@@ -22,7 +22,7 @@ from sweeps.config import SweepConfig
 from sweeps.records import ranking
 from sweeps.records.journal import SweepState, TrialRecord
 from sweeps.records.outcomes import Origin, Reason, Status, SweepStatus
-from sweeps.records.record import SweepRecord
+from sweeps.records.record import ParameterRecord, SweepRecord
 from trainables.epoch_log import best_row
 from trainables.health import Verdict
 from trainables.metrics import is_metric
@@ -216,7 +216,7 @@ def sweep_view(sweep: SweepRecord, state: SweepState, logs: Mapping[int, LogSumm
         params=_texts(
             {name: value for name, value in config.to_dict().items() if name not in ("space", "tracking_uri")}
         )
-        | {f"space.{parameter['name']}": _range(parameter) for parameter in sweep.space},
+        | {f"space.{parameter.name}": _range(parameter) for parameter in sweep.space},
         tags=_tags(tags),
         metrics=tuple(Point(name, value, end or start, step) for name, value in progress.items()),
     )
@@ -323,10 +323,9 @@ def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(1000 * seconds)
 
 
-def _range(parameter: Mapping[str, Any]) -> str:
-    bounds = parameter.get("choices") or [parameter.get("low"), parameter.get("high")]
-    default, baseline = parameter.get("default"), parameter.get("baseline")
-    return f"{parameter['kind']} {json.dumps(bounds)}, documented {default}, before {baseline}"
+def _range(parameter: ParameterRecord) -> str:
+    bounds = json.dumps(parameter.choices or [parameter.low, parameter.high])
+    return f"{parameter.kind} {bounds}, documented {parameter.default}, before {parameter.baseline}"
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.sweep import load
-from sweeps.records.journal import Journal
+from sweeps.ablation import CLAIMS, Ablation, Contrast, Variant
+from sweeps.config import SweepConfig
+from sweeps.records import record as records
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import Ended, Journal, Started, Suggested, SweepEvent
+from sweeps.records.record import CodeRecord, DataRecord, ParameterRecord, SweepRecord
 from trainables import epoch_log
+from trainables.health import HealthConfig
+from trainables.metrics import is_metric
 
 EPOCHS = 10
 CONFIG = {"learning_rate": 3e-4, "kld_loss_scale": 1e-3, "normalize": "channel_wise", "latent_dim": 256}
 SPACE = [
-    {"name": "kld_loss_scale", "kind": "log", "low": 1e-4, "high": 5e-3, "doc": "weight of the KL term", "unit": ""},
-    {"name": "learning_rate", "kind": "log", "low": 5e-5, "high": 1e-3, "doc": "step size", "unit": ""},
-    {"name": "normalize", "kind": "choice", "choices": ["channel_wise", "learned"], "doc": "normalisation"},
-    {"name": "latent_dim", "kind": "choice", "choices": [256, 512, 1024], "doc": "latent dimensions"},
+    ParameterRecord("kld_loss_scale", "log", low=1e-4, high=5e-3, doc="weight of the KL term"),
+    ParameterRecord("learning_rate", "log", low=5e-5, high=1e-3, doc="step size"),
+    ParameterRecord("normalize", "choice", choices=["channel_wise", "learned"], doc="normalisation"),
+    ParameterRecord("latent_dim", "choice", choices=[256, 512, 1024], doc="latent dimensions"),
 ]
 
 
@@ -29,53 +38,44 @@ class SweepWriter:
     def __init__(self, folder: Path, name: str = "demo", epochs: int = EPOCHS, **config) -> None:
         self.path, self.epochs = folder / name, epochs
         self.path.mkdir(parents=True)
-        self.record = {
-            "name": name,
-            "id": "5eeb",
-            "model": "imc_vae",
-            "created": 1_760_000_000.0,
-            "config": {
-                "trials": 24,
-                "epochs": epochs,
-                "seed": 7,
-                "search": "tpe",
-                "scheduler": "health-asha",
-                "metric": ["val/elbo_gain"],
-                "mode": ["max"],
-                **config,
-            },
-            "space": SPACE,
-            "data": {
-                "source": "embedded",
-                "path": None,
-                "fingerprint": "sha256:9f2c41d07b5e",
-                "shape": [6, 6, 512],
-                "train": 410,
-                "val": 102,
-                "embedded": True,
-            },
-            "health": {"au_frac_floor": 0.0, "kl_floor": 0.05, "mi_floor": 0.05, "consecutive": 2, "new_one": 1},
-            "code": {"commit": "4fb070d2", "dirty": True},
-            "packages": {"torch": "2.13.0", "ray": "2.60.0", "optuna": "5.0.0", "python": "3.11.9"},
-            "machine": {"platform": "Linux x86_64", "cpus": 16, "gpus": 1},
-            "command": ["python", "sweeps/run.py", "imc_vae", "--name", name],
-        }
-        self.save_record()
+        defaults = {"trials": 24, "seed": 7, "search": "tpe", "scheduler": "health-asha"}
+        defaults |= {"metric": ["val/elbo_gain"], "mode": ["max"]}
+        self.record = SweepRecord(
+            name=name,
+            id="5eeb",
+            model="imc_vae",
+            created=1_760_000_000.0,
+            config=SweepConfig("imc_vae", name, str(folder), epochs=epochs, **defaults | config),
+            space=SPACE,
+            data=DataRecord("embedded", None, "sha256:9f2c41d07b5e", [6, 6, 512], 410, 102, embedded=True),
+            health=HealthConfig(kl_floor=0.05),
+            code=CodeRecord(commit="4fb070d2", dirty=True),
+            packages={"torch": "2.13.0", "ray": "2.60.0", "optuna": "5.0.0", "python": "3.11.9"},
+            machine={"platform": "Linux x86_64", "cpus": 16, "gpus": 1},
+            command=["python", "sweeps/run.py", "imc_vae", "--name", name],
+        )
+        self.save()
         self.journal = Journal(self.path)
-        self.journal.append("sweep", status="started")
+        self.journal.append(SweepEvent("started"))
         self.trials = 0
 
-    def save_record(self) -> None:
-        (self.path / "sweep.json").write_text(json.dumps(self.record))
+    def save(self, **changes) -> None:
+        """Write the record, with fields changed."""
+        self.record = replace(self.record, **changes)
+        records.write(self.record, self.path)
+
+    def save_as(self, written: dict) -> None:
+        """Write a record that another program might have written."""
+        SweepFolder(self.path).record.write_text(json.dumps(written))
 
     def suggest(self, config=None, origin="search", control=False, forecast=None, seed=7) -> int:
         self.trials += 1
-        fields = {"config": {**CONFIG, **(config or {})}, "origin": origin, "control": control, "seed": seed}
-        self.journal.append("suggested", trial=self.trials, forecast=forecast or {}, **fields)
+        config = {**CONFIG, **(config or {})}
+        self.journal.append(Suggested(self.trials, config, origin, seed, control, forecast or {}))
         return self.trials
 
     def start(self, trial: int) -> None:
-        self.journal.append("started", trial=trial)
+        self.journal.append(Started(trial))
 
     def log(self, trial: int, rows: list[dict], config=None) -> None:
         filled = [
@@ -88,12 +88,10 @@ class SweepWriter:
     def end(self, trial: int, status: str, reason: str = "", detail: str = "", epoch: int | None = None) -> None:
         rows = epoch_log.read_trial(self.path, trial)
         last = rows[-1] if rows else {}
-        metrics = {key: value for key, value in last.items() if "/" in key and isinstance(value, float)}
-        metrics = {key: value for key, value in metrics.items() if math.isfinite(value) and "config/" not in key}
+        metrics = {key: value for key, value in last.items() if is_metric(key) and value is not None}
+        metrics = {key: value for key, value in metrics.items() if math.isfinite(value)}
         epoch = epoch if epoch is not None else len(rows)
-        self.journal.append(
-            "ended", trial=trial, status=status, reason=reason, detail=detail, epoch=epoch, metrics=metrics
-        )
+        self.journal.append(Ended(trial, status, reason, detail, epoch, metrics))
 
     def trial(
         self,
@@ -125,7 +123,7 @@ class SweepWriter:
         return number
 
     def finish(self, status="finished", detail="") -> None:
-        self.journal.append("sweep", status=status, detail=detail, best=None)
+        self.journal.append(SweepEvent(status, detail))
 
     def load(self):
         return load(self.path)
@@ -147,22 +145,20 @@ def make_writer(tmp_path):
 @pytest.fixture
 def ablated(tmp_path) -> SweepWriter:
     """Two variants over four seeds: the second is better in `val/elbo_gain` by 0.2 or 0.3, and in nothing else."""
-    told = {"before": 0, "after": 1}
-    claim = {"study": "claims", "source": "notes", "metric": "val/elbo_gain", "direction": "up", **told}
+    told = partial(Contrast, CLAIMS, before="documented", after="two", source="notes")
     comparisons = [
-        {"study": "fixes", "name": "+ KL", **told},
-        {**claim, "name": "Two is better"},
-        {**claim, "name": "Two is worse", "direction": "down"},
-        {**claim, "name": "Two has sharper vessels", "metric": "val/vessels"},
+        Contrast("fixes", "+ KL", "documented", "two"),
+        told("Two is better", metric="val/elbo_gain", direction="up"),
+        told("Two is worse", metric="val/elbo_gain", direction="down"),
+        told("Two has sharper vessels", metric="val/vessels", direction="up"),
     ]
-    variants = [{"name": "documented", "config": CONFIG}, {"name": "two", "config": CONFIG | {"latent_dim": 512}}]
-    ablation = {"seeds": 4, "variants": variants, "comparisons": comparisons}
-    writer = SweepWriter(tmp_path, "ablated", seed=0, ablation=ablation)
+    variants = [Variant("documented", CONFIG), Variant("two", CONFIG | {"latent_dim": 512})]
+    writer = SweepWriter(tmp_path, "ablated", seed=0, ablation=Ablation(4, variants, comparisons))
     for seed in range(4):
         for place, variant in enumerate(variants):
             score = seed + place * (0.2 + 0.1 * (seed % 2))
             scores = [score] * writer.epochs
-            writer.trial(scores, config=variant["config"], origin=variant["name"], seed=seed, au=3.0, kl_raw=2.0)
+            writer.trial(scores, config=variant.config, origin=variant.name, seed=seed, au=3.0, kl_raw=2.0)
     writer.finish()
     return writer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,8 @@ from scipy import stats
 
 from analysis import ablation
 from analysis.ablation import NONE, SAME, Finding
-from sweeps.records.journal import Status
+from sweeps.ablation import CLAIMS, Ablation, Contrast, Variant
+from sweeps.records.outcomes import Status
 from trainables.health import Verdict
 
 METRIC = "val/elbo_gain"
@@ -34,19 +36,17 @@ def sweep_of(values, comparisons, failed=(), looks=None):
                 metric=lambda name, value=value: value if name == METRIC else math.nan,
             )
         )
-    variants = [{"name": f"variant {number}"} for number in range(count)]
-    ablation = {"seeds": len(values[0]), "variants": variants, "comparisons": comparisons, "looks": looks or []}
-    config = {"ablation": ablation, "seed": 0}
-    return SimpleNamespace(trials=trials, record={"config": config})
+    variants = [Variant(f"variant {number}", {}) for number in range(count)]
+    ablation = Ablation(len(values[0]), variants, comparisons, looks or [])
+    return SimpleNamespace(trials=trials, record=SimpleNamespace(config=SimpleNamespace(ablation=ablation, seed=0)))
 
 
 def claim(before, after, direction="up", metric=METRIC):
-    told = {"metric": metric, "direction": direction, "source": "notes"}
-    return {"study": "claims", "name": "text", "before": before, "after": after, **told}
+    return Contrast(CLAIMS, "text", f"variant {before}", f"variant {after}", metric, direction, "notes")
 
 
 def step(before, after):
-    return {"study": "steps", "name": "step", "before": before, "after": after}
+    return Contrast("steps", "step", f"variant {before}", f"variant {after}")
 
 
 def only_effect(sweep, metric=METRIC):
@@ -166,19 +166,17 @@ def test_looks_are_paid_for_and_seeds_beyond_a_whole_look_wait():
 
 
 def test_a_search_has_neither():
-    sweep = SimpleNamespace(trials=[], record={"config": {"ablation": None}})
+    sweep = SimpleNamespace(trials=[], record=SimpleNamespace(config=SimpleNamespace(ablation=None)))
     assert (ablation.design(sweep), ablation.steps(sweep, [METRIC]), ablation.claims(sweep)) == (None, [], [])
 
 
 def test_a_claim_about_the_course_of_a_trial_compares_its_epochs(make_writer):
-    variants = [{"name": "documented", "config": {}}]
-    told = {"study": "claims", "before": 0, "after": 0, "source": "notes"}
+    told = partial(Contrast, CLAIMS, before="documented", after="documented", source="notes")
     comparisons = [
-        {**told, "name": "rises", "metric": "val/x@0.5", "metric_before": "val/x@0", "direction": "up"},
-        {**told, "name": "settles", "metric": "val/x@0.5..1", "metric_before": "val/x@0..0.5", "direction": "down"},
+        told("rises", metric="val/x@0.5", metric_before="val/x@0", direction="up"),
+        told("settles", metric="val/x@0.5..1", metric_before="val/x@0..0.5", direction="down"),
     ]
-    ablation_ = {"seeds": 4, "variants": variants, "comparisons": comparisons}
-    writer = make_writer(epochs=4, seed=0, ablation=ablation_)
+    writer = make_writer(epochs=4, seed=0, ablation=Ablation(4, [Variant("documented", {})], comparisons))
     for seed in range(4):
         writer.trial([1.0, 5.0 + 0.1 * seed, 6.0, 5.5], metric="val/x", origin="documented", seed=seed)
     rises, settles = ablation.claims(writer.load())

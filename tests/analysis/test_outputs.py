@@ -96,15 +96,14 @@ def test_parquet_of_two_sweeps_has_the_rows_of_both(writer, make_writer):
 @pytest.mark.parametrize("form", outputs.FORMS)
 def test_two_models_are_refused(writer, make_writer, form):
     other = make_writer(name="other")
-    other.record["model"] = "vq_vae"
-    other.save_record()
+    other.save(model="vq_vae")
     with pytest.raises(SweepError, match="nothing to compare"):
         outputs.write(writer.path, form, other=other.path)
 
 
 def test_comparison_in_json(ablated, make_writer):
     other = make_writer(name="other", epochs=5)
-    other.trial([0.5] * 5, config=ablated.record["config"]["ablation"]["variants"][0]["config"], seed=2)
+    other.trial([0.5] * 5, config=ablated.record.config.ablation.variants[0].config, seed=2)
     found = read_json(ablated, other)["compare"]
     assert (found["here"]["name"], found["there"]["name"], found["there"]["score"]) == ("ablated", "other", 0.5)
     assert (found["shared"], found["difference"], found["low"]) == (1, 1.5, None)

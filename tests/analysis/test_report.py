@@ -1,12 +1,13 @@
 import base64
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 import search_spaces
-from analysis import figures, report, sections
+from analysis import figures, outputs, report, sections
 from analysis.sweep import SweepError, load
 
 VOID = {"meta", "wbr", "img", "br", "link", "input"}
@@ -233,10 +234,8 @@ def test_no_front_without_a_healthy_trial(make_writer):
 def test_what_people_write_is_escaped(make_writer):
     planted = '<script>alert("1")</script>'
     writer = make_writer(metric=["val/<i>"])
-    writer.record |= {"name": planted, "model": planted, "command": ["python", planted]}
-    writer.record["data"] |= {"embedded": False, "path": planted}
-    writer.record["machine"] = {"host": planted}
-    writer.save_record()
+    data = replace(writer.record.data, embedded=False, source="", path=planted)
+    writer.save(name=planted, model=planted, command=["python", planted], data=data, machine={"host": planted})
     writer.trial([0.1], metric="val/<i>", config={planted: planted})
     writer.trial([0.1], status="FAILED", reason="ERROR", detail=planted, config={planted: "other"})
     writer.trial([0.1], status="STOPPED", reason="RUNG", detail=planted)
@@ -248,14 +247,12 @@ def test_what_people_write_is_escaped(make_writer):
 
 
 def test_how_to_reproduce(writer):
-    writer.record["command"] = ["python", "sweeps/run.py", "imc_vae", "--data", "my grids.parquet"]
-    writer.save_record()
+    writer.save(command=["python", "sweeps/run.py", "imc_vae", "--data", "my grids.parquet"])
     writer.trial([0.5], config={"learning_rate": 0.00031234567891, "clip": None, "two_stage": True})
     words = page(writer).words("reproduce")
     assert "python sweeps/run.py imc_vae --data 'my grids.parquet'" in words
     assert "python sweeps/run.py --trial demo:1 Seed" in words
-    writer.record["command"] = ["sweeps/run.py", "imc_vae", "--storage=my results"]
-    writer.save_record()
+    writer.save(command=["sweeps/run.py", "imc_vae", "--storage=my results"])
     again = page(writer).words("reproduce")
     assert "python sweeps/run.py imc_vae '--storage=my results'" in again
     assert "python sweeps/run.py --trial demo:1 '--storage=my results'" in again
@@ -266,15 +263,21 @@ def test_how_to_reproduce(writer):
 
 
 def test_a_record_with_the_bare_minimum(writer):
-    writer.record = {
-        "name": "demo",
-        "model": "imc_vae",
-        "config": {"epochs": 10, "metric": ["val/elbo_gain"], "mode": ["max"]},
-    }
-    writer.save_record()
+    config = {"epochs": 10, "metric": ["val/elbo_gain"], "mode": ["max"]}
+    writer.save_as({"name": "demo", "model": "imc_vae", "config": config})
     writer.trial([0.5], au=1.0, kl_raw=1.0, forecast={"au": 1.0, "collapsed": False})
     sections = ["summary", "leaderboard", "targets", "curves", "units", "training", "forecast", "reproduce"]
     assert page(writer).sections == sections
+
+
+def test_what_cannot_be_read_is_told(writer):
+    writer.trial([0.1])
+    writer.trial([0.2])
+    (writer.path / "epochs" / "trial-00002.parquet").write_bytes(b"not parquet at all")
+    told = "trial-00002.parquet cannot be read"
+    assert told in page(writer).words("summary")
+    assert any(told in line for line in outputs.gather(load(writer.path))["sweep"]["problems"])
+    assert f"| Cannot be read | {writer.path}/epochs/{told}" in outputs.write(writer.path, "md").read_text()
 
 
 def test_partial_collapse_is_told(writer):
@@ -390,7 +393,7 @@ def test_tables_of_very_many_trials_are_cut_and_say_so(writer, monkeypatch):
 
 def test_two_sweeps_side_by_side(ablated, make_writer):
     other = make_writer(name="other", epochs=5, scheduler="asha")
-    other.trial([0.5] * 5, config=ablated.record["config"]["ablation"]["variants"][0]["config"], seed=2)
+    other.trial([0.5] * 5, config=ablated.record.config.ablation.variants[0].config, seed=2)
     html = report.render(load(ablated.path), load(other.path))
     words = Page(html).words("compare")
     assert "ablatedother" in words
@@ -400,8 +403,7 @@ def test_two_sweeps_side_by_side(ablated, make_writer):
     assert "epochs105" in words
     assert "schedulerhealth-ashaasha" in words
     assert "different data" not in words
-    other.record["data"]["fingerprint"] = "another"
-    other.save_record()
+    other.save(data=replace(other.record.data, fingerprint="another"))
     words = Page(report.render(load(ablated.path), load(other.path))).words("compare")
     assert "different data" in words
     assert "mean difference" not in words
@@ -409,8 +411,7 @@ def test_two_sweeps_side_by_side(ablated, make_writer):
 
 def test_sweeps_of_two_models_are_not_compared(writer, make_writer):
     other = make_writer(name="other")
-    other.record["model"] = "vq_vae"
-    other.save_record()
+    other.save(model="vq_vae")
     with pytest.raises(SweepError, match="nothing to compare"):
         report.render(load(writer.path), load(other.path))
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from analysis import settings
+from sweeps.ablation import Ablation, Variant
 from tests.analysis.conftest import CONFIG
 
 
@@ -46,8 +47,8 @@ def test_settings_are_ranked_by_their_mean_over_seeds(ablated):
 
 
 def test_a_setting_that_fell_sick_stands_behind_one_that_did_not(make_writer):
-    variants = [{"name": name, "config": CONFIG} for name in ("sick once", "always sick", "healthy")]
-    writer = make_writer(ablation={"seeds": 2, "variants": variants, "comparisons": []})
+    variants = [Variant(name, CONFIG) for name in ("sick once", "always sick", "healthy")]
+    writer = make_writer(ablation=Ablation(2, variants, []))
     for seed in range(2):
         writer.trial([0.9] * 10, seed=seed, origin="sick once", verdicts={} if seed else {10: "COLLAPSED"})
         writer.trial([0.9] * 10, seed=seed, origin="always sick", verdicts={10: "COLLAPSED"})

@@ -1,12 +1,14 @@
 import math
+import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import outputs, report
 from analysis.sweep import Outcome, SweepError, counts, find, load
-from trainables.health import Verdict
+from trainables.health import HealthConfig, Verdict
 
 
 def test_last_epoch_verdict_and_first_condemnation(writer):
@@ -48,6 +50,9 @@ def test_a_reason_and_a_verdict_of_a_newer_program_are_other(writer):
     sweep = writer.load()
     assert [trial.outcome for trial in sweep.trials] == [Outcome.OTHER, Outcome.OTHER]
     assert sweep.trials[0].record.reason == "TEMPLATE_COLLAPSED"
+    assert "TEMPLATE_COLLAPSED" in report.render(sweep)
+    assert counts(sweep.trials) == outputs.gather(sweep)["stopping"]["outcomes"] == {"other": 2}
+    assert "2 other" in outputs.write(writer.path, "md").read_text()
 
 
 def test_what_runs_when_the_sweep_has_ended_was_interrupted(writer):
@@ -85,14 +90,14 @@ def test_curves_are_split_by_trial_and_may_lack_columns(writer):
 
 
 def test_thresholds_of_the_record_are_used(writer):
-    writer.record["health"]["kl_floor"] = 0.2
-    writer.save_record()
+    writer.save(health=HealthConfig(kl_floor=0.2))
     assert writer.load().health.kl_floor == 0.2
 
 
 def test_missing_keys_of_the_record_are_all_named(writer):
-    del writer.record["model"], writer.record["config"]["mode"]
-    writer.save_record()
+    written = writer.record.to_dict()
+    del written["model"], written["config"]["mode"]
+    writer.save_as(written)
     with pytest.raises(SweepError, match=r"sweep\.json: model missing\n.*sweep\.json: config\.mode missing"):
         writer.load()
 
@@ -118,11 +123,29 @@ def test_a_broken_epoch_log_costs_its_trial_and_is_named(writer):
     assert any("trial-00002.parquet cannot be read" in problem for problem in sweep.problems)
 
 
-def test_logs_that_do_not_fit_together_name_the_folder(writer):
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (
+            {"epoch": ["one"], "verdict": ["HEALTHY"]},
+            "cannot be read: column epoch holds string, expected int32; it is left out",
+        ),
+        (
+            {"epoch": [1], "verdict": ["HEALTHY"], "val/elbo_gain": ["0.3"]},
+            "cannot be read: column val/elbo_gain holds string, expected double",
+        ),
+        ({"loss": [1.0]}, "cannot be read: no column epoch, verdict; it is left out"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_file_that_is_no_log_costs_its_trial_and_is_named(writer, columns, problem, number):
     writer.trial([0.1])
-    pq.write_table(pa.table({"trial": [2], "epoch": ["one"]}), writer.path / "epochs" / "trial-00002.parquet")
-    with pytest.raises(SweepError, match=r"epochs: .*epoch"):
-        writer.load()
+    path = writer.path / "epochs" / f"trial-0000{number}.parquet"
+    pq.write_table(pa.table({"trial": [number], **columns}), path)
+    sweep = writer.load()
+    assert sweep.curve("val/elbo_gain")[1].tolist() == [[1, 0.1]]
+    (told,) = sweep.problems
+    assert re.match(f"{path} {problem}", told)
 
 
 def test_the_log_is_sorted_whatever_the_files_are_called(writer):
@@ -161,6 +184,8 @@ def test_find_lists_what_is_there(make_writer, tmp_path):
 
 
 def test_fields_of_the_record_that_are_not_known_are_named(writer):
+    written = writer.record.to_dict()
+    writer.save_as(written | {"health": written["health"] | {"mi_floor": 0.05, "new_one": 1}})
     sweep = writer.load()
     assert sweep.record.unread == ("health.mi_floor", "health.new_one")
     assert any("health.new_one" in problem for problem in sweep.problems)

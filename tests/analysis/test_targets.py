@@ -1,7 +1,6 @@
 """Stated numbers against what trials reached."""
 
 import json
-from dataclasses import asdict
 
 from analysis import outputs, report, targets
 from search_spaces import Target
@@ -13,8 +12,7 @@ OTHER = Target("val/nobody", "measured by none", "notes", high=1.0)
 
 def write(writer, *stated):
     """Documented 60 nats, before 2, a wide one 120 and the best, one that is stopped."""
-    writer.record["targets"] = [asdict(target) for target in stated]
-    writer.save_record()
+    writer.save(targets=list(stated))
     writer.trial([0.1], origin="documented", kl_raw=60.0, au=5.0)
     writer.trial([0.0], origin="baseline", kl_raw=2.0, au=1.0)
     writer.trial([0.5], config={"latent_dim": 1024}, kl_raw=120.0, au=5.0)
@@ -46,8 +44,7 @@ def test_every_trial_is_set_against_what_is_stated_for_it(writer):
 def test_an_older_record_is_set_against_the_space_of_its_model(writer):
     writer.trial([0.1], kl_raw=60.0, au=5.0)
     assert [outcome.target.low for outcome in targets.outcomes(writer.load())] == [50.0]
-    writer.record["model"] = "a_model_of_yesterday"
-    writer.save_record()
+    writer.save(model="a_model_of_yesterday")
     assert targets.outcomes(writer.load()) == []
 
 

@@ -13,9 +13,11 @@ import pytest
 import search_spaces
 from search_spaces.study import Study
 from sweeps import ablation
+from sweeps.config import SweepConfig
 from sweeps.exit_codes import ExitCode
-from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records import journal, record
+from sweeps.records.outcomes import Status
+from sweeps.records.record import SweepRecord
 from trainables import epoch_log
 
 SPACE = search_spaces.load("imc_vae")
@@ -29,27 +31,32 @@ def test_a_configuration_that_several_comparisons_need_is_one_variant():
     # the ladder has five rungs; of the seven that are left out of all, the last is the ladder's second but last
     assert len(built.variants) == 5 + 7 - 1
     assert built.trials == 22
-    assert [c["before"] for c in built.comparisons if c["study"] == "fixes"] == [0, 1, 2, 3]
-    assert {c["before"] for c in built.comparisons if c["study"] == "without one"} == {4}
+    names = [variant.name for variant in built.variants]
+    assert [step.before for step in built.steps if step.study == "fixes"] == names[:4]
+    assert {step.before for step in built.steps if step.study == "without one"} == {names[4]}
 
 
 def test_an_ablation_survives_its_record():
     for seeds, looks in ((3, [3]), (ablation.AUTO, [5, 8, 12, 20])):
         built = ablation.build(SPACE, search_spaces.studies("imc_vae")[:1], [], seeds)
         assert (built.looks, built.trials) == (looks, looks[-1] * len(built.variants))
-        assert ablation.Ablation(**json.loads(json.dumps(built.to_dict()))) == built
-    older = {key: value for key, value in built.to_dict().items() if key != "looks"} | {"seeds": 4}
-    assert ablation.Ablation(**older).looks == [4]
+        config = SweepConfig(
+            "imc_vae", "demo", "results", 1, 1, 0, "ablation", "none", ["m"], ["max"], ablation=built
+        )
+        written = json.loads(json.dumps(SweepRecord("demo", "5eeb", "imc_vae", config).to_dict()))
+        assert record.of(written).config.ablation == built
+    del written["config"]["ablation"]["looks"]
+    assert record.of(written).config.ablation.looks == [20]
 
 
 def test_values_that_look_the_same_are_variants_of_their_own():
     study = Study("s", "", "", "one-at-a-time", {name: {"kl_warmup": value} for name, value in NEARLY}, "documented")
-    names = [variant["name"] for variant in ablation.build(SPACE, [study], [], 1).variants]
+    names = [variant.name for variant in ablation.build(SPACE, [study], [], 1).variants]
     assert len(set(names)) == 3
 
 
 def test_variants_are_named_by_what_they_differ_in():
-    names = [variant["name"] for variant in ablation.build(SPACE, [], search_spaces.claims("imc_vae"), 1).variants]
+    names = [variant.name for variant in ablation.build(SPACE, [], search_spaces.claims("imc_vae"), 1).variants]
     assert "documented" in names
     assert "documented, kld_free_bits=0.5" in names
 

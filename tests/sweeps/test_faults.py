@@ -220,7 +220,7 @@ def vanish(driver, *rest):
     (driver.config.folder / "sweep.json").rename(driver.config.folder.parent / "hidden.json")
     raise OSError("Transport endpoint is not connected")
 
-Driver._close = vanish
+Driver.close = vanish
 run.main()
 """
 

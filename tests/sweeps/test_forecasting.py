@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from sweeps import forecasting
 from sweeps.completion import complete
 from sweeps.config import SweepConfig
 from sweeps.options import SweepOptions
-from sweeps.records import journal
+from sweeps.records import journal, record
 from sweeps.records.folder import RECORD
+from sweeps.records.journal import Ended, Suggested
+from sweeps.records.record import SweepRecord
 from trainables import collapse, epoch_log
 from trainables.collapse import FEATURES
 
@@ -28,23 +29,16 @@ def sweep(storage: Path, name: str, model: str = "imc_vae", trials: int = 12, fe
     """A sweep whose finished trials collapsed from the seventh on, and that has a stopped and a failed one."""
     folder = storage / name
     folder.mkdir()
-    (folder / RECORD).write_text(
-        json.dumps(
-            {
-                "name": folder.name,
-                "model": model,
-                "config": {"epochs": 2, "metric": ["val/elbo_gain"], "mode": ["max"]},
-            }
-        )
-    )
+    config = complete(SweepOptions(model=model, name=name, storage=str(storage), epochs=2))
+    record.write(SweepRecord(name, name, model, config), folder)
     log = journal.Journal(folder)
     for trial in range(1, trials + 3):
         seen = {feature: float(trial) for feature in FEATURES}
         forecast = {"sigma2": 1.0, "au": 1, "collapsed": False, "features": seen if features else {}}
-        log.append("suggested", trial=trial, config={}, origin="search", seed=5, control=False, forecast=forecast)
+        log.append(Suggested(trial, {}, "search", 5, forecast=forecast))
         status = {trials + 1: "STOPPED", trials + 2: "FAILED"}.get(trial, "FINISHED")
         reason = {"STOPPED": "RUNG", "FAILED": "ERROR"}.get(status, "")
-        log.append("ended", trial=trial, status=status, reason=reason, detail="", epoch=2, metrics={})
+        log.append(Ended(trial, status, reason, epoch=2))
         au = 4.0 if trial < 7 else 0.0
         rows = [{"epoch": 1, "health/au": 9.0, "health/z_gain": 0.5}]
         rows.append({"epoch": 2, "health/au": au, "health/z_gain": 0.2 if au else 0.001})
@@ -70,8 +64,8 @@ def test_outcomes_are_those_of_the_last_epoch_of_trials_that_ran_to_it(tmp_path:
 )
 def test_the_outcome_of_a_trial(tmp_path: Path, status: str, reason: str, row: dict, expected: bool | None):
     log = journal.Journal(tmp_path)
-    log.append("suggested", trial=1, config={}, origin="search", seed=5, control=False, forecast={})
-    log.append("ended", trial=1, status=status, reason=reason, detail="", epoch=1, metrics={})
+    log.append(Suggested(1, {}, "search", 5))
+    log.append(Ended(1, status, reason, epoch=1))
     epoch_log.write(tmp_path, 1, {}, [{"epoch": 1, **row}])
     assert forecasting.outcomes(tmp_path).get(1) is expected
 
@@ -115,8 +109,8 @@ def test_a_model_that_nobody_has_swept_has_theory_alone(tmp_path: Path):
 def test_trials_stopped_at_a_rung_teach_what_their_verdict_says(tmp_path: Path):
     for number, (verdict, expected) in enumerate([("HEALTHY", False), ("GRACE", None)], 1):
         log = journal.Journal(tmp_path / f"{number}") if (tmp_path / f"{number}").mkdir() is None else None
-        log.append("suggested", trial=1, config={}, origin="search", seed=5, control=False, forecast={})
-        log.append("ended", trial=1, status="STOPPED", reason="RUNG", detail="", epoch=1, metrics={})
+        log.append(Suggested(1, {}, "search", 5))
+        log.append(Ended(1, "STOPPED", "RUNG", epoch=1))
         row = {"epoch": 1, "verdict": verdict, "health/au": 0.0, "health/z_gain": 0.0}
         epoch_log.write(tmp_path / f"{number}", 1, {}, [row])
         assert forecasting.outcomes(tmp_path / f"{number}").get(1) is expected

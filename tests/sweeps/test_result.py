@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from sweeps.result import result
 
 BEST = 1

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sweeps import paired
-from sweeps.ablation import AUTO_LOOKS, Ablation
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.ablation import AUTO_LOOKS, CLAIMS, Ablation, Contrast, Variant
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
 from sweeps.seeds import SeedSchedule, evidence
 
-VARIANTS = [{"name": name, "config": {"a": place}} for place, name in enumerate("xyz")]
-STEP = {"study": "steps", "name": "x to y", "before": 0, "after": 1}
-CLAIM = {
-    "study": "claims",
-    "name": "x to z",
-    "before": 0,
-    "after": 2,
-    "metric": "m",
-    "direction": "up",
-    "source": "s",
-}
+VARIANTS = [Variant(name, {"a": place}) for place, name in enumerate("xyz")]
+STEP = Contrast("steps", "x to y", "x", "y")
+CLAIM = Contrast(CLAIMS, "x to z", "x", "z", "m", "up", "s")
 FIRST = 7  # seed
 
 
 class Player:
     """Runs what a schedule hands out; `value(variant, seed)` is a trial's score, None if it fails."""
 
-    def __init__(self, comparisons: list[dict], value: Callable[[str, int], float | None], looks=AUTO_LOOKS) -> None:
+    def __init__(
+        self, comparisons: list[Contrast], value: Callable[[str, int], float | None], looks=AUTO_LOOKS
+    ) -> None:
         self.ablation = Ablation(looks[-1], VARIANTS, comparisons, list(looks))
         self.value = value
         self.records: dict[int, TrialRecord] = {}
@@ -138,7 +134,7 @@ def test_a_new_driver_comes_to_the_same_decisions(seed: int):
 def test_a_new_driver_agrees_at_any_moment(seed: int):
     """Trials end in any order: what a claim that is settled has run since never decides an earlier look anew."""
     rng, running = np.random.default_rng(seed), []
-    claims = [CLAIM, CLAIM | {"name": "x to y", "after": 1}, CLAIM | {"name": "y to z", "before": 1}]
+    claims = [CLAIM, replace(CLAIM, name="x to y", after="y"), replace(CLAIM, name="y to z", before="y")]
     player = Player(claims, noise({"y": rng.uniform(0, 3), "z": rng.uniform(0, 3)}, seed))
     while True:
         while len(running) < 4 and (record := player.start()):
@@ -157,7 +153,7 @@ def test_claims_and_steps_are_corrected_apart():
     alone = Player([CLAIM], value).play()
     assert alone["z"] < 20
     assert Player([CLAIM, *[STEP] * 30], value).play()["z"] == alone["z"]
-    assert Player([CLAIM, *[CLAIM | {"after": 1}] * 30], value).play()["z"] > alone["z"]
+    assert Player([CLAIM, *[replace(CLAIM, after="y")] * 30], value).play()["z"] > alone["z"]
 
 
 def test_evidence_waits_for_whole_looks():
@@ -175,7 +171,7 @@ def test_the_error_of_whole_tables_played_to_their_ends():
     """Stopping where a verdict is found, with no effect anywhere: one in twenty tables has one at most."""
     wrong = 0
     for seed in range(300):
-        player = Player([CLAIM, CLAIM | {"after": 1}], noise({}, 1000 + seed))
+        player = Player([CLAIM, replace(CLAIM, after="y")], noise({}, 1000 + seed))
         counts = player.play()
         wrong += min(counts["y"], counts["z"]) < AUTO_LOOKS[-1]
     assert wrong / 300 <= 0.06

@@ -7,6 +7,7 @@ import pytest
 from analysis.replay import logs
 from tests.analysis.replay.conftest import SCORE
 from trainables.data.errors import DataError
+from trainables.health import HealthConfig
 
 COMPLETE = [0.1] * 10
 
@@ -47,8 +48,7 @@ def test_complete_trials_keep_their_numbers_and_the_others_are_counted(sweep, so
 
 
 def test_thresholds_are_the_recorded_ones(writer):
-    writer.record["health"]["consecutive"] = 5
-    writer.save_record()
+    writer.save(health=HealthConfig(consecutive=5))
     writer.trial(COMPLETE)
     writer.trial(COMPLETE)
     curves = logs.read(["demo"], writer.path.parent)
@@ -85,8 +85,7 @@ def test_several_sweeps_become_one_set(make_writer):
 def test_logs_that_do_not_belong_together(make_writer):
     for name, epochs, metric in (("one", 10, SCORE), ("two", 8, "val/r2")):
         writer = make_writer(name=name, epochs=epochs, metric=[metric])
-        writer.record["model"] = name
-        writer.save_record()
+        writer.save(model=name)
         writer.trial([0.1] * epochs)
     told = problem(["one", "two"], writer.path.parent)
     assert told.count("\n") == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,43 @@ def test_a_living_holder_is_named_and_a_killed_one_is_followed(held):
     with lock.exclusive(path):
         assert path.exists()
     assert not path.exists()
+
+
+def test_who_waits_comes_next(held):
+    path, process = held
+
+    def kill() -> None:
+        process.kill()
+        process.wait()
+
+    timer = threading.Timer(0.5, kill)
+    timer.start()
+    with lock.exclusive(path, wait=True):
+        timer.join()
+        assert process.returncode < 0
+    assert not path.exists()
+
+
+COUNT = """
+import sys
+from pathlib import Path
+from sweeps.records import lock
+counter = Path(sys.argv[1])
+for _ in range(20):
+    with lock.exclusive(counter.with_suffix(".lock"), wait=True):
+        counter.write_text(str(int(counter.read_text()) + 1))
+"""
+
+
+def test_several_that_wait_for_a_dead_one_go_one_by_one(held):
+    path, process = held
+    process.kill()
+    process.wait()
+    counter = path.with_suffix(".txt")
+    counter.write_text("0")
+    waiting = [subprocess.Popen([sys.executable, "-c", COUNT, str(counter)]) for _ in range(3)]
+    assert [each.wait() for each in waiting] == [0, 0, 0]
+    assert counter.read_text() == "60"
 
 
 def test_a_lock_of_another_host_is_told(tmp_path: Path):

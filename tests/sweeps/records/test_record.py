@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.ablation import Ablation
+from sweeps.completion import resumed
+from sweeps.options import ResumeOptions
 from sweeps.records import record
 from sweeps.records.folder import RECORD, SweepFolder
 
@@ -23,6 +25,18 @@ def test_every_record_that_was_ever_written_is_read_and_comes_back_the_same(path
     record.write(read, tmp_path)
     again = record.read(tmp_path)
     assert (again.config, again.health, again.data, again.code) == (read.config, read.health, read.data, read.code)
+    assert (again.schema, again.unread) == (record.SCHEMA, ())
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_sweep_that_was_ever_recorded_can_go_on(path: Path, tmp_path: Path):
+    read = record.of(json.loads(path.read_text()))
+    config = resumed(read.config, ResumeOptions(storage=str(tmp_path)))
+    config.folder.mkdir()
+    record.write(record.resumed(read, config), config.folder)
+    again = record.read(config.folder)
+    assert again.config == config
+    assert again.code.before[-1].fingerprint == read.code.fingerprint
     assert (again.schema, again.unread) == (record.SCHEMA, ())
 
 

@@ -16,8 +16,7 @@ from sweeps.completion import complete
 from sweeps.config import SweepConfig
 from sweeps.options import SweepOptions
 from sweeps.records import journal, record
-from sweeps.records.folder import RECORD
-from sweeps.records.journal import TrialRecord
+from sweeps.records.journal import Ended, Suggested, TrialRecord
 from sweeps.records.reuse import DECIDE_NUMBERS, Finished
 from trainables import epoch_log
 from trainables.checkpoint import folder_of
@@ -44,11 +43,11 @@ def old(tmp_path: Path) -> Path:
     """A sweep with a finished trial 3 and a stopped trial 4."""
     folder = tmp_path / "old"
     folder.mkdir()
-    (folder / RECORD).write_text(json.dumps(KIND))
+    record.write(record.of(KIND), folder)
     log = journal.Journal(folder)
     for trial, status in ((3, "FINISHED"), (4, "STOPPED")):
-        log.append("suggested", trial=trial, config={"a": trial}, origin="search", seed=5, control=False, forecast={})
-        log.append("ended", trial=trial, status=status, reason="", detail="", epoch=2, metrics={})
+        log.append(Suggested(trial, {"a": trial}, "search", 5))
+        log.append(Ended(trial, status, epoch=2))
     epoch_log.write(folder, 3, {"a": 3}, [{"epoch": 1, "val/x": 0.5}, {"epoch": 2, "val/x": 0.7}])
     folder_of(folder, 3).mkdir(parents=True)
     (folder_of(folder, 3) / "checkpoint.pt").write_text("weights")
@@ -114,7 +113,7 @@ def test_what_is_unknown_on_both_sides_is_not_the_same(config: SweepConfig, old:
         {"code": OUTSIDE_A_CHECKOUT},
         {"packages": {}},
     ):
-        (old / RECORD).write_text(json.dumps(KIND | unknown))
+        record.write(record.of(KIND | unknown), old)
         assert (
             Finished(config, record.of(KIND | unknown)).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5))
             is None
@@ -138,7 +137,7 @@ def test_two_copies_outside_a_checkout_are_told_apart_by_one_line(config: SweepC
         )
         codes[name] = json.loads(done.stdout)
     assert codes["original"] | OUTSIDE_A_CHECKOUT == codes["original"]
-    (old / RECORD).write_text(json.dumps(KIND | {"code": codes["original"]}))
+    record.write(record.of(KIND | {"code": codes["original"]}), old)
     taken = {
         name: Finished(config, record.of(KIND | {"code": code})).take(
             config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)

@@ -1,6 +1,5 @@
 """A sweep's folder, made by the code that makes real ones, and a real MLflow server."""
 
-import json
 import os
 import signal
 import socket
@@ -13,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.records.journal import Journal
+from sweeps.config import SweepConfig
+from sweeps.records import record as records
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import Ended, Journal, Started, Suggested, SweepEvent
+from sweeps.records.record import CodeRecord, DataRecord, ParameterRecord, SweepRecord
 from trainables import epoch_log
 
 EPOCHS = 6
 HYPERPARAMETERS = {"learning_rate": 1e-3, "kld_free_bits": 2.0, "normalize": "channel_wise", "two_stage": False}
 
 
-class SweepFolder:
+class SweepWriter:
     """Writes a sweep's folder bit by bit, as driver and workers do."""
 
     def __init__(
@@ -29,48 +32,41 @@ class SweepFolder:
         self.path = folder / name
         self.path.mkdir(parents=True)
         self.metrics = metrics
-        record = {
-            "name": name,
-            "id": sweep_id,
-            "model": model,
-            "created": 1_700_000_000.0,
-            "config": {
-                "trials": 3,
-                "epochs": EPOCHS,
-                "seed": 7,
-                "search": "tpe",
-                "metric": ["val/elbo_gain"],
-                "mode": ["max"],
-                "set": ["latent_dim=16"],
-                "space": [],
-                "tracking_uri": "",
-            },
-            "space": [
-                {
-                    "name": "learning_rate",
-                    "kind": "log",
-                    "low": 5e-5,
-                    "high": 1e-3,
-                    "choices": [],
-                    "default": 5e-4,
-                    "baseline": 1e-3,
-                }
-            ],
-            "data": {"source": "embedded", "fingerprint": "f00d", "shape": [2, 2, 8]},
-            "code": {"commit": "c0ffee", "dirty": True},
-            "packages": {"torch": "2.13.0", "ray": "2.60.0"},
-            "command": ["sweeps/run.py", "imc_vae"],
-        }
-        (self.path / "sweep.json").write_text(json.dumps(record))
-        (self.path / "plan.json").write_text("{}")
+        config = SweepConfig(
+            model,
+            name,
+            str(folder),
+            3,
+            EPOCHS,
+            7,
+            "tpe",
+            "health-asha",
+            ["val/elbo_gain"],
+            ["max"],
+            ["latent_dim=16"],
+        )
+        record = SweepRecord(
+            name,
+            sweep_id,
+            model,
+            config,
+            created=1_700_000_000.0,
+            space=[ParameterRecord("learning_rate", "log", 5e-4, 1e-3, low=5e-5, high=1e-3)],
+            data=DataRecord("embedded", fingerprint="f00d", shape=[2, 2, 8]),
+            code=CodeRecord(commit="c0ffee", dirty=True),
+            packages={"torch": "2.13.0", "ray": "2.60.0"},
+            command=["sweeps/run.py", "imc_vae"],
+        )
+        records.write(record, self.path)
+        SweepFolder(self.path).plan.write_text("{}")
         self.journal = Journal(self.path)
-        self.journal.append("sweep", status="started", detail="", best=None)
+        self.journal.append(SweepEvent("started"))
         self.rows: dict[int, list[dict]] = {}
 
     def start(self, trial: int, **suggested) -> None:
-        defaults = {"config": HYPERPARAMETERS, "origin": "search", "control": False, "forecast": {}}
-        self.journal.append("suggested", trial=trial, **defaults | suggested)
-        self.journal.append("started", trial=trial)
+        defaults = {"config": HYPERPARAMETERS, "origin": "search"}
+        self.journal.append(Suggested(trial, **defaults | suggested))
+        self.journal.append(Started(trial))
 
     def train(self, trial: int, epochs: int, **last) -> None:
         """Add epochs to a trial's log; `last` overrides what the last one says."""
@@ -92,15 +88,13 @@ class SweepFolder:
     def end(self, trial: int, status: str, reason: str = "", detail: str = "") -> None:
         row = self.rows[trial][-1]
         metrics = {"val/elbo_gain": row["val/elbo_gain"]}
-        self.journal.append(
-            "ended", trial=trial, status=status, reason=reason, detail=detail, epoch=row["epoch"], metrics=metrics
-        )
+        self.journal.append(Ended(trial, status, reason, detail, row["epoch"], metrics))
 
     def finish(self, status: str = "finished", best: int | None = None, detail: str = "") -> None:
-        self.journal.append("sweep", status=status, detail=detail, best=best)
+        self.journal.append(SweepEvent(status, detail, best))
 
     def artifact(self, trial: int, name: str, text: str) -> None:
-        folder = self.path / "trials" / f"{trial:05d}" / "artifacts"
+        folder = SweepFolder(self.path).artifacts(trial)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
@@ -163,13 +157,13 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def sweep(tmp_path):
-    return SweepFolder(tmp_path / "results")
+    return SweepWriter(tmp_path / "results")
 
 
 @pytest.fixture
 def make_sweep(tmp_path):
-    """SweepFolder with a name of one's own."""
-    return lambda **options: SweepFolder(tmp_path / "results", **options)
+    """A sweep with a name of one's own."""
+    return lambda **options: SweepWriter(tmp_path / "results", **options)
 
 
 @pytest.fixture(autouse=True)

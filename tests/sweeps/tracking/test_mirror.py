@@ -7,6 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import Started, Suggested, SweepEvent
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.projection import NOTE
@@ -64,7 +66,7 @@ def test_a_sweep_becomes_a_parent_with_one_child_a_trial(make_sweep, server, cli
     sweep.start(1, origin="documented", forecast=forecast)
     sweep.start(2, origin="baseline", control=True)
     sweep.start(3)
-    sweep.journal.append("suggested", trial=4, config={}, origin="search", control=False, forecast={})
+    sweep.journal.append(Suggested(4, {}, "search"))
     sweep.train(1, 6)
     sweep.train(2, 2, verdict="COLLAPSED", verdict_detail="KL 0.001 nat")
     sweep.train(3, 1)
@@ -130,7 +132,7 @@ def test_sending_again_adds_nothing_even_without_the_state_file(make_sweep, serv
 
     mirror.sync()
     Mirror(sweep.path, server.uri).sync()
-    (sweep.path / state.FILE).unlink()
+    SweepFolder(sweep.path).mirror.unlink()
     Mirror(sweep.path, server.uri).sync()
 
     assert everything(client, runs("again")) == before
@@ -285,8 +287,8 @@ def test_a_resumed_trial_goes_on_in_its_run(make_sweep, server, runs, history):
     assert interrupted[1].data.tags["resumable"] == "true"
     assert interrupted[1].data.tags["stop.reason"] == "TIME_BUDGET"
 
-    sweep.journal.append("sweep", status="resumed", detail="", best=None)
-    sweep.journal.append("started", trial=1)
+    sweep.journal.append(SweepEvent("resumed"))
+    sweep.journal.append(Started(1))
     sweep.train(1, 1)
     mirror.sync()
     resumed = runs("resumed")
@@ -448,7 +450,7 @@ def test_what_ran_when_the_driver_died_is_killed_and_resumable(make_sweep, serve
     Mirror(sweep.path, server.uri).sync()
     assert runs("orphan")[1].info.status == "KILLED"
 
-    sweep.journal.append("sweep", status="resumed", detail="", best=None)
+    sweep.journal.append(SweepEvent("resumed"))
     Mirror(sweep.path, server.uri).sync()
     assert runs("orphan")[1].info.status == "RUNNING"
 

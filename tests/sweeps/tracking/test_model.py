@@ -9,6 +9,7 @@ import torch
 from mlflow import MlflowClient
 
 import search_spaces
+from sweeps.records.folder import SweepFolder
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
 from trainables import checkpoint, definition
@@ -116,7 +117,7 @@ def test_the_model_is_logged_once_and_again_when_it_was_trained_on(trained, serv
     (first,) = logged(sweep, 2)
     client = MlflowClient(server.uri)
     client.delete_tag(state.read(sweep.path).runs["2"]["run_id"], "model.epoch")  # as if the mirror died before it
-    (sweep.path / state.FILE).unlink()
+    SweepFolder(sweep.path).mirror.unlink()
     Mirror(sweep.path, server.uri).sync()
     assert [model.model_id for model in logged(sweep, 2)] == [first.model_id]
 

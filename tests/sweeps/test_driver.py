@@ -1,0 +1,85 @@
+"""How a sweep ends when something in its folder cannot be read any more."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich import console as rich
+
+from sweeps import api
+from sweeps.console import Console
+from sweeps.driver import Driver
+from sweeps.exit_codes import ExitCode
+from sweeps.options import ResumeOptions
+from sweeps.preparation import Prepared
+from sweeps.records import journal, record
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import SweepStatus
+from sweeps.records.record import SweepRecord
+from sweeps.run_state import SweepRun
+from sweeps.tracking.process import TrackingProcess
+from tests.sweeps.test_run_state import start, sweep
+from trainables import epoch_log
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> SweepRun:
+    """A sweep whose three trials are over; the third is the best."""
+    run = sweep(tmp_path)
+    config = run.config
+    record.write(SweepRecord(config.name, "5eeb", config.model, config, health=run.health), config.folder)
+    for _ in range(3):
+        trial = start(run)
+        row = {"verdict": "HEALTHY", "verdict_detail": "", "best_epoch": 9, "val/elbo_gain": 0.1 * trial}
+        rows = [{"epoch": epoch, "seconds": 1.0 * epoch, **row} for epoch in range(1, 10)]
+        epoch_log.write(config.folder, trial, run.records[trial].config, rows)
+        run.ended(trial, rows[-1])
+    return run
+
+
+def close(run: SweepRun) -> tuple[ExitCode, str]:
+    """Exit status and output of its end; the mirror is not running."""
+    file = io.StringIO()
+    driver = Driver(Prepared(run.config, None, {}, ()), Console(rich.Console(file=file, width=200)))
+    result = driver.close(run, TrackingProcess(run.config.folder, run.config.tracking_uri), "")
+    return result.status, file.getvalue()
+
+
+def test_a_sweep_that_ends_well(run: SweepRun):
+    code, output = close(run)
+    state = journal.read(run.config.folder)
+    assert (code, state.status, state.best) == (ExitCode.FINISHED, SweepStatus.FINISHED, 3)
+    assert "Best: trial 3" in output
+    assert "cannot be read" not in output
+    assert not SweepFolder(run.config.folder).errors.exists()
+
+
+def test_an_unreadable_epoch_file_costs_its_trial_alone(run: SweepRun):
+    folder = SweepFolder(run.config.folder)
+    folder.log(3).write_bytes(b"x")
+    code, output = close(run)
+    state = journal.read(folder.path)
+    assert (code, state.status, state.best) == (ExitCode.FINISHED, SweepStatus.FINISHED, 3)
+    assert "trial-00003.parquet cannot be read" in output
+    assert "trial-00003.parquet cannot be read" in folder.report.read_text()
+
+
+def test_an_unreadable_record_costs_neither_the_end_nor_the_exit_status(run: SweepRun):
+    folder = SweepFolder(run.config.folder)
+    folder.record.write_text("{")
+    code, output = close(run)
+    state = journal.read(folder.path)
+    assert (code, state.status, state.best) == (ExitCode.FINISHED, SweepStatus.FINISHED, 3)
+    assert f"Report: failed (SweepError: {folder.record}: cannot be read as JSON" in output
+    assert folder.errors.read_text().count("cannot be read as JSON") >= 2
+
+
+def test_a_sweep_is_resumed_where_it_lies_now(run: SweepRun, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run.config.folder.rename(elsewhere / "renamed")
+    config = api.resumed("renamed", ResumeOptions(storage=str(elsewhere), trials=4))
+    assert (config.folder, config.trials) == (elsewhere / "renamed", 4)
+    assert str(elsewhere) in config.tracking_uri
