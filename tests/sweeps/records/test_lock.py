@@ -21,6 +21,17 @@ with lock.exclusive(Path(sys.argv[1])):
 """
 
 
+LIKE_NFS = "import filelock._soft; filelock._soft.exchange_names = lambda source, target: False"
+
+
+@pytest.fixture(params=["", LIKE_NFS], ids=["exchanges names", "refuses to"])
+def file_system(request, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of two kinds; the second leaves the taking over to us. The code that makes it so in another process."""
+    if request.param:
+        monkeypatch.setattr("filelock._soft.exchange_names", lambda source, target: False)
+    return request.param
+
+
 @pytest.fixture
 def held(tmp_path: Path):
     path = tmp_path / "driver.lock"
@@ -32,7 +43,7 @@ def held(tmp_path: Path):
     process.communicate()
 
 
-def test_a_living_holder_is_named_and_a_killed_one_is_followed(held):
+def test_a_living_holder_is_named_and_a_killed_one_is_followed(held, file_system):
     path, process = held
     with pytest.raises(lock.Held, match=f"process {process.pid} of this host"), lock.exclusive(path):
         pass
@@ -43,7 +54,7 @@ def test_a_living_holder_is_named_and_a_killed_one_is_followed(held):
     assert not path.exists()
 
 
-def test_who_waits_comes_next(held):
+def test_who_waits_comes_next(held, file_system):
     path, process = held
 
     def kill() -> None:
@@ -69,13 +80,13 @@ for _ in range(20):
 """
 
 
-def test_several_that_wait_for_a_dead_one_go_one_by_one(held):
+def test_several_that_wait_for_a_dead_one_go_one_by_one(held, file_system):
     path, process = held
     process.kill()
     process.wait()
     counter = path.with_suffix(".txt")
     counter.write_text("0")
-    waiting = [subprocess.Popen([sys.executable, "-c", COUNT, str(counter)]) for _ in range(3)]
+    waiting = [subprocess.Popen([sys.executable, "-c", file_system + COUNT, str(counter)]) for _ in range(3)]
     assert [each.wait() for each in waiting] == [0, 0, 0]
     assert counter.read_text() == "60"
 
