@@ -161,10 +161,10 @@ class Driver:
 
     def _preflight(self, disk_bytes: float) -> None:
         from sweeps.cluster import connection
-        from sweeps.tracking.process import check_server
+        from sweeps.tracking import trackers
 
         problems = connection.problems(self.config, disk_bytes)
-        if trouble := check_server(self.config.tracking_uri):
+        if trouble := trackers.check(self.config.tracking_uri):
             problems.append(trouble)
         if problems:
             raise ConfigError(problems)

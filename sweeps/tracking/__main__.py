@@ -16,16 +16,11 @@ from sweeps.records import record
 from sweeps.records.folder import SweepFolder
 from sweeps.records.record import RecordError
 from sweeps.tracking import state
+from sweeps.tracking.follow import Follower
 from sweeps.tracking.process import default_uri
+from sweeps.tracking.trackers import open_tracker
 
 _LOWER_PRIORITY = 10
-MLFLOW_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a repeated request to create a run would make two of it
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "20"),
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-}
 
 
 def main() -> int:
@@ -38,16 +33,13 @@ def main() -> int:
         return _refuse(str(error))
     driven = arguments.driver is not None
     os.nice(_LOWER_PRIORITY)
-    os.environ.update(MLFLOW_SETTINGS)
     _log_to(SweepFolder(sweep).mirror_log, terminal=not driven)
     try:
         with state.exclusive(sweep, wait=driven):
-            from sweeps.tracking.follow import Follower
-            from sweeps.tracking.mirror import Mirror
-
-            follower = Follower(Mirror(sweep, uri or default_uri(sweep.parent)), arguments.driver)
+            tracker = open_tracker(sweep, uri or default_uri(sweep.parent))
+            follower = Follower(tracker, arguments.driver)
             return 0 if (follower.once() if arguments.once else follower.follow()) else 1
-    except state.AlreadyMirrored as error:
+    except (ValueError, state.AlreadyMirrored) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return 1

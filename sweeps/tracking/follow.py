@@ -1,4 +1,4 @@
-"""Repeat a mirror's pass until nothing is left to do."""
+"""Repeat a tracker's pass until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import select
 import sys
 import time
 
-from sweeps.tracking.mirror import Mirror, Summary
-from sweeps.tracking.server import describe
+from sweeps.tracking.trackers.base import Summary, Tracker
 
 POLL_S = 2.0
 LONGEST_WAIT_S = 30.0
@@ -24,8 +23,8 @@ class Follower:
             it may have more to send. None if a person started this.
     """
 
-    def __init__(self, mirror: Mirror, driver: int | None) -> None:
-        self._mirror = mirror
+    def __init__(self, tracker: Tracker, driver: int | None) -> None:
+        self._tracker = tracker
         self._driver = driver
         self._wait = POLL_S
         self._fortune = ""
@@ -52,9 +51,9 @@ class Follower:
     def _attempt(self, driver_lost: bool = False) -> Summary | None:
         """One pass; None if the server did not answer or is broken."""
         try:
-            summary = self._mirror.sync(driver_lost)
+            summary = self._tracker.sync(driver_lost)
         except Exception as error:
-            self._note("fails", f"{describe(error)}; trying again")
+            self._note("fails", f"{self._tracker.describe(error)}; trying again")
             return None
         if summary.problems:
             self._note("refuses", f"not everything could be sent: {'; '.join(summary.problems)}")
@@ -66,7 +65,7 @@ class Follower:
     def _note(self, fortune: str, line: str) -> None:
         """Log what is new; after a failure wait longer than before it."""
         if fortune != self._fortune:
-            _log.info("%s: %s", self._mirror.tracking_uri, line)
+            _log.info("%s: %s", self._tracker.uri, line)
         self._fortune = fortune
         failed = fortune in ("fails", "refuses")
         self._wait = min(2 * self._wait, LONGEST_WAIT_S) if failed else POLL_S

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -23,24 +23,10 @@ from sweeps.records.outcomes import Status
 from sweeps.records.record import SweepRecord
 from sweeps.tracking import projection, state
 from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
+from sweeps.tracking.trackers.base import Summary
 from trainables import epoch_log
 
 _UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING, Status.PAUSED)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A pass. `problems` are what the server refused or the folder lacks, a line each; the rest is sent."""
-
-    runs: int
-    epochs: int
-    ended: bool  # the sweep has
-    problems: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """True if nothing is left to send, now or later."""
-        return self.ended and not self.problems
 
 
 class Mirror:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import ssl
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from sweeps.records.folder import SweepFolder
 from sweeps.tracking import state
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_KNOWN_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
-_EXPECTED = (
-    "Expected a server (http://HOST:5000) or a database (sqlite:////FOLDER/mlflow.db, postgresql://…): "
-    "set it with --tracking-uri or MLFLOW_TRACKING_URI."
-)
 
 
 def default_uri(storage: Path) -> str:
@@ -106,54 +97,3 @@ class TrackingProcess:
 
     def _exit_code(self) -> int | None:
         return None if self._process is None else self._process.poll()
-
-
-def check_server(tracking_uri: str, timeout_s: float = 5.0) -> str | None:
-    """None if runs can be sent to `tracking_uri`, as far as that shows in a moment; else what is wrong and what
-    to do.
-    """
-    parts = urlsplit(tracking_uri)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme not in _KNOWN_SCHEMES:
-        return f"tracking_uri '{tracking_uri}' is not a place MLflow can write to. {_EXPECTED}"
-    if scheme in ("http", "https"):
-        return _check_http(tracking_uri, timeout_s)
-    if scheme == "sqlite":
-        return _check_sqlite(Path(unquote(parts.path.removeprefix("/"))))
-    return None
-
-
-def _check_http(uri: str, timeout_s: float) -> str | None:
-    url = uri.rstrip("/") + "/health"
-    try:
-        with urllib.request.urlopen(url, timeout=timeout_s, context=_tls()):
-            return None
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code in (401, 403):
-                return (
-                    f"the MLflow server {uri} asks for a login ({error.code}): set MLFLOW_TRACKING_USERNAME and "
-                    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-                )
-            return f"{url} answers {error.code} {error.reason}: is an MLflow server there? {_EXPECTED}"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return f"the MLflow server {uri} does not answer ({reason}): start it, or correct the address. {_EXPECTED}"
-
-
-def _tls() -> ssl.SSLContext:
-    """As MLflow's own client does it."""
-    context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _check_sqlite(database: Path) -> str | None:
-    target = database if database.exists() else database.absolute().parent
-    if not target.exists():
-        return f"the folder {target} of the MLflow database does not exist: create it, or name another. {_EXPECTED}"
-    if not os.access(target, os.W_OK):
-        return f"no permission to write {target}, the MLflow database: change that, or name another. {_EXPECTED}"
-    return None

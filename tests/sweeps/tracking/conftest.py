@@ -168,8 +168,8 @@ def make_sweep(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quiet_mlflow(monkeypatch):
-    """As `python -m sweeps.tracking` sets it."""
-    from sweeps.tracking.__main__ import MLFLOW_SETTINGS
+    """As the tracker sets it."""
+    from sweeps.tracking.trackers.mlflow import SETTINGS
 
-    for name, value in MLFLOW_SETTINGS.items():
+    for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)

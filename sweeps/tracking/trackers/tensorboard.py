@@ -1,0 +1,87 @@
+"""TensorBoard: a folder of event files, one a trial."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from sweeps.records import journal, record
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import TrialRecord
+from sweeps.tracking.trackers.base import Summary, Tracker
+from trainables import epoch_log
+from trainables.metrics import is_metric
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+
+class TensorBoard(Tracker):
+    """`tensorboard:FOLDER`: every metric of every epoch in `FOLDER/SWEEP/trial-00001`, and what became of the trial.
+
+    Event files cannot be corrected, so a trial's folder is written anew when the tracker is opened.
+    """
+
+    schemes = ("tensorboard",)
+
+    def __init__(self, sweep: Path, uri: str) -> None:
+        super().__init__(sweep, uri)
+        self._folder = _folder(uri) / self.sweep.name
+        self._writers: dict[int, SummaryWriter] = {}
+        self._sent: dict[int, int] = {}  # epochs, by trial
+        self._ended: set[int] = set()
+
+    @classmethod
+    def check(cls, uri: str) -> str | None:
+        """Look whether the folder can be made and written."""
+        folder = _folder(uri)
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if there.is_dir() and os.access(there, os.W_OK):
+            return None
+        return f"no permission to write {folder}, the folder of TensorBoard: change that, or name another"
+
+    def sync(self, driver_lost: bool = False) -> Summary:
+        """Write the epochs that are new, and the ends."""
+        state, config = journal.read(self.sweep), record.read(self.sweep).config
+        for trial in state.trials.values():
+            if SweepFolder(self.sweep).log(trial.trial).exists():
+                self._send(trial, config.metric[0])
+        ended = state.status.ended or driver_lost
+        return Summary(len(self._sent), sum(self._sent.values()), ended, tuple(state.problems))
+
+    def _send(self, trial: TrialRecord, metric: str) -> None:
+        rows, writer = epoch_log.read_trial(self.sweep, trial.trial), self._writer(trial.trial)
+        for row in rows[self._sent.get(trial.trial, 0) :]:
+            for name, value in row.items():
+                if value is not None and is_metric(name):
+                    writer.add_scalar(name, value, row["epoch"])
+        self._sent[trial.trial] = len(rows)
+        if trial.status.ended and trial.trial not in self._ended:
+            self._ended.add(trial.trial)
+            writer.add_text("end", f"{trial.status} {trial.reason} {trial.detail}".strip(), trial.epoch)
+            settings = {name: _setting(value) for name, value in trial.config.items()}
+            writer.add_hparams(settings, {metric: trial.metrics.get(metric, math.nan)}, name=".")
+        writer.flush()
+
+    def _writer(self, number: int) -> SummaryWriter:
+        if number not in self._writers:
+            from tensorboardX import SummaryWriter
+
+            folder = self._folder / f"trial-{number:05d}"
+            shutil.rmtree(folder, ignore_errors=True)
+            self._writers[number] = SummaryWriter(str(folder))
+        return self._writers[number]
+
+
+def _folder(uri: str) -> Path:
+    """Of `tensorboard:FOLDER` or `tensorboard:///FOLDER`."""
+    return Path(unquote(uri.partition(":")[2]).removeprefix("//")).absolute()
+
+
+def _setting(value: Any) -> Any:
+    """A hyperparameter as TensorBoard takes it: a number, a yes or no, or a word."""
+    return value if isinstance(value, int | float | str) else str(value)
