@@ -18,7 +18,7 @@ import numpy as np
 from analysis.sweep import Sweep, Trial
 from sweeps import course, paired
 from sweeps.ablation import OUTCOMES, Ablation, Contrast
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from sweeps.seeds import Evidence, evidence
 
 NONE = "no difference in any pair"

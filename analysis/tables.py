@@ -12,8 +12,7 @@ import numpy as np
 import search_spaces
 from analysis import names
 from analysis.sweep import Objective, Sweep, Trial
-from sweeps.records.journal import Status
-from sweeps.records.outcomes import Outcome
+from sweeps.records.outcomes import Outcome, Status
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading
 from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse

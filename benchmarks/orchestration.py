@@ -25,6 +25,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.records import journal
+
 HERE = Path(__file__).resolve().parent
 RUN = HERE.parent / "sweeps" / "run.py"
 MODEL = "imc_vae"
@@ -33,10 +35,10 @@ MODEL = "imc_vae"
 def configurations(trials: int) -> list[dict[str, Any]]:
     """The trials a random sweep of seed 0 runs."""
     import search_spaces
-    from sweeps.searchers.search import RandomSearch
+    from sweeps.searchers.random import RandomSearch
 
     space = search_spaces.load(MODEL)
-    drawn = [RandomSearch(space, 0).suggest(trial) for trial in range(3, trials + 1)]
+    drawn = [RandomSearch(space, 0, [], []).suggest(trial) for trial in range(3, trials + 1)]
     return [space.documented(), space.baseline(), *drawn][:trials]
 
 
@@ -79,9 +81,9 @@ def ours(trials: int, epochs: int, folder: Path, slots: int, uri: str) -> None:
 
 def breakdown(sweep: Path, started: float, ended: float) -> str:
     """Where the time of our run went, from its journal."""
-    events = [json.loads(line) for line in (sweep / "trials.jsonl").read_text().splitlines()]
-    first = min(event["time"] for event in events if event["event"] == "started")
-    last = max(event["time"] for event in events if event["event"] == "ended")
+    told = list(journal.events(sweep, []))
+    first = min(event.time for event in told if isinstance(event, journal.Started))
+    last = max(event.time for event in told if isinstance(event, journal.Ended))
     parts = (first - started, last - first, ended - last)
     return "ours: {:.1f} s to the first trial, {:.1f} s of trials, {:.1f} s after".format(*parts)
 

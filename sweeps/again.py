@@ -13,7 +13,7 @@ from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
 from sweeps.records.record import RecordError, SweepRecord
-from sweeps.searchers.search import ABLATION
+from sweeps.searchers import ABLATION
 from trainables import epoch_log, metrics
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import search_spaces
 from search_spaces import SearchSpace, study
 from search_spaces.reference import CODE, MANIFEST
-from sweeps import ablation, schedulers
+from sweeps import ablation, schedulers, searchers
 from sweeps.ablation import Ablation
-from sweeps.searchers.search import ABLATION, SEARCHES
 
 MINIMUM_TRIALS = 1
 
@@ -157,7 +156,7 @@ def complete(options: Options) -> SweepConfig:
         trials=_given(options.trials, space.demo_trials if embedded else space.trials),
         epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
         seed=_given(options.seed, 0),
-        search=options.search or "tpe",
+        search=options.search or searchers.DEFAULT,
         scheduler=options.scheduler or schedulers.DEFAULT,
         metric=metric,
         mode=mode,
@@ -201,7 +200,7 @@ def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, prob
     problems += [problem for variant in built.variants for problem in space.problems(variant.config)]
     if not built.comparisons:
         problems.append(f"{config.model} has no studies of its own: name some with --vary or --file")
-    return replace(config, ablation=built, trials=built.trials, search=ABLATION)
+    return replace(config, ablation=built, trials=built.trials, search=searchers.ABLATION)
 
 
 def resumed(config: SweepConfig, options: Options) -> SweepConfig:
@@ -245,8 +244,8 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
         (
-            config.ablation is not None or config.search in SEARCHES,
-            f"--search {config.search}: expected one of {', '.join(SEARCHES)}",
+            config.ablation is not None or config.search in searchers.known(),
+            f"--search {config.search}: expected one of {', '.join(searchers.known())}",
         ),
         (config.gpus_per_trial >= 0, f"--gpus-per-trial {config.gpus_per_trial:g}: expected 0 or more, as in 0.25"),
         (config.cpus_per_trial > 0, f"--cpus-per-trial {config.cpus_per_trial:g}: expected more than 0"),

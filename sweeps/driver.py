@@ -17,7 +17,7 @@ from rich.console import Console
 
 from search_spaces import resolve
 from search_spaces.reference import CODE, write_copy
-from sweeps import again, budget, notes
+from sweeps import again, budget, notes, searchers
 from sweeps import config as configuration
 from sweeps.config import ConfigError, Options, SweepConfig
 from sweeps.exit_codes import ExitCode
@@ -25,6 +25,7 @@ from sweeps.records import lock, record
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.journal import SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
+from sweeps.searchers.base import Search
 from trainables.data.errors import DataError
 from trainables.health import HealthConfig
 
@@ -91,7 +92,6 @@ def _sweep(
     from sweeps.records.reuse import Finished
     from sweeps.run_state import SweepRun
     from sweeps.schedulers.base import Task
-    from sweeps.searchers import search
     from sweeps.tracking.process import TrackingProcess
 
     scheduler = schedulers.parse(config.scheduler)
@@ -116,7 +116,7 @@ def _sweep(
         plan.write(config, planned)
     state = SweepRun(
         config,
-        search.make(config.search, config.search_space(), config.seed, config.metric, config.mode),
+        _search(config),
         scheduler.make(Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)),
         forecaster,
         health,
@@ -139,6 +139,13 @@ def _sweep(
     )
     crashed = _fit(console, config, dataset, state, tracking, planned.slots)
     return _close(console, config, state, tracking, crashed)
+
+
+def _search(config: SweepConfig) -> Search | None:
+    """What proposes the trials; None for an ablation, whose trials are given."""
+    if config.ablation:
+        return None
+    return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
 
 
 def _fit(

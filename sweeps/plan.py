@@ -12,18 +12,19 @@ import numpy as np
 import torch
 
 from search_spaces.space import SearchSpace, show
-from sweeps import kl_weight
+from sweeps import kl_weight, searchers
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
-from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, first_searched
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Origin
+from sweeps.searchers.base import first_searched
 from trainables.data.store import Dataset
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecaster, Reading, reading
 from trainables.loop import Trainer
 
-FILE = "plan.json"
 MEASURED_STEPS = 3
 SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
@@ -56,7 +57,7 @@ class Plan:
 def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
     """Plan a sweep on `dataset`."""
     space = config.search_space()
-    configurations = _variants(config.ablation) if config.ablation else _first_trials(config, space)
+    configurations = _variants(config.ablation) if config.ablation else first_trials(config, space)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
@@ -77,17 +78,16 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
     )
 
 
-def _first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
+def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
     trials = [
-        {"trial": 1, "origin": "documented", "config": space.documented()},
-        {"trial": 2, "origin": "baseline", "config": space.baseline()},
+        {"trial": 1, "origin": Origin.DOCUMENTED, "config": space.documented()},
+        {"trial": 2, "origin": Origin.BASELINE, "config": space.baseline()},
     ][: min(config.trials, first_searched(space) - 1)]
-    random = RandomSearch(space, config.seed)
-    first = first_searched(space)
-    drawn = config.trials if config.search == "random" else first - 1 + STARTUP_TRIALS
-    for trial in range(first, min(config.trials, drawn) + 1):
-        trials.append({"trial": trial, "origin": "search", "config": random.suggest(trial)})
+    search = searchers.make(config.search, space, config.seed, config.metric, config.mode)
+    for trial in range(first_searched(space), int(min(config.trials, search.ahead)) + 1):
+        if (suggested := search.suggest(trial)) is not None:
+            trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})
     return trials
 
 
@@ -101,7 +101,7 @@ def _variants(ablation: Ablation) -> list[dict[str, Any]]:
 
 def write(config: SweepConfig, plan: Plan) -> None:
     """Write `plan.json`."""
-    write_text(config.folder / FILE, json.dumps(asdict(plan), indent=1))
+    write_text(SweepFolder(config.folder).plan, json.dumps(asdict(plan), indent=1))
 
 
 def render(plan: Plan, config: SweepConfig) -> Any:

@@ -71,7 +71,7 @@ def options(
         steps: Budget of a trial in training steps instead, of the documented batch size.
         time_budget: Stop after this long, as in 90s, 30m or 1.5h; the trials stay resumable.
         seed: Of weights, data order, noise and search (default: 0).
-        search: tpe, random or grid (default: tpe).
+        search: grid, random or tpe (default: tpe).
         scheduler: Which trials stop, wait and go on: NAME or NAME:key=value,…, as in asha:eta=4,grace=0.2. One of
             health-asha (stops collapsed and outranked trials), asha, median, hyperband, pasha, none (default:
             health-asha).

@@ -19,7 +19,7 @@ from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, Tria
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
-from sweeps.searchers.search import Search
+from sweeps.searchers.base import Search
 from sweeps.standing import Standing
 from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
@@ -33,7 +33,7 @@ class SweepRun:
 
     Args:
         config: the sweep.
-        search: where new configurations come from.
+        search: where new configurations come from; None for an ablation.
         scheduler: which trials stop, wait and go on.
         forecaster: of collapse, logged with each suggestion.
         health: the thresholds of the verdict.
@@ -43,7 +43,7 @@ class SweepRun:
     def __init__(
         self,
         config: SweepConfig,
-        search: Search,
+        search: Search | None,
         scheduler: Scheduler[Any],
         forecaster: Forecaster,
         health: HealthConfig,

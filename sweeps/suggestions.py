@@ -11,7 +11,8 @@ from sweeps.ablation import OUTCOMES
 from sweeps.config import SweepConfig
 from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Origin, Status
-from sweeps.searchers.search import RandomSearch, Search
+from sweeps.searchers.base import Search
+from sweeps.searchers.random import RandomSearch
 from sweeps.seeds import SeedSchedule
 from sweeps.standing import Row, Standing
 
@@ -24,7 +25,7 @@ class Suggestions:
 
     Args:
         config: the sweep.
-        search: where configurations come from after the documented ones.
+        search: where configurations come from after the documented ones; None for an ablation.
         standing: what an ablation compares.
         logged: the recorded epochs of a trial.
         note_error: of a search that fails: a random draw takes its place.
@@ -33,7 +34,7 @@ class Suggestions:
     def __init__(
         self,
         config: SweepConfig,
-        search: Search,
+        search: Search | None,
         standing: Standing,
         logged: Callable[[int], Sequence[Row]],
         note_error: NoteError,
@@ -73,6 +74,8 @@ class Suggestions:
 
     def tell(self, record: TrialRecord) -> None:
         """Tell the search how a trial stands."""
+        if self._search is None:
+            return
         try:
             self._search.tell(record)
         except Exception as error:
@@ -83,11 +86,13 @@ class Suggestions:
             return Origin.DOCUMENTED, self._space.documented()
         if trial == 2 and self._space.has_baseline:
             return Origin.BASELINE, self._space.baseline()
+        assert self._search is not None, "an ablation has a schedule"
         try:
             return Origin.SEARCH, self._search.suggest(trial)
         except Exception as error:
             self._note_error("search", error)
-            return Origin.SEARCH, RandomSearch(self._space, self._config.seed).suggest(trial)
+            config = self._config
+            return Origin.SEARCH, RandomSearch(self._space, config.seed, config.metric, config.mode).suggest(trial)
 
     def _value(self, record: TrialRecord, metric: str) -> float:
         """What an ablation compares: a metric at the end of a trial, NaN if it did not finish or has none."""

@@ -17,7 +17,8 @@ from analysis.sweep import Outcome
 from sweeps import forecasting, summary
 from sweeps.ablation import OUTCOMES
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
 from sweeps.schedulers import parse
 from sweeps.schedulers.base import LoggedRow, Task
 from tests.analysis.conftest import SweepWriter
@@ -57,7 +58,7 @@ def rows(*changes: dict) -> list[dict]:
 
 
 def test_every_verdict_that_a_symptom_has_is_told():
-    assert set(SICKNESSES) == set(Verdict) - {Verdict.HEALTHY, Verdict.GRACE}
+    assert set(SICKNESSES) == set(Verdict) - {Verdict.HEALTHY, Verdict.GRACE, Verdict.OTHER}
     assert {symptom.verdict for symptom in health.SYMPTOMS} | {Verdict.NUMERIC} == set(SICKNESSES)
     assert {Outcome(sickness.outcome) for sickness in SICKNESSES.values()} <= set(palette.STYLES)
     for sickness in SICKNESSES.values():

@@ -16,7 +16,7 @@ from sweeps.config import ConfigError, SweepConfig
 from sweeps.records.record import ROOT
 
 FORWARDED = ("MLFLOW_", "AWS_", "OMP_NUM_THREADS")  # environment variables that workers need
-PACKAGE_EXCLUDES = ["results", "mlruns", ".git", ".venv", "build", "*.egg-info"]
+PACKAGES = ("search_spaces", "trainables", "sweeps", "analysis")  # what workers import, wherever it is installed
 PROBE = ".probe-"  # how the names of the preflight's files in a sweep's folder begin
 PROBE_TIMEOUT = 120  # seconds for a worker to start and answer
 KNOCK_TIMEOUT = 5  # seconds for a head node to take a connection
@@ -26,8 +26,8 @@ CLIENT_PORT = 10001  # of Ray Client, where ray:// names none
 def connect() -> None:
     """Connect to the cluster this process was told of (a Ray job, RAY_ADDRESS), or start one on this machine.
 
-    Workers get this repository: by its path on a cluster of our own, as an uploaded package on another, unless
-    the job was submitted with a working directory already.
+    Workers get this code: by its path on a cluster of our own, uploaded to another, unless the job was submitted with
+    a working directory already.
 
     Raises:
         ConfigError: no cluster answers at RAY_ADDRESS; said at once.
@@ -172,7 +172,7 @@ def _job_environment() -> dict[str, Any] | None:
     }
     environment: dict[str, Any] = {"env_vars": forwarded} if forwarded else {}
     if "working_dir" not in job:
-        environment |= {"working_dir": str(ROOT), "excludes": PACKAGE_EXCLUDES}
+        environment["py_modules"] = [str(ROOT / package) for package in PACKAGES]
     return environment or None
 
 

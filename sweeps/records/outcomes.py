@@ -106,9 +106,6 @@ class Outcome(StrEnum):
     OTHER = "other"  # a reason or verdict that a newer program gave
 
 
-_OF_REASON = {Reason.RUNG: Outcome.RUNG} | {
-    Reason(verdict.value): Outcome(sickness.outcome) for verdict, sickness in SICKNESSES.items()
-}
 _OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
     Status.INTERRUPTED: Outcome.INTERRUPTED,
@@ -128,13 +125,18 @@ def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bo
         sweep_ended: whatever has not ended by then was cut off.
     """
     if status is Status.STOPPED:
-        return _OF_REASON.get(reason, Outcome.OTHER)
+        return Outcome.RUNG if reason == Reason.RUNG else _of_sickness(reason) or Outcome.OTHER
     if status is Status.FINISHED:
         if control:
             return Outcome.CONTROL
         if verdict is Verdict.OTHER:
             return Outcome.OTHER
-        return _OF_REASON.get(Reason(verdict.value), Outcome.FINISHED) if verdict else Outcome.FINISHED
+        return _of_sickness(verdict) or Outcome.FINISHED
     if sweep_ended and not status.ended:
         return Outcome.INTERRUPTED
     return _OF_STATUS.get(status, Outcome.OTHER)
+
+
+def _of_sickness(told: Reason | Verdict | None) -> Outcome | None:
+    """That of a verdict, or of a stop for one; None where it is no sickness that is known here."""
+    return next((Outcome(sickness.outcome) for verdict, sickness in SICKNESSES.items() if verdict == told), None)

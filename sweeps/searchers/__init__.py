@@ -1,1 +1,40 @@
-"""Which configuration is tried next. No Ray."""
+"""Which configuration to try next: one class a file behind `base.Search`. Knows no Ray.
+
+A new one is a file in this folder with a subclass of `Search` that has a name; nothing else names it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from search_spaces.space import SearchSpace
+from sweeps.searchers.base import Search
+
+DEFAULT = "tpe"
+ABLATION = "ablation"  # nothing is searched: the trials are given
+
+
+@cache
+def known() -> dict[str, type[Search]]:
+    """Every search in this folder, by name."""
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    found = [
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Search) and "name" in vars(kind)
+    ]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
+
+
+def make(search: str, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> Search:
+    """The search called `search`.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if search not in known():
+        raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
+    return known()[search](space, seed, metrics, modes)

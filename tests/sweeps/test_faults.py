@@ -16,7 +16,7 @@ import pytest
 from sweeps import driver
 from sweeps.config import ConfigError, Options
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, ROOT, TINY, Sweeps
 from tests.sweeps.tracking.conftest import Server
 from trainables import epoch_log

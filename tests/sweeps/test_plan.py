@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps import plan
+from sweeps import plan, searchers
 from sweeps.config import Options, SweepConfig, complete
 from sweeps.kl_weight import KlWeight
 from sweeps.plan import Plan
@@ -81,3 +81,13 @@ def test_it_fits_a_narrow_terminal_and_loses_nothing(config: SweepConfig):
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "learning_rate" in text
+
+
+@pytest.mark.parametrize(("search", "shown"), [("random", 14), ("grid", 14), ("tpe", 10)])
+def test_the_trials_are_those_that_the_search_will_suggest(tmp_path: Path, search: str, shown: int):
+    config = complete(Options(model="imc_vae", trials=14, name="x", storage=str(tmp_path), search=search))
+    space = config.search_space()
+    trials = plan.first_trials(config, space)
+    assert [trial["trial"] for trial in trials] == list(range(1, shown + 1))
+    live = searchers.make(search, space, config.seed, config.metric, config.mode)
+    assert [trial["config"] for trial in trials[2:]] == [live.suggest(number) for number in range(3, shown + 1)]

@@ -15,7 +15,7 @@ from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
 from sweeps.schedulers import parse
 from sweeps.schedulers.base import Task
-from sweeps.searchers.search import RandomSearch
+from sweeps.searchers.random import RandomSearch
 from trainables import epoch_log
 from trainables.health import HealthConfig
 
@@ -32,7 +32,7 @@ def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
     config.folder.mkdir(exist_ok=True)
     return SweepRun(
         config,
-        RandomSearch(config.search_space(), 0),
+        RandomSearch(config.search_space(), 0, config.metric, config.mode),
         parse(scheduler).make(Task(9, "val/elbo_gain", "max")),
         SimpleNamespace(forecast=lambda config: None),
         HealthConfig(),

@@ -18,11 +18,12 @@ from sweeps import config as configuration
 from sweeps.config import Options
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal
-from sweeps.records.journal import Status, SweepState
+from sweeps.records.journal import SweepState
+from sweeps.records.outcomes import Status
 from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task
-from sweeps.searchers.search import RandomSearch
+from sweeps.searchers.random import RandomSearch
 from tests.sweeps.conftest import Sweeps
 from trainables import epoch_log
 from trainables.health import judge
@@ -73,7 +74,7 @@ class Driven:
         spec = parse(config.scheduler)
         health = spec.settings.health(curves.health)
         scheduler = spec.make(Task(curves.epochs, curves.metric, curves.mode, health.grace_share))
-        search = RandomSearch(config.search_space(), SEED)
+        search = RandomSearch(config.search_space(), SEED, config.metric, config.mode)
         return SweepRun(config, search, scheduler, SimpleNamespace(forecast=lambda config: None), health)
 
     def drive(self, run: SweepRun) -> bool:

@@ -8,8 +8,13 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
-from sweeps.records.journal import Status, TrialRecord
-from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, TpeSearch, first_searched, grid_levels, make
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
+from sweeps.searchers import known, make
+from sweeps.searchers.base import first_searched
+from sweeps.searchers.grid import grid_levels
+from sweeps.searchers.random import RandomSearch
+from sweeps.searchers.tpe import STARTUP_TRIALS, TpeSearch
 
 SCORE = "val/elbo_gain"
 
@@ -41,8 +46,12 @@ def search(name="tpe", seed=0, space=SPACE, metrics=(SCORE,), modes=("max",)):
 
 
 def test_an_unknown_search_lists_the_known_ones():
-    with pytest.raises(ValueError, match="search 'bayes': expected one of tpe, random, grid"):
+    with pytest.raises(ValueError, match="search 'bayes': expected one of grid, random, tpe"):
         search("bayes")
+
+
+def test_a_file_in_the_folder_is_a_search():
+    assert list(known()) == ["grid", "random", "tpe"]
 
 
 def test_random_depends_on_seed_and_index_alone():

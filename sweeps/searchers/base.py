@@ -1,0 +1,45 @@
+"""What a search is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from search_spaces.space import SearchSpace, Value
+from sweeps.records.journal import TrialRecord
+
+
+class Search(ABC):
+    """Proposes configurations by trial number and hears how trials ended.
+
+    It is told the truth: a trial stopped at a rung is *pruned* (its value is that of a part of the budget, never
+    learnt as a final one), a sick one violates a constraint, a failed one is no observation at all.
+
+    Args:
+        space: what may vary.
+        seed: of what is drawn; the same seed proposes the same.
+        metrics: that trials are ranked by.
+        modes: max or min, of each.
+    """
+
+    name: ClassVar[str]  # on the command line
+
+    def __init__(self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> None:
+        self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
+
+    @property
+    def ahead(self) -> float:
+        """The last trial whose configuration depends on no result; inf where none does."""
+        return float("inf")
+
+    @abstractmethod
+    def suggest(self, trial: int) -> dict[str, Value] | None:
+        """The configuration of trial `trial`, None when there is nothing left to try."""
+
+    def tell(self, record: TrialRecord) -> None:  # noqa: B027  most learn nothing
+        """Hear of a trial that was suggested (here or before a resume); called again when it has ended."""
+
+
+def first_searched(space: SearchSpace) -> int:
+    """The first trial that is searched: before it come the documented configuration, and the "before" if another."""
+    return 3 if space.has_baseline else 2
