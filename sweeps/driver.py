@@ -218,9 +218,9 @@ def _close(
     code, detail = summary.outcome(state, best, crashed, trouble)
     ended = _STATUS_OF_CODE.get(code, SweepStatus.FINISHED)
     ended = SweepStatus.INTERRUPTED if state.stopping == Reason.TIME_BUDGET else ended
-    state.journal.append(SweepEvent(ended, detail, best and best.number))
-    page, trouble = _tried(state, "report", lambda: report.write(config.folder))
-    page = page or trouble
+    state.journal.append(SweepEvent(ended, detail, best.number if best else None))
+    written, trouble = _tried(state, "report", lambda: report.write(config.folder))
+    page = written or trouble
     _, trouble = _tried(
         state, "summary", lambda: summary.show(console, config, sweep.load(config.folder), code, detail, page)
     )
