@@ -18,7 +18,7 @@ import numpy as np
 from analysis.sweep import Sweep, Trial
 from sweeps import course, paired
 from sweeps.ablation import OUTCOMES, Ablation, Contrast
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from sweeps.seeds import Evidence, evidence
 
 NONE = "no difference in any pair"
@@ -147,16 +147,15 @@ def _why_not(sweep: Sweep, ablation: Ablation, claim: Contrast, effect: Effect |
 
 def _evidence(sweep: Sweep, ablation: Ablation, comparison: Contrast, metric: str) -> Evidence:
     first = sweep.record.config.seed
-    sides_of = ((comparison.before, comparison.metric_before or metric), (comparison.after, metric))
-    sides = [
+    before, after = (
         {
             trial.record.seed - first: _value(sweep, trial, measured)
             for trial in trials_of(sweep, variant)
             if trial.record.status.ended
         }
-        for variant, measured in sides_of
-    ]
-    return evidence(*sides, ablation.looks, metric in OUTCOMES)
+        for variant, measured in comparison.sides(metric)
+    )
+    return evidence(before, after, ablation.looks, metric in OUTCOMES)
 
 
 def _value(sweep: Sweep, trial: Trial, metric: str) -> float:

@@ -31,7 +31,7 @@ from analysis.palette import HAIRLINE, INK, MUTED, STYLES
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 from sweeps.ablation import Contrast
-from sweeps.records.outcomes import Outcome
+from sweeps.records.outcomes import Origin, Outcome
 from sweeps.records.ranking import Objective
 
 RASTERISED_ABOVE = 200  # trials
@@ -393,8 +393,8 @@ def _named(sweep: Sweep) -> list[tuple[Trial, str]]:
     """The trials worth a label: the best, the documented one, the one before the fixes."""
     candidates = (
         ("best", tables.best_trial(sweep)),
-        ("documented", sweep.origin("documented")),
-        ("before", sweep.origin("baseline")),
+        ("documented", sweep.origin(Origin.DOCUMENTED)),
+        ("before", sweep.origin(Origin.BASELINE)),
     )
     found: dict[int, tuple[Trial, str]] = {}
     for text, trial in candidates:

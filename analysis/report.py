@@ -13,6 +13,7 @@ from analysis import formats, names, palette
 from analysis.sections import SECTIONS, comparison
 from analysis.sweep import Sweep, load
 from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Origin
 from trainables.files import write_text
 
 LONG_TABLE = 60  # rows; longer ones scroll on screen
@@ -75,7 +76,10 @@ def _environment() -> Environment:
         "plural": _plural,
         "variant": _variant,
     }
-    environment.globals |= {"LONG_TABLE": LONG_TABLE, "ORIGINS": {"documented": "documented", "baseline": "before"}}
+    environment.globals |= {
+        "LONG_TABLE": LONG_TABLE,
+        "ORIGINS": {Origin.DOCUMENTED: "documented", Origin.BASELINE: "before"},
+    }
     return environment
 
 
@@ -96,7 +100,9 @@ def _breakable(name: str) -> Markup:
 
 def _variant(name: str) -> str:
     """The name of a variant of an ablation in running text."""
-    return {"documented": "the documented configuration", "baseline": "the documented “before”"}.get(name, name)
+    return {Origin.DOCUMENTED: "the documented configuration", Origin.BASELINE: "the documented “before”"}.get(
+        name, name
+    )
 
 
 def _plural(number: int, noun: str) -> str:

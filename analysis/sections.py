@@ -18,7 +18,7 @@ from analysis import ablation, compare, figures, formats, names, pictures, setti
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from trainables.forecast import MEANING
 from trainables.health import SICKNESSES, Verdict
 

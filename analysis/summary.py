@@ -9,9 +9,12 @@ from analysis import ablation, formats, settings, tables
 from analysis.ablation import Finding
 from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
-from sweeps.records.outcomes import Outcome
+from sweeps.records.outcomes import Origin, Outcome
 
-_REFERENCES = (("documented configuration", "documented"), ("documented “before”", "baseline"))
+_REFERENCES = (
+    ("documented configuration", Origin.DOCUMENTED),
+    ("documented “before”", Origin.BASELINE),
+)
 
 
 def content(sweep: Sweep) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def _setting_gaps(sweep: Sweep, ranking: list[settings.Setting]) -> dict[str, An
 
 def _chosen(sweep: Sweep, best: Trial) -> list[tuple[str, str, str | None]]:
     """The hyperparameters of the best trial that vary: name, value, and the documented value where it is another."""
-    documented = sweep.origin("documented")
+    documented = sweep.origin(Origin.DOCUMENTED)
     rows = []
     for name in tables.varying_hyperparameters(sweep):
         if name in best.record.config:

@@ -13,8 +13,7 @@ import search_spaces
 from analysis import names
 from analysis.sweep import Sweep, Trial
 from sweeps.records import ranking
-from sweeps.records.journal import Status
-from sweeps.records.outcomes import Outcome
+from sweeps.records.outcomes import Outcome, Status
 from sweeps.records.ranking import Objective
 from trainables.collapse import has_collapsed
 from trainables.forecast import Reading, reading

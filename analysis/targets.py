@@ -9,7 +9,7 @@ import search_spaces
 from analysis import tables
 from analysis.sweep import Sweep, Trial
 from search_spaces import Target
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Origin, Status
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def count(sweep: Sweep, trial: Trial) -> Count:
 
 def _outcome(sweep: Sweep, target: Target, ended: Sequence[Trial]) -> Outcome:
     reached = [one for trial in ended if (one := _reached(target, trial)) is not None]
-    named = (tables.best_trial(sweep), sweep.origin("documented"), sweep.origin("baseline"))
+    named = (tables.best_trial(sweep), sweep.origin(Origin.DOCUMENTED), sweep.origin(Origin.BASELINE))
     return Outcome(
         target, *(_reached(target, trial) for trial in named), sum(one.met for one in reached), len(reached)
     )

@@ -25,6 +25,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.records import journal
+
 HERE = Path(__file__).resolve().parent
 RUN = HERE.parent / "sweeps" / "run.py"
 MODEL = "imc_vae"
@@ -79,9 +81,9 @@ def ours(trials: int, epochs: int, folder: Path, slots: int, uri: str) -> None:
 
 def breakdown(sweep: Path, started: float, ended: float) -> str:
     """Where the time of our run went, from its journal."""
-    events = [json.loads(line) for line in (sweep / "trials.jsonl").read_text().splitlines()]
-    first = min(event["time"] for event in events if event["event"] == "started")
-    last = max(event["time"] for event in events if event["event"] == "ended")
+    told = list(journal.events(sweep, []))
+    first = min(event.time for event in told if isinstance(event, journal.Started))
+    last = max(event.time for event in told if isinstance(event, journal.Ended))
     parts = (first - started, last - first, ended - last)
     return "ours: {:.1f} s to the first trial, {:.1f} s of trials, {:.1f} s after".format(*parts)
 

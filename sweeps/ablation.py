@@ -58,6 +58,10 @@ class Contrast:
         """True for a claim, False for the step of a study."""
         return self.study == CLAIMS
 
+    def sides(self, metric: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Variant and metric before and after, where `metric` is what is compared."""
+        return (self.before, self.metric_before or metric), (self.after, metric)
+
 
 @dataclass(frozen=True)
 class Ablation:
@@ -112,8 +116,9 @@ def build(space: SearchSpace, studies: Sequence[Study], claims: Sequence[Claim],
             ablation.comparisons.append(Contrast(study.name, comparison.name, *_sides(ablation, space, comparison)))
     for claim in claims:
         sides = _sides(ablation, space, claim.comparison(space))
-        about = claim.metric, claim.direction, claim.source, claim.metric_before
-        ablation.comparisons.append(Contrast(CLAIMS, claim.text, *sides, *about))
+        ablation.comparisons.append(
+            Contrast(CLAIMS, claim.text, *sides, claim.metric, claim.direction, claim.source, claim.metric_before)
+        )
     return ablation
 
 

@@ -17,13 +17,14 @@ from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
+from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Origin
 from sweeps.searchers.base import first_searched
 from trainables.data.store import Dataset
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecaster, Reading, reading
 from trainables.loop import Trainer
 
-FILE = "plan.json"
 MEASURED_STEPS = 3
 SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
@@ -80,13 +81,13 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
 def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
     trials = [
-        {"trial": 1, "origin": "documented", "config": space.documented()},
-        {"trial": 2, "origin": "baseline", "config": space.baseline()},
+        {"trial": 1, "origin": Origin.DOCUMENTED, "config": space.documented()},
+        {"trial": 2, "origin": Origin.BASELINE, "config": space.baseline()},
     ][: min(config.trials, first_searched(space) - 1)]
     search = searchers.make(config.search, space, config.seed, config.metric, config.mode)
     for trial in range(first_searched(space), int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
-            trials.append({"trial": trial, "origin": "search", "config": suggested})
+            trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})
     return trials
 
 
@@ -100,7 +101,7 @@ def _variants(ablation: Ablation) -> list[dict[str, Any]]:
 
 def write(config: SweepConfig, plan: Plan) -> None:
     """Write `plan.json`."""
-    write_text(config.folder / FILE, json.dumps(asdict(plan), indent=1))
+    write_text(SweepFolder(config.folder).plan, json.dumps(asdict(plan), indent=1))
 
 
 def render(plan: Plan, config: SweepConfig) -> Any:

@@ -18,6 +18,7 @@ from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
+from trainables.health import Verdict
 
 REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
@@ -107,7 +108,7 @@ class Progress:
 
     def _best(self, records: list[TrialRecord]) -> TrialRecord | None:
         sign = 1.0 if self.run.config.mode[0] == "max" else -1.0
-        healthy = [r for r in records if self.run.latest.get(r.trial, {}).get("verdict") == "HEALTHY"]
+        healthy = [r for r in records if self.run.latest.get(r.trial, {}).get("verdict") == Verdict.HEALTHY]
         scored = [(sign * value, r.trial, r) for r in healthy if (value := self._score(r)) is not None]
         return max(scored)[2] if scored else None
 

@@ -117,16 +117,15 @@ class SeedSchedule:
 
     def _evidence(self, known: Mapping[tuple[str, int], TrialRecord], comparison: Contrast) -> Evidence:
         metric = comparison.metric or self.metric
-        sides_of = ((comparison.before, comparison.metric_before or metric), (comparison.after, metric))
-        sides = [
+        before, after = (
             {
                 number: self.value(record, measured)
                 for number in range(self.ablation.looks[self._look])
                 if (record := known.get((variant, number))) and record.status.ended
             }
-            for variant, measured in sides_of
-        ]
-        return evidence(*sides, self.ablation.looks, metric in OUTCOMES)
+            for variant, measured in comparison.sides(metric)
+        )
+        return evidence(before, after, self.ablation.looks, metric in OUTCOMES)
 
     def _known(self, records: Mapping[int, TrialRecord]) -> dict[tuple[str, int], TrialRecord]:
         return {(record.origin, record.seed - self.seed): record for record in records.values()}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trainables.diagnostics import LatentStatistics, active_units
-from trainables.files import replace_file
+from trainables.files import ARTIFACTS, replace_file
 from trainables.loop import Trainer
 
 PANEL_SAMPLES = 8
@@ -24,7 +24,7 @@ PROGRESS = "reconstructions-epoch-{:05d}.png"
 
 def write(trainer: Trainer, folder: Path) -> None:
     """Draw the trial's state into `folder/artifacts`."""
-    folder = folder / "artifacts"
+    folder = folder / ARTIFACTS
     folder.mkdir(parents=True, exist_ok=True)
     _save(_reconstructions(trainer), folder / "reconstructions.png")
     _, latent = trainer.evaluate()
@@ -37,7 +37,7 @@ def write(trainer: Trainer, folder: Path) -> None:
 
 def write_progress(trainer: Trainer, folder: Path) -> None:
     """Draw what the trial reconstructs now into `folder/artifacts`: originals and the means of decoded samples."""
-    folder = folder / "artifacts"
+    folder = folder / ARTIFACTS
     folder.mkdir(parents=True, exist_ok=True)
     pictures = trainer.pictures(trainer.evaluation_index[:PANEL_SAMPLES])
     target = pictures["original"]

@@ -130,9 +130,9 @@ def _problems(schema: pa.Schema) -> list[str]:
 
 def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
     def is_number(kind: pa.DataType) -> bool:
-        return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
-    return found == expected or pa.types.is_null(found) or (is_number(found) and is_number(expected))
+    return bool(found == expected or pa.types.is_null(found)) or (is_number(found) and is_number(expected))
 
 
 def empty() -> pa.Table:

@@ -125,18 +125,18 @@ def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bo
         sweep_ended: whatever has not ended by then was cut off.
     """
     if status is Status.STOPPED:
-        return Outcome.RUNG if reason is Reason.RUNG else _of_sickness(Verdict(reason)) or Outcome.OTHER
+        return Outcome.RUNG if reason == Reason.RUNG else _of_sickness(reason) or Outcome.OTHER
     if status is Status.FINISHED:
         if control:
             return Outcome.CONTROL
         if verdict is Verdict.OTHER:
             return Outcome.OTHER
-        return (_of_sickness(verdict) if verdict else None) or Outcome.FINISHED
+        return _of_sickness(verdict) or Outcome.FINISHED
     if sweep_ended and not status.ended:
         return Outcome.INTERRUPTED
     return _OF_STATUS.get(status, Outcome.OTHER)
 
 
-def _of_sickness(verdict: Verdict) -> Outcome | None:
-    """None for a verdict that is no sickness."""
-    return Outcome(SICKNESSES[verdict].outcome) if verdict in SICKNESSES else None
+def _of_sickness(told: Reason | Verdict | None) -> Outcome | None:
+    """That of a verdict, or of a stop for one; None where it is no sickness that is known here."""
+    return next((Outcome(sickness.outcome) for verdict, sickness in SICKNESSES.items() if verdict == told), None)

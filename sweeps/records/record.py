@@ -89,8 +89,7 @@ class ParameterRecord:
     @classmethod
     def of(cls, parameter: Parameter) -> ParameterRecord:
         """That of a parameter of this program."""
-        told = asdict(parameter)
-        return cls(**{name: list(value) if isinstance(value, tuple) else value for name, value in told.items()})
+        return TypeAdapter(cls).validate_python(asdict(parameter))
 
 
 @dataclass(frozen=True)

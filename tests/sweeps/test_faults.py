@@ -17,7 +17,7 @@ from sweeps import api
 from sweeps.config import ConfigError
 from sweeps.driver import Driver
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, ROOT, TINY, Sweeps
 from tests.sweeps.tracking.conftest import Server
 from trainables import epoch_log

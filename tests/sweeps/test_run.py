@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, ROOT, Sweeps
 from trainables import epoch_log
 

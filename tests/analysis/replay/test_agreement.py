@@ -18,7 +18,8 @@ from sweeps.completion import complete
 from sweeps.exit_codes import ExitCode
 from sweeps.options import SweepOptions
 from sweeps.records import journal
-from sweeps.records.journal import Status, SweepState
+from sweeps.records.journal import SweepState
+from sweeps.records.outcomes import Status
 from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task

@@ -19,7 +19,7 @@ import pytest
 from sweeps.cluster import connection as ray_cluster
 from sweeps.config import ConfigError
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import ROOT, RUN, TINY, Sweeps
 
 RAY = Path(sys.executable).with_name("ray")

@@ -5,7 +5,7 @@ Hyperband of 3 epochs: three trials to epoch 1, the best of them to the end; the
 
 from collections import Counter
 
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, Sweeps
 from trainables import epoch_log
 

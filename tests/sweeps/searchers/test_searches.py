@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
-from sweeps.records.journal import Status, TrialRecord
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
 from sweeps.searchers import known, make
 from sweeps.searchers.base import first_searched
 from sweeps.searchers.grid import grid_levels

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -49,7 +50,8 @@ def test_two_mirrors_of_one_sweep_are_refused(sweep):
         refused = run(sweep.path, "--once")
 
     assert refused.returncode == 2
-    assert refused.stderr == f"error: another process is already sending {sweep.path} to MLflow\n"
+    held = f"process {os.getpid()} of this host holds {sweep.path}/.mirror.lock"
+    assert refused.stderr == f"error: another process is already sending {sweep.path} to MLflow: {held}\n"
 
 
 def test_the_lock_is_free_again_when_its_holder_is_gone(sweep):
