@@ -6,8 +6,11 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
+
+from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
 
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
@@ -15,9 +18,6 @@ from sweeps.records.journal import TrialRecord
 from sweeps.tracking.trackers.base import Summary, Tracker
 from trainables import epoch_log
 from trainables.metrics import is_metric
-
-if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
 
 
 class TensorBoard(Tracker):
@@ -31,7 +31,6 @@ class TensorBoard(Tracker):
     def __init__(self, sweep: Path, uri: str) -> None:
         super().__init__(sweep, uri)
         self._folder = _folder(uri) / self.sweep.name
-        self._writers: dict[int, SummaryWriter] = {}
         self._sent: dict[int, int] = {}  # epochs, by trial
         self._ended: set[int] = set()
 
@@ -54,27 +53,30 @@ class TensorBoard(Tracker):
         return Summary(len(self._sent), sum(self._sent.values()), ended, tuple(state.problems))
 
     def _send(self, trial: TrialRecord, metric: str) -> None:
-        rows, writer = epoch_log.read_trial(self.sweep, trial.trial), self._writer(trial.trial)
-        for row in rows[self._sent.get(trial.trial, 0) :]:
-            for name, value in row.items():
-                if value is not None and is_metric(name):
-                    writer.add_scalar(name, value, row["epoch"])
-        self._sent[trial.trial] = len(rows)
-        if trial.status.ended and trial.trial not in self._ended:
-            self._ended.add(trial.trial)
-            writer.add_text("end", f"{trial.status} {trial.reason} {trial.detail}".strip(), trial.epoch)
-            settings = {name: _setting(value) for name, value in trial.config.items()}
-            writer.add_hparams(settings, {metric: trial.metrics.get(metric, math.nan)}, name=".")
-        writer.flush()
-
-    def _writer(self, number: int) -> SummaryWriter:
-        if number not in self._writers:
-            from tensorboardX import SummaryWriter
-
-            folder = self._folder / f"trial-{number:05d}"
+        number, folder = trial.trial, self._folder / f"trial-{trial.trial:05d}"
+        if number not in self._sent:
             shutil.rmtree(folder, ignore_errors=True)
-            self._writers[number] = SummaryWriter(str(folder))
-        return self._writers[number]
+        rows = epoch_log.read_trial(self.sweep, number)[self._sent.get(number, 0) :]
+        ends = trial.status.ended and number not in self._ended
+        if not rows and not ends:
+            return
+        first = rows[0]["epoch"] if rows else "end"
+        with SummaryWriter(str(folder), filename_suffix=f".{first}") as writer:  # closed: it flushes nothing before
+            for row in rows:
+                for name, value in row.items():
+                    if value is not None and is_metric(name):
+                        writer.add_scalar(name, value, row["epoch"])
+            if ends:
+                _write_end(writer, trial, metric)
+                self._ended.add(number)
+        self._sent[number] = self._sent.get(number, 0) + len(rows)
+
+
+def _write_end(writer: SummaryWriter, trial: TrialRecord, metric: str) -> None:
+    writer.add_text("end", f"{trial.status} {trial.reason} {trial.detail}".strip(), trial.epoch)
+    settings = {name: _setting(value) for name, value in trial.config.items()}
+    for summary in hparams(settings, {metric: trial.metrics.get(metric, math.nan)}):
+        writer.file_writer.add_summary(summary)
 
 
 def _folder(uri: str) -> Path:
