@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import Started, Suggested, SweepEvent
+from sweeps.records.journal import Ended, Started, Suggested, SweepEvent
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.projection import NOTE
@@ -329,9 +329,7 @@ def test_nan_is_never_stored_as_zero(make_sweep, server, client, runs):
     sweep.start(1)
     sweep.train(1, 1)
     sweep.train(1, 1, **{"val/elbo_gain": math.nan, "verdict": "NUMERIC"})
-    sweep.journal.append(
-        "ended", trial=1, status="STOPPED", reason="NUMERIC", detail="val/elbo_gain is nan", epoch=2, metrics={}
-    )
+    sweep.journal.append(Ended(1, "STOPPED", "NUMERIC", "val/elbo_gain is nan", 2))
 
     Mirror(sweep.path, server.uri).sync()
 
@@ -422,7 +420,7 @@ def test_one_unreadable_trial_does_not_hold_up_the_others(make_sweep, server, ru
 
     assert not summary.complete
     assert len(summary.problems) == 1
-    assert summary.problems[0].startswith("trial 1: ArrowInvalid")
+    assert summary.problems[0].startswith("trial 1: LogError")
     assert runs("broken").keys() == {0, 2}
     assert runs("broken")[0].info.status == "FINISHED"
     assert state.read(sweep.path).error.startswith("trial 1:")
