@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables import epoch_log
-from trainables.files import ARTIFACTS, trial_folder
+from trainables.files import ARTIFACTS, EPOCHS, epochs_file, trial_folder
 
 RECORD = "sweep.json"
 
@@ -48,7 +47,7 @@ class SweepFolder:
     @property
     def epochs(self) -> Path:
         """The folder of the epoch log."""
-        return self.path / epoch_log.FOLDER
+        return self.path / EPOCHS
 
     @property
     def ray(self) -> Path:
@@ -85,7 +84,7 @@ class SweepFolder:
 
     def log(self, trial: int) -> Path:
         """The file of a trial's epochs."""
-        return epoch_log.path_of(self.path, trial)
+        return epochs_file(self.path, trial)
 
     def note_error(self, where: str, error: Exception) -> None:
         """Add an error that was survived to `errors`."""
