@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from trainables.diagnostics import LatentStatistics, draws_of
-from trainables.epoch_log import BY_DIMENSION, METRICS
+from trainables.epoch_log import BY_DIMENSION
 from trainables.health import Health, HealthConfig, Verdict, judge
+from trainables.metrics import is_metric
 from trainables.nets.codebook import CodebookStatistics
 from trainables.score import Errors, Pairs
 
@@ -167,7 +168,7 @@ def _codebook(codes: Tensor, size: int) -> Row:
 
 def _named(name: str) -> str:
     """The metric's name in the epoch log."""
-    return name if name.startswith((*METRICS, BY_DIMENSION)) else f"val/{name}"
+    return name if is_metric(name) or name.startswith(BY_DIMENSION) else f"val/{name}"
 
 
 def _problems(
