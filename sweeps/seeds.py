@@ -121,15 +121,15 @@ class SeedSchedule:
     def _evidence(self, known: Mapping[tuple[str, int], TrialRecord], comparison: Mapping[str, Any]) -> Evidence:
         metric = comparison.get("metric", self.metric)
         metrics = {"before": comparison.get("metric_before", metric), "after": metric}
-        sides = [
+        before, after = (
             {
                 number: self.value(record, metrics[side])
                 for number in range(self.ablation.looks[self._look])
                 if (record := known.get(self._key(comparison[side], number))) and record.status.ended
             }
             for side in metrics
-        ]
-        return evidence(*sides, self.ablation.looks, metric in OUTCOMES)
+        )
+        return evidence(before, after, self.ablation.looks, metric in OUTCOMES)
 
     def _places(self) -> range:
         return range(len(self.ablation.variants))

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from sweeps.tracking import state
@@ -27,6 +28,12 @@ def default_uri(storage: Path) -> str:
     return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
 
 
+class _Mirror(subprocess.Popen[bytes]):
+    """The mirror's process, whose standard input is a pipe."""
+
+    stdin: IO[bytes]
+
+
 class TrackingProcess:
     """`python -m sweeps.tracking`, at low priority; started again if it dies.
 
@@ -38,7 +45,7 @@ class TrackingProcess:
         self.sweep = sweep.resolve()
         self.tracking_uri = tracking_uri
         self._restarts_left = restarts
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Mirror | None = None
 
     def start(self) -> None:
         """Start it; it sees what the folder holds already."""
@@ -46,7 +53,7 @@ class TrackingProcess:
         command += ["--tracking-uri", self.tracking_uri, "--driver", str(os.getpid())]
         path = os.pathsep.join(filter(None, [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]))
         with open(self.sweep / state.LOG, "ab") as log:
-            self._process = subprocess.Popen(
+            self._process = _Mirror(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -57,8 +64,7 @@ class TrackingProcess:
 
     def poll(self) -> str | None:
         """Start the mirror again if it died; a sentence about that, None while it is well."""
-        code = self._exit_code()
-        if code is None:
+        if self._process is None or (code := self._process.poll()) is None:
             return None
         self._process.stdin.close()
         self._process = None
@@ -98,12 +104,9 @@ class TrackingProcess:
         return f"MLflow server not reachable since {since}; {self._promise()}"
 
     def _promise(self) -> str:
-        if self._exit_code() is None and self._process is not None and not self._process.stdin.closed:
+        if self._process is not None and self._process.poll() is None and not self._process.stdin.closed:
             return f"everything is kept in {self.sweep} and will be sent"
         return f"everything is kept; send it with `python -m sweeps.tracking {self.sweep} --once`"
-
-    def _exit_code(self) -> int | None:
-        return None if self._process is None else self._process.poll()
 
 
 def check_server(tracking_uri: str, timeout_s: float = 5.0) -> str | None:
