@@ -57,12 +57,14 @@ def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
     def keeping(count: int) -> float | None:
         return up_to(lambda forecast: forecast.au >= count)
 
+    def survives(forecast: Forecast) -> bool:
+        return forecast.collapse_probability is not None and forecast.collapse_probability < 0.5
+
     low, high = _range(parameter)
     start = float(number(parameter.default)) or high or 1.0
     units = forecaster.units(documented)
     found = {count: keeping(count) for count in (1, *COUNTS) if count == 1 or count <= units}
-    learnt = forecast.collapse_probability is not None
-    even = up_to(lambda forecast: (forecast.collapse_probability or 0.0) < 0.5) or 0.0 if learnt else None
+    even = None if forecast.collapse_probability is None else up_to(survives) or 0.0
     return KlWeight(
         name=parameter.name,
         documented=float(number(parameter.default)),
