@@ -16,11 +16,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
@@ -40,40 +41,39 @@ MOST_CURVES = 1500
 _WIDE, _HALF = (11.2, 4.3), (6.4, 4.3)  # inches at 72 points
 _BACKGROUND_FIRST = (Outcome.PENDING, Outcome.RUNNING, Outcome.RUNG, Outcome.INTERRUPTED, Outcome.FINISHED)
 _DASHED = (0, (4, 3))
-_THRESHOLD = {"color": STYLES[Outcome.COLLAPSED].light, "linewidth": 0.9, "linestyle": _DASHED, "zorder": 1}
-_RC = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 8.5,
-    "figure.dpi": 72,
-    "savefig.dpi": 144,
-    "axes.edgecolor": MUTED[0],
-    "axes.labelcolor": INK[0],
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": HAIRLINE[0],
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED[0],
-    "ytick.color": MUTED[0],
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "text.color": INK[0],
-    "legend.frameon": False,
-}
+_styled = mpl.rc_context(
+    {
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.size": 8.5,
+        "figure.dpi": 72,
+        "savefig.dpi": 144,
+        "axes.edgecolor": MUTED[0],
+        "axes.labelcolor": INK[0],
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": HAIRLINE[0],
+        "grid.linewidth": 0.6,
+        "xtick.color": MUTED[0],
+        "ytick.color": MUTED[0],
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "xtick.minor.size": 0,
+        "ytick.minor.size": 0,
+        "text.color": INK[0],
+        "legend.frameon": False,
+    }
+)
 _THEME = {light: f"var(--{name}, {light})" for name, light in palette.variables(dark=False).items()}
 _LABEL_HEIGHT = 0.05  # of the axes
 _HEAT = LinearSegmentedColormap.from_list("heat", mpl.colormaps["cividis"](np.linspace(0.15, 1.0, 256)))
 _SICK = ListedColormap([STYLES[Outcome.COLLAPSED].light])
-_AXIS_MARK = {"ha": "center", "fontsize": 7.5}
-_STRIP = {"linewidth": 5, "solid_capstyle": "butt", "clip_on": False}
 
 
-@mpl.rc_context(_RC)
+@_styled
 def learning_curves(sweep: Sweep, objective: Objective) -> str:
     """The course of a metric in every trial, with a mark where a trial ended early."""
     curves = sweep.curve(objective.metric)
@@ -99,13 +99,13 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
         axes.plot(*curves[trial.number].T, color=STYLES[trial.outcome].light, linewidth=2.2)
     axes.set(xlim=(1 if sweep.epochs > 1 else 0.5, max(sweep.epochs, 1.5)), ylim=(low, high), xlabel="epoch")
     axes.set_ylabel(names.label(objective.metric))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     _end_labels(axes, [(curves[trial.number], text) for trial, text in named])
     _legend(axes, trials, columns=8)
     return _svg(figure, "curves-" + re.sub(r"\W+", "-", objective.metric))
 
 
-@mpl.rc_context(_RC)
+@_styled
 def units_and_kl(sweep: Sweep) -> str:
     """Active units against raw KL at the best epoch, with the thresholds of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/au", "health/kl_raw")]
@@ -113,8 +113,8 @@ def units_and_kl(sweep: Sweep) -> str:
     figure, axes = _figure(_HALF)
     _logarithmic(axes.xaxis, 0.01, [*(trial.metric("health/kl_raw") for trial in trials), 10 * kl_floor])
     _logarithmic(axes.yaxis, 1.0, [*(trial.metric("health/au") for trial in trials), 10.0])
-    axes.axvline(kl_floor, **_THRESHOLD)
-    axes.axhline(max(0.5, sweep.health.au_frac_floor * _dims(sweep)), **_THRESHOLD)
+    _threshold(axes.axvline(kl_floor))
+    _threshold(axes.axhline(max(0.5, sweep.health.au_frac_floor * _dims(sweep))))
     axes.text(
         kl_floor, 0.97, f" KL floor {plain(kl_floor)}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
     )
@@ -125,17 +125,21 @@ def units_and_kl(sweep: Sweep) -> str:
     return _svg(figure, "units")
 
 
+def _threshold(line: Line2D) -> None:
+    line.set(color=STYLES[Outcome.COLLAPSED].light, linewidth=0.9, linestyle=_DASHED, zorder=1)
+
+
 def _dims(sweep: Sweep) -> float:
     return max((trial.metrics.get("health/dims", 1.0) for trial in sweep.trials), default=1.0)
 
 
-@mpl.rc_context(_RC)
+@_styled
 def codes(sweep: Sweep) -> str:
     """The share of the codes in use against what they are good for, with the threshold of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/codebook_usage", "health/z_gain")]
     figure, axes = _figure(_HALF)
     low, high = _clipped_axis(axes, [trial.metric("health/z_gain") for trial in trials], 0.05, 1.0)
-    axes.axvline(sweep.health.codebook_usage_floor, **_THRESHOLD)
+    _threshold(axes.axvline(sweep.health.codebook_usage_floor))
     for outcome in _drawing_order(trials):
         points = _points(trials, outcome, "health/codebook_usage", "health/z_gain")
         _marks(axes, np.column_stack([points[:, 0], points[:, 1].clip(low, high)]), outcome, _many(sweep))
@@ -144,7 +148,7 @@ def codes(sweep: Sweep) -> str:
     return _svg(figure, "codes")
 
 
-@mpl.rc_context(_RC)
+@_styled
 def rate_and_distortion(sweep: Sweep) -> str:
     """What the latent costs against what the reconstruction still misses, with the front that no trial beats."""
     trials = [trial for trial in sweep.trials if trial.measured("health/rate", "val/mse")]
@@ -175,7 +179,7 @@ def _clipped_axis(axes: Axes, values: Sequence[float], lowest: float, highest: f
     return low - margin, high + margin
 
 
-@mpl.rc_context(_RC)
+@_styled
 def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> str:
     """A metric over training: a row per trial behind its outcome's colour, a column per epoch.
 
@@ -188,16 +192,17 @@ def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> str:
         grid[row, curve[:, 0].astype(int) - 1] = curve[:, 1]
     sick = _condemned(sweep, trials)
     figure, axes = _figure((_HALF[0], min(8.0, 1.2 + 0.09 * len(trials) + 1.2)))
-    pixels = {
-        "aspect": "auto",
-        "interpolation": "nearest",
-        "extent": (0.5, sweep.epochs + 0.5, len(trials) + 0.5, 0.5),
-    }
-    image = axes.imshow(grid, cmap=_HEAT, norm=_heat_norm(sweep, metric, grid), **pixels)
-    axes.imshow(np.where(sick, 1.0, np.nan), cmap=_SICK, **pixels)
+
+    def paint(values: np.ndarray, colours: Colormap, norm: Normalize | None = None) -> AxesImage:
+        extent = (0.5, sweep.epochs + 0.5, len(trials) + 0.5, 0.5)
+        return axes.imshow(values, colours, norm, aspect="auto", interpolation="nearest", extent=extent)
+
+    image = paint(grid, _HEAT, _heat_norm(sweep, metric, grid))
+    paint(np.where(sick, 1.0, np.nan), _SICK)
     left = 0.5 - 0.02 * sweep.epochs
     for row, trial in enumerate(trials, start=1):
-        axes.plot([left] * 2, [row - 0.5, row + 0.5], color=STYLES[trial.outcome].light, **_STRIP)
+        strip, colour = ([left] * 2, [row - 0.5, row + 0.5]), STYLES[trial.outcome].light
+        axes.plot(*strip, color=colour, linewidth=5, solid_capstyle="butt", clip_on=False)
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set(xlim=(0.5 - 0.04 * sweep.epochs, sweep.epochs + 0.5), xlabel="epoch", ylabel="trials")
@@ -205,7 +210,8 @@ def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> str:
     axes.set_xticks([tick for tick in MaxNLocator(8, integer=True).tick_values(1, sweep.epochs) if tick >= 1])
     bar = figure.colorbar(image, cax=axes.inset_axes((1.02, 0, 0.025, 1)))
     if isinstance(image.norm, LogNorm):
-        decades = math.log10(image.norm.vmax / image.norm.vmin)
+        low, high = image.get_clim()
+        decades = math.log10(high / low)
         bar.locator = LogLocator(subs=(1.0,) if decades > 1.5 else (1.0, 2.0, 5.0))
     bar.formatter = FuncFormatter(lambda at, _: short(at, 2))
     bar.outline.set_visible(False)
@@ -253,14 +259,14 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
     return list(items[:: max(1, math.ceil(len(items) / most))])
 
 
-@mpl.rc_context(_RC)
+@_styled
 def effects(rows: Sequence[tuple[Contrast, Effect]], objective: Objective) -> str:
     """The effect of every step of an ablation with its interval, by study."""
     labels: list[tuple[str, Effect | None]] = []
-    for place, (comparison, effect) in enumerate(rows):
+    for place, (comparison, found) in enumerate(rows):
         if place == 0 or rows[place - 1][0].study != comparison.study:
             labels.append((comparison.study, None))
-        labels.append((comparison.name, effect))
+        labels.append((comparison.name, found))
     figure, axes = _figure((_WIDE[0], 0.8 + 0.27 * len(labels)))
     axes.axvline(0, color=MUTED[0], linewidth=0.9, zorder=1)
     for place, (_, effect) in enumerate(labels):
@@ -284,7 +290,7 @@ def _effect_colour(effect: Effect, objective: Objective) -> str:
     return STYLES[Outcome.FINISHED if objective.sign * effect.mean > 0 else Outcome.COLLAPSED].light
 
 
-@mpl.rc_context(_RC)
+@_styled
 def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective: Objective) -> str:
     """Hyperparameters and score of every trial as one line each, coloured by outcome."""
     trials = [trial for trial in sweep.trials if trial.measured(objective.metric)]
@@ -303,11 +309,8 @@ def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective
     for place, (_, marks) in enumerate(axes_of):
         axes.axvline(place, color=MUTED[0], linewidth=0.6, zorder=1)
         for height, text in marks.items():
-            if height in (0.0, 1.0):
-                below = height == 0.0
-                axes.text(place, -0.03 if below else 1.02, text, va="top" if below else "bottom", **_AXIS_MARK)
-            else:
-                axes.text(place, height, text, va="center", **_AXIS_MARK)
+            at, align = {0.0: (-0.03, "top"), 1.0: (1.02, "bottom")}.get(height, (height, "center"))
+            axes.text(place, at, text, ha="center", va=align, fontsize=7.5)
     labels = [*(name.replace("_", "\n", 1) for name in hyperparameters), names.label(objective.metric)]
     axes.set_xticks(range(len(labels)), labels)
     axes.tick_params(axis="x", pad=14)
@@ -315,8 +318,7 @@ def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set(xlim=(-0.3, len(labels) - 0.7), ylim=(-0.02, 1.02))
-    _legend(axes, trials, columns=8)
-    axes.get_legend().set_bbox_to_anchor((-0.01, 1.07))
+    _legend(axes, trials, columns=8, bottom=1.07)
     return _svg(figure, "parallel")
 
 
@@ -335,25 +337,25 @@ def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray
     return (numbers - numbers.min()) / (np.ptp(numbers) or 1.0), texts
 
 
-@mpl.rc_context(_RC)
+@_styled
 def forecast_and_outcome(sweep: Sweep) -> str:
     """Active units as forecast before the first step against those measured at the last epoch."""
-    rows = [
-        row
+    points = [
+        (row.trial, row.forecast_au, row.au)
         for row in tables.forecast_outcome(sweep)
-        if row.forecast_au is not None and row.trial.measured("health/au")
+        if row.forecast_au is not None and row.au is not None and row.trial.measured("health/au")
     ]
+    trials, counts = [trial for trial, _, _ in points], [count for _, *pair in points for count in pair]
     figure, axes = _figure(_HALF)
-    forecast, measured = [row.forecast_au for row in rows], [row.au for row in rows]
     for axis in (axes.xaxis, axes.yaxis):
-        _logarithmic(axis, 1.0, [*forecast, *measured])
-    end = max([*forecast, *measured, 1.0])
+        _logarithmic(axis, 1.0, counts)
+    end = max([*counts, 1.0])
     axes.plot([0, end], [0, end], color=MUTED[0], linewidth=0.9, linestyle=_DASHED, zorder=1)
-    for outcome in _drawing_order([row.trial for row in rows]):
-        points = [(row.forecast_au, row.au) for row in rows if row.trial.outcome == outcome]
-        _marks(axes, np.array(points, dtype=float), outcome, _many(sweep))
+    for outcome in _drawing_order(trials):
+        chosen = [(forecast, measured) for trial, forecast, measured in points if trial.outcome == outcome]
+        _marks(axes, np.array(chosen, dtype=float), outcome, _many(sweep))
     axes.set(xlabel="active units, forecast", ylabel="active units, measured")
-    _legend(axes, [row.trial for row in rows])
+    _legend(axes, trials)
     return _svg(figure, "forecast")
 
 
@@ -413,7 +415,8 @@ def _drawing_order(trials: Sequence[Trial]) -> list[Outcome]:
 def _marks(axes: Axes, points: np.ndarray, outcome: Outcome, rasterized: bool) -> None:
     style = STYLES[outcome]
     axes.scatter(
-        *points.T,
+        points[:, 0],
+        points[:, 1],
         marker=style.marker,
         s=12 if rasterized else 34,
         c=style.light,
@@ -434,7 +437,7 @@ def _logarithmic(axis: Axis, threshold: float, values: Iterable[float]) -> None:
     """A scale with 0 on it: linear up to `threshold`, decades above; limits around 0 and the finite `values`."""
     top = max([value for value in values if math.isfinite(value)] + [threshold])
     decades = math.ceil(math.log10(top / threshold) + 1e-9)
-    is_x = axis.axis_name == "x"
+    is_x = isinstance(axis, XAxis)
     (axis.axes.set_xscale if is_x else axis.axes.set_yscale)("symlog", linthresh=threshold, linscale=0.4)
     axis.set_ticks([0.0, *(threshold * 10**power for power in range(decades + 1))])
     axis.set_ticks([], minor=True)
@@ -461,7 +464,7 @@ def _end_labels(axes: Axes, labelled: Sequence[tuple[np.ndarray, str]]) -> None:
         )
 
 
-def _legend(axes: Axes, trials: Sequence[Trial], columns: int = 4) -> None:
+def _legend(axes: Axes, trials: Sequence[Trial], columns: int = 4, bottom: float = 1.0) -> None:
     outcomes = [trial.outcome for trial in trials]
     handles = [
         Line2D(
@@ -481,7 +484,7 @@ def _legend(axes: Axes, trials: Sequence[Trial], columns: int = 4) -> None:
         axes.legend(
             handles=handles,
             loc="lower left",
-            bbox_to_anchor=(-0.01, 1.0),
+            bbox_to_anchor=(-0.01, bottom),
             ncols=columns,
             handletextpad=0.2,
             columnspacing=1.4,

@@ -63,9 +63,8 @@ def count(sweep: Sweep, trial: Trial) -> Count:
 def _outcome(sweep: Sweep, target: Target, ended: Sequence[Trial]) -> Outcome:
     reached = [one for trial in ended if (one := _reached(target, trial)) is not None]
     named = (tables.best_trial(sweep), sweep.origin(Origin.DOCUMENTED), sweep.origin(Origin.BASELINE))
-    return Outcome(
-        target, *(_reached(target, trial) for trial in named), sum(one.met for one in reached), len(reached)
-    )
+    best, documented, before = (_reached(target, trial) for trial in named)
+    return Outcome(target, best, documented, before, sum(one.met for one in reached), len(reached))
 
 
 def _reached(target: Target, trial: Trial | None) -> Reached | None:

@@ -20,7 +20,7 @@ counts epochs, of 200.
 
 from collections.abc import Mapping
 
-from search_spaces.space import Parameter, SearchSpace, Value
+from search_spaces.space import Parameter, SearchSpace, Value, number
 from search_spaces.study import Changes, Claim, Study
 from search_spaces.target import Target
 from search_spaces.training import training
@@ -31,14 +31,14 @@ _SMALLEST_SCALE = 8  # pixels a side; SSIM's window does not fit into less
 
 
 def _power_of_two(config: Mapping[str, Value]) -> str | None:
-    side = config["image_size"]
+    side = int(number(config["image_size"]))
     if side & (side - 1):
         return f"image_size={side}: expected a power of two, to be halved down to {_LATENT_SIDE} × {_LATENT_SIDE}"
     return None
 
 
 def _scales_fit(config: Mapping[str, Value]) -> str | None:
-    scales, side = config["loss_scales"], config["image_size"]
+    scales, side = number(config["loss_scales"]), number(config["image_size"])
     if side < _SMALLEST_SCALE * 2 ** (scales - 1):
         return (
             f"loss_scales={scales}: expected fewer with image_size={side}, whose smallest scale must have at least "

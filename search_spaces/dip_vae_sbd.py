@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from search_spaces.space import Parameter, SearchSpace, Value
-from search_spaces.study import Claim, Study
+from search_spaces.study import Claim, Direction, Study
 from search_spaces.vae3d import (
     AUDIT,
     COMMON,
@@ -161,7 +161,9 @@ STUDIES = (
 )
 
 
-def _against_the_audited_run(text: str, after: Mapping[str, Value], metric: str, direction: str = "up") -> Claim:
+def _against_the_audited_run(
+    text: str, after: Mapping[str, Value], metric: str, direction: Direction = "up"
+) -> Claim:
     return Claim(text, AUDIT, {}, after, metric, direction, base="baseline")
 
 

@@ -10,8 +10,8 @@ is told by the verdicts NUMERIC and DIVERGED, and train/grad_norm shows it comin
 
 from collections.abc import Mapping
 
-from search_spaces.space import Parameter, SearchSpace, Value
-from search_spaces.study import DOCUMENTED, Claim, Study
+from search_spaces.space import Parameter, SearchSpace, Value, number
+from search_spaces.study import DOCUMENTED, Changes, Claim, Study
 from search_spaces.target import Target
 from search_spaces.training import training
 
@@ -21,7 +21,7 @@ _OURS = "not stated; this project's choice"
 
 
 def _width_fits_heads(config: Mapping[str, Value]) -> str | None:
-    width, heads = config["hidden_dim"], config["heads"]
+    width, heads = number(config["hidden_dim"]), number(config["heads"])
     return None if width % heads == 0 else f"hidden_dim={width}: expected a multiple of heads={heads}"
 
 
@@ -221,13 +221,13 @@ SPACE = SearchSpace(
 # The notes' tests A, B and C differ in these alone; what else they changed, and advise if training is unstable, is in
 # all three, so that C is the documented configuration.
 _COMMON = {"gradient_loss_weight": 1.0, "grad_clip_norm": 1.0, "kl_warmup": 0.1, "lr_warmup": 0.05}
-_FIXES = {
+_FIXES: dict[str, Changes] = {
     "gradient loss and stability": _COMMON,
     "A: normalisation": {"normalize": "channel_wise"},
     "B: KL": {"kld_loss_scale": 1e-3, "kld_free_bits": 2.0},
     "C: cosine loss": {"cosine_loss_weight": 0.5},
 }
-_PARTS = {
+_PARTS: dict[str, Changes] = {
     "gradient loss": {"gradient_loss_weight": 1.0},
     "clipping": {"grad_clip_norm": 1.0},
     "KL warm-up": {"kl_warmup": 0.1},

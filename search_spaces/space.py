@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -69,6 +69,15 @@ class Parameter:
         return self.kind != "fixed"
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends of the range.
+
+        Raises:
+            TypeError: there is none, for the parameter is fixed or a choice.
+        """
+        return number(self.low), number(self.high)
+
+    @property
     def range_text(self) -> str:
         """The range as the docs and the plan print it."""
         if self.kind == "fixed":
@@ -83,7 +92,8 @@ class Parameter:
             return value == self.default
         if self.kind == "choice":
             return any(value == choice and type(value) is type(choice) for choice in self.choices)
-        return _is_number(value) and self.low <= value <= self.high
+        low, high = self.bounds
+        return _is_number(value) and low <= value <= high
 
     def problem(self, value: Value) -> str | None:
         """Why `value` is not legal, None if it is."""
@@ -134,11 +144,11 @@ class Parameter:
             return replace(self, kind="choice", choices=values, low=None, high=None)
         if not self._numeric:
             raise ValueError(f"{self.name}={text}: expected values separated by commas, as in {self.range_text}")
-        bounds = {"low": self.parse(low), "high": self.parse(high)}
-        if not all(_is_number(bound) for bound in bounds.values()):
+        least, most = self.parse(low), self.parse(high)
+        if not (_is_number(least) and _is_number(most)):
             raise ValueError(f"{self.name}={text}: expected two numbers, as in 0.1..0.5")
         kind = self.kind if self.kind in ("float", "log", "int") else "int" if self._integral else "float"
-        return replace(self, kind=kind, choices=(), **bounds)
+        return replace(self, kind=kind, choices=(), low=least, high=most)
 
     def draw(self, rng: np.random.Generator) -> Value:
         """One random value of the range."""
@@ -146,11 +156,12 @@ class Parameter:
             return self.default
         if self.kind == "choice":
             return self.choices[int(rng.integers(len(self.choices)))]
+        low, high = self.bounds
         if self.kind == "int":
-            return int(rng.integers(int(self.low), int(self.high) + 1))
+            return int(rng.integers(int(low), int(high) + 1))
         if self.kind == "log":
-            return float(np.exp(rng.uniform(math.log(self.low), math.log(self.high))))
-        return float(rng.uniform(self.low, self.high))
+            return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+        return float(rng.uniform(low, high))
 
     def _known_values(self) -> list[Value]:
         return list(dict.fromkeys([*self.choices, *self.unsearched, self.default, self.baseline]))
@@ -310,7 +321,18 @@ def show(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _is_number(value: object) -> bool:
+def number(value: Value) -> float:
+    """`value` where only a number makes sense: an end of a range, a hyperparameter that has no names.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not _is_number(value):
+        raise TypeError(f"{show(value)}: expected a number")
+    return value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -14,6 +14,7 @@ Changes = Mapping[str, Value]
 Form = Literal["ladder", "leave-one-out", "one-at-a-time", "pairwise"]
 FORMS = ("ladder", "leave-one-out", "one-at-a-time", "pairwise")
 Base = Literal["documented", "baseline"]
+Direction = Literal["up", "down"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Claim:
     before: Changes
     after: Changes
     metric: str
-    direction: Literal["up", "down"]
+    direction: Direction
     base: Base = "documented"  # what `before` and `after` are changes of
     metric_before: str | None = None
 

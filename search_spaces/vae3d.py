@@ -7,7 +7,7 @@ here.
 
 from collections.abc import Mapping
 
-from search_spaces.space import Parameter, SearchSpace, Value
+from search_spaces.space import Parameter, SearchSpace, Value, number
 from search_spaces.study import Claim, Study
 from search_spaces.target import Target
 from search_spaces.training import training
@@ -20,7 +20,7 @@ SMALLEST_SIDE = 16
 
 def power_of_two(config: Mapping[str, Value]) -> str | None:
     """Encoders halve volumes, decoders double them from a grid of 8³."""
-    side = config["image_size"]
+    side = int(number(config["image_size"]))
     if side & (side - 1):
         return f"image_size={side}: expected a power of two, at least {SMALLEST_SIDE}"
     return None
@@ -28,7 +28,7 @@ def power_of_two(config: Mapping[str, Value]) -> str | None:
 
 def whole_groups(config: Mapping[str, Value]) -> str | None:
     """The convolutions' channels are normalised in groups."""
-    width = config["width"]
+    width = number(config["width"])
     return f"width={width}: expected a multiple of 8" if width % 8 else None
 
 

@@ -13,8 +13,8 @@ disc has no measure of its own.
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces.space import Parameter, SearchSpace, Value
-from search_spaces.study import Claim, Study
+from search_spaces.space import Parameter, SearchSpace, Value, number
+from search_spaces.study import Changes, Claim, Study
 from search_spaces.training import training
 
 _STATED = "vae_dg fix notes"
@@ -26,12 +26,12 @@ _FACTOR = 32  # by which the encoder shrinks the side and the decoder widens it
 
 
 def _side_is_divisible(config: Mapping[str, Value]) -> str | None:
-    side = config["image_size"]
+    side = number(config["image_size"])
     return f"image_size={side}: expected a multiple of {_FACTOR}" if side % _FACTOR else None
 
 
 def _annealing_in_order(config: Mapping[str, Value]) -> str | None:
-    start, end, cycle = (config[f"kl_anneal_{name}"] for name in ("start", "end", "cycle_length"))
+    start, end, cycle = (number(config[f"kl_anneal_{name}"]) for name in ("start", "end", "cycle_length"))
     if start > end and (start <= 1) == (end <= 1):
         return f"kl_anneal_start={start:g}: expected no more than kl_anneal_end={end:g}"
     if config["kl_anneal_cyclical"] and start >= cycle and (start <= 1) == (cycle <= 1):
@@ -41,7 +41,7 @@ def _annealing_in_order(config: Mapping[str, Value]) -> str | None:
 
 def _weights_are_there(config: Mapping[str, Value]) -> str | None:
     path = config["encoder_weights"]
-    return None if path is None or Path(path).is_file() else f"encoder_weights={path}: expected a file"
+    return None if path is None or Path(str(path)).is_file() else f"encoder_weights={path}: expected a file"
 
 
 SPACE = SearchSpace(
@@ -230,7 +230,12 @@ _ANNEALED = SPACE["kl_anneal_end"].default
 _ANNEALING = {"kl_anneal_end": _ANNEALED}
 _RECONSTRUCTION = {"target": "image", "reduction": "mean"}
 _CLASSES = {"loss_multiplier_y": 0.1}
-_FIXES = {"KL": _KL, "annealing": _ANNEALING, "reconstruction loss": _RECONSTRUCTION, "classification": _CLASSES}
+_FIXES: dict[str, Changes] = {
+    "KL": _KL,
+    "annealing": _ANNEALING,
+    "reconstruction loss": _RECONSTRUCTION,
+    "classification": _CLASSES,
+}
 
 STUDIES = (
     Study("fixes", "each fix on top of those before", _STATED, "ladder", _FIXES),

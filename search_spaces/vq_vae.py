@@ -11,7 +11,7 @@ pass, would move them twice. Mixed precision is: bfloat16 on CUDA.
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces.space import Parameter, SearchSpace, Value
+from search_spaces.space import Parameter, SearchSpace, Value, number
 from search_spaces.study import DOCUMENTED, Changes, Claim, Study
 from search_spaces.target import Target
 from search_spaces.training import training
@@ -25,13 +25,13 @@ _GROUPS = 8  # of the group norms
 
 
 def _width_fits_groups(config: Mapping[str, Value]) -> str | None:
-    width = config["width"]
+    width = number(config["width"])
     return None if width % _GROUPS == 0 else f"width={width}: expected a multiple of {_GROUPS}"
 
 
 def _weights_are_there(config: Mapping[str, Value]) -> str | None:
     path = config["perceptual_weights"]
-    return None if path is None or Path(path).is_file() else f"perceptual_weights={path}: expected a file"
+    return None if path is None or Path(str(path)).is_file() else f"perceptual_weights={path}: expected a file"
 
 
 SPACE = SearchSpace(
@@ -362,7 +362,7 @@ _FIXES = {
     "perceptual loss": _PERCEPTUAL,
     "training": _TRAINING,
 }
-_ALL: Changes = {name: value for fix in _FIXES.values() for name, value in fix.items()}
+_ALL: dict[str, Value] = {name: value for fix in _FIXES.values() for name, value in fix.items()}
 
 STUDIES = (
     Study("fixes", "the notes' improvements, added one by one", _STATED, "ladder", _FIXES),

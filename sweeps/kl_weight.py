@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from search_spaces.space import Parameter, SearchSpace
+from search_spaces.space import Parameter, SearchSpace, number
 from trainables.forecast import Forecast, Forecaster
 
 PRECISION = 1.01  # ratio of the two weights between which an answer lies
@@ -43,26 +43,31 @@ class KlWeight:
 def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
     """The answer for the data of `forecaster`; None where the space names no KL weight, or nothing is forecast."""
     documented = space.documented()
-    if space.kl_weight is None or forecaster.forecast(documented) is None:
+    if space.kl_weight is None or (forecast := forecaster.forecast(documented)) is None:
         return None
     parameter = space[space.kl_weight]
 
-    def at(weight: float) -> Forecast:
-        return forecaster.forecast(documented | {parameter.name: weight})
-
     def up_to(holds: Callable[[Forecast], bool]) -> float | None:
-        return _largest(lambda weight: holds(at(weight)), start)
+        def holds_at(weight: float) -> bool:
+            forecast = forecaster.forecast(documented | {parameter.name: weight})
+            return forecast is not None and holds(forecast)
+
+        return _largest(holds_at, start)
+
+    def keeping(count: int) -> float | None:
+        return up_to(lambda forecast: forecast.au >= count)
+
+    def survives(forecast: Forecast) -> bool:
+        return forecast.collapse_probability is not None and forecast.collapse_probability < 0.5
 
     low, high = _range(parameter)
-    start = float(parameter.default) or high or 1.0
+    start = float(number(parameter.default)) or high or 1.0
     units = forecaster.units(documented)
-    counts = [1, *(count for count in COUNTS if count <= units)]
-    found = {count: up_to(lambda forecast, count=count: forecast.au >= count) for count in counts}
-    learnt = at(start).collapse_probability is not None
-    even = up_to(lambda forecast: forecast.collapse_probability < 0.5) or 0.0 if learnt else None
+    found = {count: keeping(count) for count in (1, *COUNTS) if count == 1 or count <= units}
+    even = None if forecast.collapse_probability is None else up_to(survives) or 0.0
     return KlWeight(
         name=parameter.name,
-        documented=float(parameter.default),
+        documented=float(number(parameter.default)),
         low=low,
         high=high,
         critical=found[1],
@@ -102,30 +107,31 @@ def sentences(answer: KlWeight | None) -> list[str]:
         f"collapses (σ² = λ₁; documented: {answer.documented:.3g})."
     ]
     lines += [f"Active units, at least: {kept}."] if kept else []
-    return [*lines, *_learnt(answer), *filter(None, [warning(answer)])]
+    return [*lines, *_learnt(answer.even, answer.critical), *filter(None, [warning(answer)])]
 
 
-def _learnt(answer: KlWeight) -> list[str]:
+def _learnt(even: float | None, critical: float) -> list[str]:
     """What earlier trials say of the weight."""
-    if answer.even is None:
+    if even is None:
         return []
-    if math.isinf(answer.even):
+    if math.isinf(even):
         return ["By earlier trials no weight makes collapse the likelier end of training at this budget."]
-    if answer.even == 0.0:
+    if even == 0.0:
         return ["By earlier trials collapse is the likelier end of training at this budget, whatever the weight."]
-    told = f"By earlier trials collapse becomes the likelier end of training at this budget from {answer.even:.2g} on"
-    missed = ": between the two, training tends to miss the optimum" if answer.even < answer.critical else ""
+    told = f"By earlier trials collapse becomes the likelier end of training at this budget from {even:.2g} on"
+    missed = ": between the two, training tends to miss the optimum" if even < critical else ""
     return [f"{told}{missed}."]
 
 
 def _range(parameter: Parameter) -> tuple[float, float]:
     """The smallest and the largest weight that is searched; the documented one where none is."""
     if parameter.kind == "choice":
-        values = [float(value) for value in parameter.choices]
+        values = [float(number(value)) for value in parameter.choices]
         return min(values), max(values)
     if parameter.searched:
-        return float(parameter.low), float(parameter.high)
-    return float(parameter.default), float(parameter.default)
+        low, high = parameter.bounds
+        return float(low), float(high)
+    return float(number(parameter.default)), float(number(parameter.default))
 
 
 def _largest(holds: Callable[[float], bool], start: float) -> float | None:

@@ -72,11 +72,11 @@ class Progress:
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
-        for column, justify in (
-            ("trial", "right"), ("state", "left"), ("epoch", "right"), (self.run.config.metric[0], "right"),
-            ("health", "left"), ("why", "left"),
+        for column, is_number in (
+            ("trial", True), ("state", False), ("epoch", True), (self.run.config.metric[0], True),
+            ("health", False), ("why", False),
         ):  # fmt: skip
-            table.add_column(column, justify=justify)
+            table.add_column(column, justify="right" if is_number else "left")
         with self.run.lock:
             records = list(self.run.records.values())
             running = [record for record in records if record.status is Status.RUNNING]

@@ -15,6 +15,7 @@ from torch import Tensor
 from trainables.diagnostics import LatentStatistics, active_units
 from trainables.files import ARTIFACTS, replace_file
 from trainables.loop import Trainer
+from trainables.nets.codebook import CodebookStatistics
 
 PANEL_SAMPLES = 8
 SAMPLES = 16
@@ -28,11 +29,11 @@ def write(trainer: Trainer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _save(_reconstructions(trainer), folder / "reconstructions.png")
     _, latent = trainer.evaluate()
-    if trainer.model.posterior == "gaussian":
+    if isinstance(latent, CodebookStatistics):
+        _save(_code_usage(latent.counts().numpy()), folder / "code_usage.png")
+    else:
         _save(_samples(trainer), folder / "samples.png")
         _latents(trainer, latent, folder)
-    else:
-        _save(_code_usage(latent.counts().numpy()), folder / "code_usage.png")
 
 
 def write_progress(trainer: Trainer, folder: Path) -> None:
@@ -108,8 +109,9 @@ def _latent_pca(mu_NK: np.ndarray, labels: list[str] | None) -> Figure:
     explained = np.pad(scale**2, (0, 1)) / max(float((scale**2).sum()), 1e-30)
     figure = Figure(figsize=(4.6, 4.0), layout="constrained")
     axis = figure.subplots()
-    for label in sorted(set(labels)) if labels else [None]:
-        chosen = [labels is None or other == label for other in labels or [None] * len(plane)]
+    groups: list[str | None] = [*labels] if labels else [None] * len(plane)
+    for label in sorted(set(groups), key=str):
+        chosen = [other == label for other in groups]
         axis.scatter(plane[chosen, 0], plane[chosen, 1], s=14, alpha=0.8, label=label)
     if labels and len(set(labels)) <= 12:
         axis.legend(fontsize=7, frameon=False)

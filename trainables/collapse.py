@@ -166,7 +166,8 @@ def shipped(model: str) -> CollapseModel | None:
         raise ValueError(f"{FILE}: fitted on other features; run python benchmarks/forecast.py")
     if (fitted := found["models"].get(model)) is None:
         return None
-    return CollapseModel(*(np.array(fitted[name]) for name in _ARRAYS), tuple(fitted["recorded"]))
+    low, high, mean, scale, coefficients, covariance = (np.array(fitted[name]) for name in _ARRAYS)
+    return CollapseModel(low, high, mean, scale, coefficients, covariance, tuple(fitted["recorded"]))
 
 
 def _posterior(

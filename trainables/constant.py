@@ -77,14 +77,14 @@ def best_constant(
         optimiser.zero_grad()
         moved = sum(((now - then).square().sum() for now, then in zip(own, first, strict=True)), torch.zeros(()))
         objective = loss(link(value)) + RIDGE / 2 * moved
-        objective.backward(inputs=[value, *own])  # type: ignore[no-untyped-call]
+        objective.backward(inputs=[value, *own])  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return objective
 
     after, settled = math.inf, False
     for _ in range(ROUNDS):
         before = after
         try:
-            optimiser.step(closure)  # type: ignore[no-untyped-call]
+            optimiser.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             after = float(loss(link(value)).detach())
         except (RuntimeError, ValueError):  # of torch's distributions, for a fit that ran off to infinity
             return BestConstant(link(value).detach(), -math.inf, False)

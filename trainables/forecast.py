@@ -233,11 +233,12 @@ class Forecaster:
         weights = tuple(weight / form.unit_weight for weight, _ in form.features)
         key = (form.key, form.latent_dim, weights)
         if key not in self._spectra:
-            gram_NN = sum(
+            parts = (
                 weight * self._gram((form.key, t), feature)
                 for t, (weight, (_, feature)) in enumerate(zip(weights, form.features, strict=True))
                 if weight
             )
+            gram_NN = sum(parts, np.zeros(2 * (len(self.x),)))
             self._spectra[key] = cross_validated(gram_NN, math.prod(self.x.shape[1:]), form.latent_dim)
         return self._spectra[key]
 

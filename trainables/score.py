@@ -82,9 +82,7 @@ class Errors:
     def __init__(self, axis: int) -> None:
         self._axis = axis
         self._squares: dict[str, Tensor] = {}  # (C,) each
-        self._count_CL: Tensor | float = 0.0
-        self._sum_CL: Tensor | float = 0.0
-        self._square_CL: Tensor | float = 0.0
+        self._count_CL = self._sum_CL = self._square_CL = torch.zeros((), dtype=torch.float64)
         self._samples = 0
 
     def add(self, target: Tensor, predictions: Mapping[str, Sequence[Tensor]], content: Tensor | None = None) -> None:
@@ -150,7 +148,7 @@ class Pairs:
     def __init__(self, axis: int) -> None:
         self._axis = axis
         self._samples = self._decodes = self._length = 0
-        self._own_C: Tensor | float = 0.0
+        self._own_C = torch.zeros((), dtype=torch.float64)
         self._sums: dict[str, Tensor] = {}
         self._origin_CL: Tensor | None = None
 
@@ -158,11 +156,12 @@ class Pairs:
         """Add a batch: the target (B, …), its S decodes (B, …) each, and the factor of every sample and channel
         (broadcast, the same at all values of a channel) that the target gives any prediction; None for 1."""
         target_BCL = by_channel(target, self._axis)
+        shift: Tensor | float = 0.0
         if factor is None:
             target_BCL, shift = self._centred(target_BCL)
             factor_BC1 = torch.ones_like(target_BCL[:, :, :1])
         else:
-            shift, factor_BC1 = 0.0, by_channel(factor, self._axis)[:, :, :1]
+            factor_BC1 = by_channel(factor, self._axis)[:, :, :1]
         for decode in decodes:
             decode_BCL = by_channel(decode, self._axis) - shift
             self._own_C = self._own_C + squares(factor_BC1 * decode_BCL - target_BCL)

@@ -48,7 +48,7 @@ def cross_validated(gram_NN: np.ndarray, dims: int, count: int) -> Spectrum:
         raise ValueError(f"{samples} samples: expected at least {LEAST_SAMPLES}")
     folds = np.array_split(np.random.default_rng(0).permutation(samples), min(FOLDS, samples))
     told = min(told_apart(samples), dims)
-    variances = sum(_squared_scores(gram_NN, measured, told) for measured in folds) / samples
+    variances = sum((_squared_scores(gram_NN, measured, told) for measured in folds), np.zeros(told)) / samples
     total = float(np.trace(gram_NN) - gram_NN.mean() * samples) / (samples - 1)
     rest = max(total - float(variances.sum()), 0.0) / (dims - told) if dims > told else 0.0
     found = np.concatenate([variances, np.full(min(max(count, told), dims) - told, rest)])

@@ -12,21 +12,23 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from analysis.palette import HAIRLINE, MUTED, STYLES
 from analysis.replay.output import Replay, title
 
-_RC = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": MUTED[0],
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": HAIRLINE[0],
-    "legend.frameon": False,
-    "font.size": 9,
-}
+_styled = mpl.rc_context(
+    {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": MUTED[0],
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": HAIRLINE[0],
+        "legend.frameon": False,
+        "font.size": 9,
+    }
+)
 _COLOURS = [style.light for style in STYLES.values()]
 _DASHES = ("-", "--", ":", "-.")
 
 
-@mpl.rc_context(_RC)
+@_styled
 def draw(replay: Replay, path: Path) -> None:
     """Mean regret against epochs spent; the format follows the file's ending.
 

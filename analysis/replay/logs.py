@@ -107,7 +107,7 @@ def _read(path: Path) -> Log:
 
 def _of_sweep(sweep: Sweep) -> Log:
     """The trials that the journal calls finished, and those condemned only after their last epoch."""
-    complete, left_out = [], Counter()
+    complete, left_out = list[int](), Counter[str]()
     for trial in sweep.trials:
         if trial.epochs and (trial.record.status == Status.FINISHED or trial.epochs == sweep.epochs):
             complete.append(trial.number)

@@ -51,5 +51,5 @@ def grid_levels(parameter: Parameter) -> list[Value]:
     if parameter.kind == "choice":
         return list(parameter.choices)
     spaced = np.geomspace if parameter.kind == "log" else np.linspace
-    levels = spaced(parameter.low, parameter.high, LEVELS)
+    levels = spaced(*parameter.bounds, LEVELS)
     return sorted({round(level) for level in levels}) if parameter.kind == "int" else [float(x) for x in levels]

@@ -64,17 +64,16 @@ class TpeSearch(Search):
         values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
         sick = record.status is Status.STOPPED and record.reason != Reason.RUNG
         if record.status is Status.FAILED:
-            state, values = optuna.trial.TrialState.FAIL, None
+            state = optuna.trial.TrialState.FAIL
         elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):
             state = optuna.trial.TrialState.PRUNED
             if len(values) == 1 and math.isfinite(values[0]):
                 trial.report(values[0], step=record.epoch)
-            values = None
         else:
             state = optuna.trial.TrialState.COMPLETE
         if state is not optuna.trial.TrialState.FAIL:
             trial.set_constraint("health", 1.0 if sick else -1.0)
-        self.study.tell(trial, values, state=state)
+        self.study.tell(trial, values if state is optuna.trial.TrialState.COMPLETE else None, state=state)
 
     def _ask(self, index: int, config: Mapping[str, Any] | None = None) -> dict[str, Value]:
         """Ask Optuna for trial `index`, with the values of `config` where given."""
@@ -96,6 +95,7 @@ class TpeSearch(Search):
 def _suggest(trial: Any, parameter: Parameter) -> Any:
     if parameter.kind == "choice":
         return trial.suggest_categorical(parameter.name, parameter.choices)
+    low, high = parameter.bounds
     if parameter.kind == "int":
-        return trial.suggest_int(parameter.name, int(parameter.low), int(parameter.high))
-    return trial.suggest_float(parameter.name, parameter.low, parameter.high, log=parameter.kind == "log")
+        return trial.suggest_int(parameter.name, int(low), int(high))
+    return trial.suggest_float(parameter.name, low, high, log=parameter.kind == "log")

@@ -43,9 +43,11 @@ class Follower:
             last = self._driver is not None and _input_closed()
             orphan = os.getppid() != self._driver
             summary = self._attempt(driver_lost=last)
-            answered = summary is not None
-            if (last and (answered or orphan)) or (self._driver is None and answered and summary.ended):
-                return answered and not summary.problems
+            if summary is None:
+                if last and orphan:
+                    return False
+            elif last or (self._driver is None and summary.ended):
+                return not summary.problems
             self._pause(last)
 
     def _attempt(self, driver_lost: bool = False) -> Summary | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 from sweeps.records.folder import SweepFolder
 from sweeps.tracking import state
@@ -17,6 +18,12 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 def default_uri(storage: Path) -> str:
     """The MLflow store of a storage folder without a server: SQLite, opened with `mlflow ui`."""
     return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+
+
+class _Mirror(subprocess.Popen[bytes]):
+    """The mirror's process, whose standard input is a pipe."""
+
+    stdin: IO[bytes]
 
 
 class TrackingProcess:
@@ -30,7 +37,7 @@ class TrackingProcess:
         self.sweep = sweep.resolve()
         self.tracking_uri = tracking_uri
         self._restarts_left = restarts
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Mirror | None = None
 
     def start(self) -> None:
         """Start it; it sees what the folder holds already."""
@@ -38,7 +45,7 @@ class TrackingProcess:
         command += ["--tracking-uri", self.tracking_uri, "--driver", str(os.getpid())]
         path = os.pathsep.join(filter(None, [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]))
         with open(SweepFolder(self.sweep).mirror_log, "ab") as log:
-            self._process = subprocess.Popen(
+            self._process = _Mirror(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -49,8 +56,7 @@ class TrackingProcess:
 
     def poll(self) -> str | None:
         """Start the mirror again if it died; a sentence about that, None while it is well."""
-        code = self._exit_code()
-        if code is None:
+        if self._process is None or (code := self._process.poll()) is None:
             return None
         self._process.stdin.close()
         self._process = None
@@ -91,9 +97,6 @@ class TrackingProcess:
         return f"MLflow server not reachable since {since}; {self._promise()}"
 
     def _promise(self) -> str:
-        if self._exit_code() is None and self._process is not None and not self._process.stdin.closed:
+        if self._process is not None and self._process.poll() is None and not self._process.stdin.closed:
             return f"everything is kept in {self.sweep} and will be sent"
         return f"everything is kept; send it with `python -m sweeps.tracking {self.sweep} --once`"
-
-    def _exit_code(self) -> int | None:
-        return None if self._process is None else self._process.poll()

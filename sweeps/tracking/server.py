@@ -151,12 +151,12 @@ class SweepRuns:
         *metric_calls, metrics = _chunks([Metric(*point) for point in points], _METRICS_PER_CALL)
         *param_calls, last_params = _chunks([Param(*item) for item in params.items()], _TEXTS_PER_CALL)
         *tag_calls, last_tags = _chunks([RunTag(*item) for item in tags.items()], _TEXTS_PER_CALL)
-        for call in metric_calls:
-            self.client.log_batch(run_id, metrics=call)
-        for call in param_calls:
-            self.client.log_batch(run_id, params=call)
-        for call in tag_calls:
-            self.client.log_batch(run_id, tags=call)
+        for metric_call in metric_calls:
+            self.client.log_batch(run_id, metrics=metric_call)
+        for param_call in param_calls:
+            self.client.log_batch(run_id, params=param_call)
+        for tag_call in tag_calls:
+            self.client.log_batch(run_id, tags=tag_call)
         if metrics or last_params or last_tags:
             self.client.log_batch(run_id, metrics, last_params, last_tags)
 

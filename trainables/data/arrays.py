@@ -34,7 +34,7 @@ def read_array(path: Path) -> Samples:
 def read_archive(path: Path) -> Samples:
     """An .npz file: samples under x or embeddings, or its only float array; labels under y, label or labels."""
     try:
-        with np.lib.npyio.NpzFile(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             arrays = dict(archive)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error

@@ -70,9 +70,10 @@ def _ellipsoid(p: np.ndarray, centre: Sequence[float], radii: Sequence[float]) -
 
 def _capsule(p: np.ndarray, start: Sequence[float], end: Sequence[float], radius: float) -> np.ndarray:
     """How deep each place lies inside a rod with round ends, in millimetres, (S, S, S)."""
-    start, end = np.array(start, np.float32), np.array(end, np.float32)
-    along = np.clip(np.tensordot(end - start, p - start[:, None, None, None], 1) / np.square(end - start).sum(), 0, 1)
-    nearest = start[:, None, None, None] + (end - start)[:, None, None, None] * along
+    origin = np.array(start, np.float32)[:, None, None, None]
+    rod = np.array(end, np.float32) - np.array(start, np.float32)
+    along = np.clip(np.tensordot(rod, p - origin, 1) / np.square(rod).sum(), 0, 1)
+    nearest = origin + rod[:, None, None, None] * along
     return radius - np.sqrt(np.square(p - nearest).sum(axis=0))
 
 

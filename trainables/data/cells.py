@@ -130,7 +130,7 @@ def _layout(crops: Sequence[Crop]) -> tuple[int, int]:
     counts = Counter(count for of_file in seen for count in {count for count, _ in of_file})
     count = min(counts, key=lambda count: (-counts[count], count), default=1)
     axes = Counter(axis for found, axis in layouts if found == count)
-    return count, max(axes, key=axes.get, default=0)
+    return count, max(axes, key=axes.__getitem__, default=0)
 
 
 def _disagreement(folder: Folder, odd: Sequence[tuple[Path, int]], channels: int, count: int) -> str:
@@ -172,7 +172,7 @@ def _mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         pixels = read_pixels(path)
     except DataError as error:
         raise DataError(str(path), [f"its mask {path.name} {'; '.join(error.problems)}"]) from error
-    planes = [pixels.values.any(axis=axis) for axis in pixels.channel_axes] or [pixels.values != 0]
+    planes = [np.any(pixels.values, axis=axis) for axis in pixels.channel_axes] or [pixels.values != 0]
     for plane in planes:
         if plane.shape == shape:
             return plane

@@ -99,7 +99,9 @@ def listed(names: Sequence[str]) -> str:
     return "; ".join([*names[:LISTED], *more])
 
 
-def _attempt(items: Sequence[T], function: Callable[[T], Any], out: MutableSequence[Any], index: int) -> str | None:
+def _attempt(
+    items: Sequence[T], function: Callable[[T], Any], out: np.ndarray | MutableSequence[Any], index: int
+) -> str | None:
     try:
         out[index] = function(items[index])
     except DataError as error:

@@ -107,7 +107,12 @@ class DomainReader:
 
         Returns:
             class_counts: (K,) int64, training samples of each.
+
+        Raises:
+            ValueError: the samples have no labels.
         """
+        if samples.labels is None:
+            raise ValueError(f"{samples.source}: expected labels, one a sample; found none")
         classes = np.unique(samples.labels, return_inverse=True)[1]
         return {"class_counts": np.bincount(classes[train_index], minlength=classes.max() + 1)}
 

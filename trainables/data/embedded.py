@@ -84,7 +84,7 @@ def _fields(factors: np.ndarray) -> np.ndarray:
     """(N, 6, 6, 4): two bumps and two waves, each of unit power on average."""
     side = np.linspace(-1.0, 1.0, SIDE)
     row, column = np.meshgrid(side, side, indexing="ij")
-    fields = []
+    fields: list[np.ndarray] = []
     for height, first, second in factors.T.reshape(4, 3, -1, 1, 1):
         if len(fields) < 2:
             distance = np.square(row - first) + np.square(column - second)

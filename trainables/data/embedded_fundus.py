@@ -146,8 +146,7 @@ class _Eye:
             heading = upward * (np.pi / 2 - (lean + apart) * direction)
             turn = -upward * direction * bend * self.rng.uniform(0.8, 1.25)
             self._vessel(draw, self.disc, heading, turn, width * self.factors["vessels"], depth)
-        depth = self._covered(canvas)
-        image *= 1 - depth[..., None] * np.array((0.38, 0.62, 0.55), np.float32)
+        image *= 1 - self._covered(canvas)[..., None] * np.array((0.38, 0.62, 0.55), np.float32)
 
     def _vessel(
         self, draw: ImageDraw.ImageDraw, start: complex, heading: float, turn: float, width: float, depth: int

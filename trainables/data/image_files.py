@@ -148,9 +148,10 @@ def refuse_huge(path: Path, count: int) -> None:
     """Raises `DataError` for more values than Pillow's limit on pixels: a few bytes may claim any size."""
     from PIL import Image
 
-    if count > Image.MAX_IMAGE_PIXELS:
-        limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million"
-        raise DataError(str(path), [f"claims to hold {count / 1e6:.0f} million values; expected at most {limit}"])
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and count > most:
+        found, expected = f"{count / 1e6:.0f} million", f"{most / 1e6:.0f} million"
+        raise DataError(str(path), [f"claims to hold {found} values; expected at most {expected}"])
 
 
 def damaged(error: Exception) -> str:
@@ -176,10 +177,10 @@ def _read_pillow(path: Path, least: int | None) -> Pixels:
             return _read_deep_png(path)
         if least is not None:
             image.draft(None, (2 * least, 2 * least))
-        image = ImageOps.exif_transpose(image)
-        if image.mode not in _AS_STORED:
-            image = image.convert("L" if image.mode in _GREY else "RGB")
-        values = np.asarray(image)
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode not in _AS_STORED:
+            upright = upright.convert("L" if upright.mode in _GREY else "RGB")
+        values = np.asarray(upright)
     return Pixels(values, (2,) if values.ndim == 3 else ())
 
 

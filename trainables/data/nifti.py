@@ -78,8 +78,11 @@ def open_volume(path: Path) -> Volume:
     """
     import nibabel
     from nibabel.orientations import inv_ornt_aff, io_orientation
+    from nibabel.spatialimages import SpatialImage
 
     image = nibabel.load(path)
+    if not isinstance(image, SpatialImage):
+        raise DataError(str(path), [f"holds a {type(image).__name__}; expected one volume, of 3 axes"])
     shape, kind = image.shape, image.get_data_dtype().kind
     if len(shape) < 3 or min(shape[:3]) < 2 or any(length != 1 for length in shape[3:]):
         raise DataError(str(path), [f"holds {' × '.join(map(str, shape))} values; expected one volume, of 3 axes"])

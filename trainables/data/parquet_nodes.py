@@ -68,7 +68,7 @@ def read_nodes(file: pq.ParquetFile, column: str, source: str) -> Samples:
     place = nodes.sample * grid.size + position
     values = _read_values(file, column, nodes, place, source)
     labels, notes = _read_labels(file, nodes)
-    return Samples(values.reshape(-1, grid.rows, grid.cols, values.shape[1]), source, labels, nodes.ids, notes)
+    return Samples(values.reshape(-1, grid.rows, grid.cols, values.shape[1]), source, labels, list(nodes.ids), notes)
 
 
 def _read_places(file: pq.ParquetFile, source: str) -> _Nodes:
@@ -145,7 +145,7 @@ def _listed(names: Sequence[str], found: np.ndarray) -> str:
 
 def _read_values(file: pq.ParquetFile, column: str, nodes: _Nodes, place: np.ndarray, source: str) -> np.ndarray:
     """(M, D) float32, node i of the file at `place[i]`."""
-    values: np.ndarray | None = None
+    values = np.empty((len(place), 0), np.float32)
     for rows, array in batches(file, column):
         try:
             batch = to_dense(array)
@@ -154,7 +154,7 @@ def _read_values(file: pq.ParquetFile, column: str, nodes: _Nodes, place: np.nda
             raise DataError(source, [problem]) from error
         if batch.ndim != 2:
             raise DataError(source, [f"column {column!r} holds nested lists; expected one list of floats per node"])
-        if values is None:
+        if rows.start == 0:
             values = np.empty((len(place), batch.shape[1]), np.float32)
         if batch.shape[1] != values.shape[1]:
             problem = f"{nodes.name(rows.start)}: column {column!r} holds {batch.shape[1]} values"

@@ -135,10 +135,10 @@ def _places(folder: Folder, named: tuple[str, ...]) -> list[_Place | None]:
 
 def _place(path: Path, known: set[str]) -> _Place | None:
     """Where a file belongs by its name, or else by its folder's."""
-    folders = [name for name in path.parent.parts if name.lower() != _STRUCTURAL]
+    within = [name for name in path.parent.parts if name.lower() != _STRUCTURAL]
     stem = _SUFFIX.sub("", path.name)
-    of_folder = [name for name in folders if _known(name, known)]
-    folders = tuple(name for name in folders if name not in of_folder)
+    of_folder = [name for name in within if _known(name, known)]
+    folders = tuple(name for name in within if name not in of_folder)
     found = _find(stem, known)
     if found is None:
         return _Place(folders, stem, _standard(_joined(of_folder[-1])), "") if of_folder else None

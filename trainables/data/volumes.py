@@ -123,12 +123,12 @@ def _decode(
     with LoggingOutputSuppressor():
         look = partial(_look, modalities=modalities, size=size)
         problems = dict(decode(subjects, look, "looking at volumes", looks))
-        sound = [index for index in range(len(subjects)) if index not in problems]
+        sound = [(index, cut) for index, cut in enumerate(looks) if cut is not None]
         x = allocate((len(sound), len(modalities), *3 * (size,)), np.float32)
         read = partial(_read, modalities=modalities, size=size, facts=facts)
-        later = dict(decode(_alike([looks[index] for index in sound]), read, "reading volumes", x))
+        later = dict(decode(_alike([cut for _, cut in sound]), read, "reading volumes", x))
     x = compact(x, np.setdiff1d(np.arange(len(sound)), list(later)))
-    return x, problems | {sound[place]: problem for place, problem in later.items()}, facts
+    return x, problems | {sound[place][0]: problem for place, problem in later.items()}, facts
 
 
 def _look(subject: Subject, modalities: Sequence[str], size: int) -> Cut:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 
 import numpy as np
 import torch
@@ -58,8 +58,9 @@ def multi_scale(name: str, prediction_BCHW: Tensor, target_BCHW: Tensor, scales:
     """The loss called `name` at sides H, H / 2, H / 4, …, on averages of pixels: the mean over the scales."""
     pairs = [(prediction_BCHW, target_BCHW)]
     for _ in range(scales - 1):
-        pairs.append(tuple(F.avg_pool2d(image, 2) for image in pairs[-1]))
-    return sum(LOSSES[name](*pair) for pair in pairs) / scales
+        prediction, target = pairs[-1]
+        pairs.append((F.avg_pool2d(prediction, 2), F.avg_pool2d(target, 2)))
+    return reduce(torch.add, (LOSSES[name](*pair) for pair in pairs)) / scales
 
 
 def spectral(prediction_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def quadratic(name: str, x_NCHW: np.ndarray, scales: int) -> Iterator[Feature]:
         pooled = partial(_pool, torch.from_numpy(x_NCHW), 2**level)
         weight = 4**level / (scales * math.prod(x_NCHW.shape[1:]))
         if name == "mse":
-            yield weight, lambda pooled=pooled: pooled().numpy()
+            yield weight, partial(_pixels, pooled)
         else:
             yield weight, partial(_l1_feature, pooled)
             for sign, feature in ((1, _error_square), (-1, _local_mean), (1, _luminance)):
@@ -122,6 +123,10 @@ def residual_std(x_NCHW: np.ndarray) -> float:
 
 def _pool(x_NCHW: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(x_NCHW, factor)
+
+
+def _pixels(pooled: Callable[[], Tensor]) -> np.ndarray:
+    return pooled().numpy()
 
 
 def _l1_feature(pooled: Callable[[], Tensor]) -> np.ndarray:

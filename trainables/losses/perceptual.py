@@ -70,6 +70,9 @@ class Features(nn.Module):
         share: divides the number of channels.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, share: int = 1) -> None:
         super().__init__()
         channels = [3, *(width // share for block in BLOCKS for width in block)]
@@ -81,7 +84,7 @@ class Features(nn.Module):
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
         """Features of unit length at the end of each block, (B·C, channels, side, side)."""
         hidden = (x_BCHW.flatten(0, 1)[:, None] - self.mean) / self.std
-        layers, seen = iter(self.convolutions), []
+        layers, seen = iter(self.convolutions), list[Tensor]()
         for block in BLOCKS:
             hidden = F.max_pool2d(hidden, 2) if seen else hidden
             for _ in block:
@@ -100,9 +103,11 @@ def features(weights: str | None, device: torch.device) -> Features:
 
 def _random() -> Features:
     network, generator = Features(RANDOM_SHARE), torch.Generator().manual_seed(RANDOM_SEED)
-    for layer in network.convolutions:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(layer.bias)
+    for parameter in network.parameters():
+        if parameter.dim() == 1:
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=generator)
     return network
 
 

@@ -79,8 +79,8 @@ def total_correlation(
 
 def exact_decomposition(mu_NK: Tensor, logvar_NK: Tensor, z_NK: Tensor) -> Decomposition:
     """The parts of the KL with the mixture of all posteriors (at most the first 512), in float64."""
-    parts = [x[:EXACT_SAMPLES].double() for x in (mu_NK, logvar_NK, z_NK)]
-    return decompose(*parts, exact_weights(len(parts[0])))
+    mu, logvar, z = (x[:EXACT_SAMPLES].double() for x in (mu_NK, logvar_NK, z_NK))
+    return decompose(mu, logvar, z, exact_weights(len(mu)))
 
 
 def gaussian_total_correlation(mu_NK: Tensor, logvar_NK: Tensor) -> float:

@@ -64,10 +64,12 @@ class Normalisation(nn.Module):
     nothing. `none`: raw.
     """
 
+    std_floor: Tensor
+
     def __init__(self, kind: str, channels: int, std_floor: float) -> None:
         super().__init__()
         self.kind = kind
-        self.register_buffer("std_floor", torch.tensor(float(std_floor)))
+        self.register_buffer("std_floor", torch.tensor(std_floor))
         if kind == "learned":
             self.batch_norm = nn.BatchNorm1d(channels, eps=BATCH_NORM_EPS, affine=False)
             self.scale = nn.Parameter(torch.ones(channels))
@@ -92,7 +94,9 @@ class Normalisation(nn.Module):
         So every kind is given the offset of its target, as `channel_wise` is by what it trains on.
         """
         if self.kind == "learned":
-            prediction_BRCD = prediction_BRCD * (self.batch_norm.running_var + self.batch_norm.eps).sqrt()
+            prediction_BRCD = (
+                prediction_BRCD * (self.batch_norm.get_buffer("running_var") + self.batch_norm.eps).sqrt()
+            )
         return prediction_BRCD - prediction_BRCD.mean(dim=(1, 2), keepdim=True)
 
     def given(self, x_BRCD: Tensor) -> Tensor | None:
@@ -141,7 +145,7 @@ class Model(Vae):
         rows, columns, channels = shape
         width, latent = config["hidden_dim"], config["latent_dim"]
         self.latent_dim, self.free_bits = latent, config["kld_free_bits"]
-        self.normalisation = Normalisation(config["normalize"], channels, statistics["std_floor"])
+        self.normalisation = Normalisation(config["normalize"], channels, float(statistics["std_floor"]))
         self.embed = nn.Linear(channels, width)
         self.graph_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.encoder = attention_blocks(width, config["heads"], config["layers"])
@@ -282,7 +286,7 @@ def quadratic_form(
 
     def target() -> np.ndarray:
         if kind == "channel_wise":
-            return to_fixed_space(x_NRCD, statistics["std_floor"])
+            return to_fixed_space(x_NRCD, float(statistics["std_floor"]))
         return (x_NRCD - mean) / np.sqrt(std**2 + BATCH_NORM_EPS) if kind == "learned" else x_NRCD
 
     def gradient() -> np.ndarray:

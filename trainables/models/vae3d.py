@@ -108,6 +108,8 @@ class Model(Vae):
 class PretrainedModel(Model):
     """What dip_vae_sbd and tc_vae_sbd share: the first part of the budget may pre-train with a plain decoder."""
 
+    decoder: PretrainedDecoder
+
     def make_decoder(self) -> PretrainedDecoder:
         """The decoder of the configuration, after one with a linear grid for the pre-training."""
         config = self.config

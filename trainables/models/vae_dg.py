@@ -99,6 +99,9 @@ class Model(Vae):
     opened where that file is not. As in DomainBed the ResNet then keeps their batch statistics.
     """
 
+    input_mean: Tensor
+    input_std: Tensor
+
     def __init__(
         self, config: Mapping[str, Any], shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]
     ) -> None:

@@ -171,7 +171,7 @@ class Decoder(nn.Module):
     def forward(self, embedded_BDHW: Tensor, skips_BCHW: Tensor | None) -> Tensor:
         """The image; without skips from the codes alone."""
         hidden = self.up(resized(self.coarse(embedded_BDHW), self.fine_side))
-        if skips_BCHW is not None:
+        if self.skip is not None and skips_BCHW is not None:
             hidden = hidden + self.skip(skips_BCHW)
         image = F.pixel_shuffle(self.image(self.fine(hidden)), self.stride)
         return image[:, :, : self.side, : self.side].float()

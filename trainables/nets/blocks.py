@@ -96,7 +96,7 @@ class SelfAttention(nn.Module):
 
 
 @torch.no_grad()
-def kaiming(layer: nn.Module) -> None:
+def kaiming(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     """Kaiming normal weights for layers before a ReLU, scaled by their outputs (He et al. 2015); zero biases.
 
     Scaled by outputs, a layer with many inputs and few outputs, as the heads of a posterior, gives values with a
@@ -108,17 +108,18 @@ def kaiming(layer: nn.Module) -> None:
 
 
 @torch.no_grad()
-def near_zero(layer: nn.Module) -> None:
+def near_zero(layer: nn.Conv2d) -> None:
     """Xavier uniform weights with gain 0.01 and zero biases: a head that starts at about 0."""
     nn.init.xavier_uniform_(layer.weight, gain=NEAR_ZERO_GAIN)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 @torch.no_grad()
 def zero(layer: nn.Module) -> None:
     """Zero weights and biases."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _skip(inputs: int, outputs: int, batch_norm: bool) -> nn.Module:

@@ -6,7 +6,7 @@ Shapes: B samples, D dimensions of a code, H × W positions, P = H·W, K codes. 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,16 @@ class Quantised(NamedTuple):
         return (square_BP * coded_BP).sum() / coded_BP.sum()
 
 
+class _State(Protocol):
+    """What is used of the library's codebook, which has one head: 1 before all shapes."""
+
+    embed: Tensor  # (1, K, D), the codes e
+    embed_avg: Tensor  # (1, K, D), the sums m
+    cluster_size: Tensor  # (1, K), the counts N
+    threshold_ema_dead_code: Tensor | float
+    reset_cluster_size: Tensor | float
+
+
 class Codebook(nn.Module):
     """Nearest-code quantisation (van den Oord, Vinyals, Kavukcuoglu 2017) by vector-quantize-pytorch.
 
@@ -62,6 +72,9 @@ class Codebook(nn.Module):
         dim: D.
         init: `normal`, N(0, 1), or `uniform`, within ± 1 / K.
     """
+
+    updates: Tensor
+    counts_K: Tensor
 
     def __init__(
         self, size: int, dim: int, *, ema: bool, decay: float, reset: bool, init: Literal["normal", "uniform"]
@@ -126,14 +139,14 @@ class Codebook(nn.Module):
         return _look_up(self.vectors_KD, codes_BP, grid)
 
     @property
-    def _state(self) -> nn.Module:
+    def _state(self) -> _State:
         """The library's buffers."""
         return self.quantiser._codebook
 
 
-def _look_up(vectors_KD: Tensor, codes_BP: Tensor, grid: tuple[int, int]) -> Tensor:
+def _look_up(vectors_KD: Tensor, codes_BP: Tensor, grid: tuple[int, ...]) -> Tensor:
     vectors_BPD = F.embedding(codes_BP.clamp(min=0), vectors_KD) * (codes_BP != NO_CODE)[..., None]
-    return vectors_BPD.transpose(1, 2).unflatten(2, tuple(grid))
+    return vectors_BPD.transpose(1, 2).unflatten(2, grid)
 
 
 def _normal(size: int, dim: int) -> Tensor:

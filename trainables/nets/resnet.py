@@ -88,8 +88,8 @@ class ResNet(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features, (B, F)."""
         maps_BCHW = F.max_pool2d(F.relu(self.bn1(self.conv1(x_BCHW))), 3, stride=2, padding=1)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            maps_BCHW = stage(maps_BCHW)
+        for stage in range(len(LAYERS[self.name][1])):
+            maps_BCHW = self.get_submodule(f"layer{stage + 1}")(maps_BCHW)
         return maps_BCHW.mean(dim=(2, 3))
 
 

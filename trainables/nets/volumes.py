@@ -46,7 +46,8 @@ class Encoder(nn.Module):
         outputs = [channels(width, side) for side in [*reversed(sides(shape[1] // 2)), HEAD_SIDE]]
         self.body = nn.Sequential(*(_down(*pair) for pair in pairwise([shape[0], *outputs])))
         self.head = nn.Linear(width * HEAD_SIDE**3, 2 * latent)
-        self.to(memory_format=torch.channels_last_3d)  # a step takes half the time on a CPU
+        # a step takes half the time on a CPU
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks the option
 
     def forward(self, x_BMDHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the posterior."""
@@ -69,6 +70,8 @@ class DenseGrid(nn.Module):
 
 class CoordinateGrid(nn.Module):
     """(B, C, G, G, G): a linear map of the coordinates, the same for every z."""
+
+    coordinates: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -159,7 +162,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList([Block(width, width, latent, 1, film)])
         self.blocks.extend(Block(*pair, latent, 2, film) for pair in pairwise(widths))
         self.output = nn.Conv3d(widths[-1], shape[0], 3, padding=1)
-        self.to(memory_format=torch.channels_last_3d)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks the option
 
     def forward(self, z_BK: Tensor) -> Tensor:
         """The volume, float32."""
@@ -174,6 +177,8 @@ class PretrainedDecoder(nn.Module):
 
     Evaluations use the decoder that was trained last: straight after the change the new one has learnt nothing.
     """
+
+    pretraining: Tensor
 
     def __init__(self, kind: str, pretrain: float, shape: tuple[int, ...], latent: int, width: int) -> None:
         super().__init__()

@@ -3,6 +3,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ScalarAxis
 
 from trainables.data.errors import DataError
 from trainables.data.nifti import Grid, open_volume
@@ -36,6 +37,12 @@ def test_any_orientation_becomes_ras_without_interpolation(tmp_path: Path, codes
     assert volume.grid.shape == (3, 4, 5)
     np.testing.assert_allclose(volume.grid.affine, affine)
     np.testing.assert_allclose(volume.grid.spacing, [2, 3, 4])
+
+
+def test_values_on_a_surface_are_no_volume(tmp_path: Path):
+    vertices = BrainModelAxis.from_surface(np.arange(4), 4, "CortexLeft")
+    nibabel.save(Cifti2Image(np.ones((1, 4), np.float32), (ScalarAxis(["a"]), vertices)), tmp_path / "x.dscalar.nii")
+    assert refused(tmp_path / "x.dscalar.nii") == "holds a Cifti2Image; expected one volume, of 3 axes"
 
 
 def test_an_oblique_volume_is_not_interpolated(tmp_path: Path):
