@@ -8,9 +8,10 @@ BIN := .venv/bin
 sweep: .venv/installed  ## sweep imc_vae on its embedded data, in minutes
 	$(BIN)/python sweeps/run.py imc_vae
 
-test: .venv/installed  ## lint and test
+test: .venv/installed  ## lint, check types and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 slow: .venv/installed  ## the tests that take minutes
