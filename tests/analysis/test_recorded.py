@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import analysis
 from analysis import report
@@ -38,8 +39,24 @@ def collapsed(trial: Trial) -> bool:
     return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
 
 
-def test_four_models():
-    assert {folder.name.rpartition("-")[0] for folder in RECORDED} == {"imc_vae", "conv_vae", "vae3d", "dip_vae_sbd"}
+def test_four_models_by_three_seeds():
+    models = ("conv_vae", "imc_vae", "vae3d", "vae_dg")
+    assert [folder.name for folder in RECORDED] == [f"{model}-{seed}" for model in models for seed in range(3)]
+
+
+@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
+def test_the_best_trials_have_settled(folder: Path):
+    """Over the last fifth of the budget they gain next to nothing, and the order of the healthy ones stays."""
+    sweep = load(folder)
+    reached = {}
+    for trial, curve in sweep.curve("val/elbo_gain").items():
+        early = curve[curve[:, 0] <= 0.8 * sweep.epochs, 1]
+        reached[trial] = (np.nanmax(early), np.nanmax(curve[:, 1]))
+    healthy = np.array([reached[trial.number] for trial in sweep.trials if trial.healthy])
+    best = healthy[np.argsort(-healthy[:, 1])[:5]]
+    assert (best[:, 1] - best[:, 0]).max() <= 0.02
+    assert healthy[:, 0].argmax() == healthy[:, 1].argmax()
+    assert scipy.stats.spearmanr(*healthy.T).statistic >= 0.95
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
