@@ -102,11 +102,10 @@ def _by_configuration(sweep: Sweep) -> dict[str, Trial]:
 
 def _differing(sweep: Sweep, other: Sweep) -> list[tuple[str, str, str]]:
     rows = [(name, getattr(sweep.record.config, name), getattr(other.record.config, name)) for name in _SETTINGS]
-    codes = [each.record.code for each in (sweep, other)]
-    rows += [(f"code, {key}", *(getattr(code, key) for code in codes)) for key in ("commit", "fingerprint")]
-    rows += [
-        (name, *(each.record.packages.get(name) for each in (sweep, other))) for name in sorted(sweep.record.packages)
-    ]
+    codes = sweep.record.code, other.record.code
+    rows += [(f"code, {key}", getattr(codes[0], key), getattr(codes[1], key)) for key in ("commit", "fingerprint")]
+    here, there = sweep.record.packages, other.record.packages
+    rows += [(name, here.get(name), there.get(name)) for name in sorted(here)]
     return [(name, _text(here), _text(there)) for name, here, there in rows if here != there]
 
 

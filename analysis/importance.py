@@ -109,8 +109,8 @@ def _distributions(sweep: Sweep, configs: list[dict[str, Any]]) -> dict[str, Any
         values = [config.get(name) for config in configs]
         if len({repr(value) for value in values}) < 2:
             continue
-        ends = [parameter.low, parameter.high, *values]
-        if parameter.kind in ("float", "log", "int") and all(_is_number(value) for value in ends):
+        ends = [float(value) for value in (parameter.low, parameter.high, *values) if _is_number(value)]
+        if parameter.kind in ("float", "log", "int") and len(ends) == len(values) + 2:
             log = parameter.kind == "log" and min(ends) > 0
             found[name] = FloatDistribution(min(ends), max(ends), log=log)
         else:

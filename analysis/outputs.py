@@ -80,7 +80,7 @@ def write(folder: Path, form: str, out: Path | None = None, other: Path | None =
         analysis.sweep.SweepError: a folder is not a readable sweep, or the two are of different models.
     """
     out = out or folder / f"report.{form}"
-    FORMS[form](out, load(folder), other and load(other))
+    FORMS[form](out, load(folder), load(other) if other else None)
     return out
 
 

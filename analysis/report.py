@@ -31,7 +31,7 @@ def write(folder: Path, out: Path | None = None, other: Path | None = None) -> P
         analysis.sweep.SweepError: the folder is not a readable sweep.
     """
     out = out or SweepFolder(folder).report
-    write_text(out, render(load(folder), other and load(other)))
+    write_text(out, render(load(folder), load(other) if other else None))
     return out
 
 
@@ -100,9 +100,11 @@ def _breakable(name: str) -> Markup:
 
 def _variant(name: str) -> str:
     """The name of a variant of an ablation in running text."""
-    return {Origin.DOCUMENTED: "the documented configuration", Origin.BASELINE: "the documented “before”"}.get(
-        name, name
-    )
+    named: dict[str, str] = {
+        Origin.DOCUMENTED: "the documented configuration",
+        Origin.BASELINE: "the documented “before”",
+    }
+    return named.get(name, name)
 
 
 def _plural(number: int, noun: str) -> str:

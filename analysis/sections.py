@@ -141,8 +141,8 @@ def _importance(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _ablation(sweep: Sweep) -> dict[str, Any] | None:
-    ranking = settings.settings(sweep)
-    if not ranking:
+    ranking, design = settings.settings(sweep), ablation.design(sweep)
+    if not ranking or design is None:
         return None
     metrics = tables.measures(sweep)
     rows = ablation.steps(sweep, metrics)
@@ -152,7 +152,7 @@ def _ablation(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "rows": rows,
         "metrics": shown[:EFFECT_COLUMNS],
-        "looks": ablation.design(sweep).looks,
+        "looks": design.looks,
         "settings": ranking,
         "objective": objective,
         "figure": Markup(figures.effects(drawn, objective)) if drawn else None,
@@ -160,9 +160,11 @@ def _ablation(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _claims(sweep: Sweep) -> dict[str, Any] | None:
-    found = ablation.claims(sweep)
+    found, design = ablation.claims(sweep), ablation.design(sweep)
+    if not found or design is None:
+        return None
     tested = sum(claim.effect is not None for claim in found)
-    return {"claims": found, "tested": tested, "looks": ablation.design(sweep).looks} if found else None
+    return {"claims": found, "tested": tested, "looks": design.looks}
 
 
 def comparison(sweep: Sweep, other: Sweep) -> tuple[Section, dict[str, Any]]:

@@ -288,9 +288,9 @@ def controls(sweep: Sweep) -> Controls:
     stopped it (`--scheduler none`)."""
     condemned = [trial for trial in sweep.trials if trial.condemned_at is not None or _stopped_sick(trial)]
     measured = [
-        Control(trial, trial.condemned_at, trial.healthy)
+        Control(trial, at, trial.healthy)
         for trial in condemned
-        if trial.record.status == Status.FINISHED and trial.condemned_at < trial.epochs
+        if trial.record.status == Status.FINISHED and (at := trial.condemned_at) is not None and at < trial.epochs
     ]
     return Controls(len(condemned), sum(map(_stopped_sick, condemned)), measured)
 

@@ -92,7 +92,8 @@ def _as_ablation(
     if options.vary and not (options.study or options.file):
         studies, claims = [], []
     studies += varied
-    problems += [problem for each in [*studies, *claims] for problem in each.problems(space)]
+    compared: list[study.Study | study.Claim] = [*studies, *claims]
+    problems += [problem for each in compared for problem in each.problems(space)]
     seeds = DEFAULT_SEEDS if options.seeds is None else options.seeds
     if seeds != ablation.AUTO and int(seeds) < 1:
         problems.append(f"--seeds {seeds}: expected at least 1, or {ablation.AUTO}")

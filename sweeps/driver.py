@@ -113,7 +113,7 @@ class Driver:
 
         if self.config.code:
             write_copy(resolve(self.config.code), self.config.folder / CODE)
-        thresholds = HealthConfig(**self.config.search_space().thresholds)
+        thresholds = HealthConfig.from_record(self.config.search_space().thresholds)
         health = schedulers.parse(self.config.scheduler).settings.health(thresholds)
         written = record.new(self.config, self.dataset, health, self.notes)
         record.write(written, self.config.folder)

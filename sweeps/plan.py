@@ -157,9 +157,8 @@ def _rest_line(config: SweepConfig, rest: int) -> str:
 def _forecast_cells(forecast: dict[str, Any] | None) -> list[Any]:
     from rich.text import Text
 
-    if forecast is None:
+    if forecast is None or (found := reading(forecast)) is None:
         return []
-    found = reading(forecast)
     probability = forecast["collapse_probability"]
     return [
         Text(found.value, _COLOURS[found]),

@@ -80,14 +80,8 @@ def _show_effects(console: Console, sweep: Sweep) -> None:
 
     metric = sweep.objectives[0].metric
     table = Table(title=f"effect on {metric}, mean over seeds [95 % interval, for all steps together]")
-    for column, justify in (
-        ("study", "left"),
-        ("step", "left"),
-        ("before", "right"),
-        ("after", "right"),
-        ("effect", "right"),
-    ):
-        table.add_column(column, justify=justify)
+    for column in ("study", "step", "before", "after", "effect"):
+        table.add_column(column, justify="left" if column in ("study", "step") else "right")
     for step, effects in ablation.steps(sweep, [metric]):
         for effect in effects.values():
             numbers = f"{effect.before:.4g}", f"{effect.after:.4g}", _effect_text(effect)
@@ -95,11 +89,9 @@ def _show_effects(console: Console, sweep: Sweep) -> None:
     if table.row_count:
         console.print(table)
     for claim in ablation.claims(sweep):
-        numbers = f": {_effect_text(claim.effect)}" if claim.effect else ""
+        size = f": {_effect_text(claim.effect)}" if claim.effect else ""
         note = f"; {claim.note}" if claim.note else ""
-        console.print(
-            f"{claim.finding}: {claim.text} ({claim.metric}{numbers}{note})", highlight=False, soft_wrap=True
-        )
+        console.print(f"{claim.finding}: {claim.text} ({claim.metric}{size}{note})", highlight=False, soft_wrap=True)
 
 
 def _effect_text(effect: Any) -> str:

@@ -14,7 +14,7 @@ _CAUSE = re.compile(r"actor is dead because its (.+?) has died\.")
 _FEWER = "run fewer trials at once (--max-concurrent) or smaller configurations"
 
 
-def explain(error: str) -> tuple[str, str]:
+def explain(error: str) -> tuple[Reason, str]:
     """Reason and detail for the journal, from what Ray says of a worker's death."""
     if monitor := _MONITOR.search(error):
         used, limit = monitor.groups()
@@ -47,4 +47,4 @@ def survive_memory_monitor() -> None:
     Up to Ray 2.60 Tune knows `RayActorError` alone and breaks off the whole run at the monitor's `OutOfMemoryError`,
     with "Caught unexpected exception".
     """
-    serialization.OutOfMemoryError = WorkerOutOfMemory
+    setattr(serialization, "OutOfMemoryError", WorkerOutOfMemory)  # noqa: B010  a type checker rightly objects

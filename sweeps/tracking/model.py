@@ -54,7 +54,7 @@ def log_model(
         model_id=logged.model_id,
         step=epoch,
         signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))])),
-        code_paths=[*(str(Path(package.__file__).parent) for package in (trainables, search_spaces)), *own],
+        code_paths=[*(package.__path__[0] for package in (trainables, search_spaces)), *own],
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
         serialization_format="pickle",
     )

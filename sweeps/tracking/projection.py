@@ -296,7 +296,7 @@ def _progress(
     statuses = Counter(record.status for record in trials)
     reasons = Counter(record.reason for record in trials if record.status == Status.STOPPED)
     saved = sum(config.epochs - record.epoch for record in trials if record.status == Status.STOPPED)
-    progress = {
+    progress: dict[str, float] = {
         "sweep/finished": statuses[Status.FINISHED],
         "sweep/stopped": statuses[Status.STOPPED],
         "sweep/failed": statuses[Status.FAILED],
