@@ -32,6 +32,7 @@ FEATURES = (
     "mean share of the KL weight",
     "ln(learning rate · steps)",
 )
+DECISIVE = 6.0  # of |ln(σ²/λ₁)|: a factor of 400 and more leave theory no doubt, and a plain autoencoder has −∞
 RECORDED, OWN = "recorded", "own sweeps"
 _SCHEDULE_POINTS = 200
 FREE_VARIANCE = 1e6  # of the intercept
@@ -56,7 +57,7 @@ def features(
 ) -> np.ndarray:
     """The numbers of `FEATURES`, (5,).
 
-    How the KL pays at the optimum; the share of the variance that lies in the first direction; the nats that cost
+    How the KL pays at the optimum, as far as `DECISIVE`; the share of the variance that lies in the first direction; the nats that cost
     nothing, over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up,
     cycles and stages lower; and how far a weight can travel (a step of an adaptive optimiser is about the learning
     rate).
@@ -65,7 +66,7 @@ def features(
     lambda1, sigma2 = max(float(spectrum.eigenvalues[0]), tiny), max(form.effective_variance, tiny)
     return np.array(
         [
-            math.log(sigma2) - math.log(lambda1),
+            min(max(math.log(sigma2) - math.log(lambda1), -DECISIVE), DECISIVE),
             math.log(lambda1) - math.log(max(spectrum.total, tiny)),
             math.log1p(form.free_bits * form.latent_dim),
             kl_share(term_weights, config, steps),

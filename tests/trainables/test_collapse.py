@@ -128,6 +128,12 @@ def test_the_features_of_a_configuration():
     assert features() == pytest.approx(expected)
 
 
+def test_an_extreme_weight_counts_as_a_decisive_one():
+    """One trial without a KL term would otherwise stretch the scale until all others look alike."""
+    for kl_weight, expected in ((0.0, -collapse.DECISIVE), (1e-9, -collapse.DECISIVE), (1e9, collapse.DECISIVE)):
+        assert features(kl_weight=kl_weight)[0] == expected
+
+
 def test_features_are_finite_whatever_the_data():
     assert np.isfinite(features(kl_weight=0.0)).all()
     assert np.isfinite(features(spectrum=(0.0, 0.0), total=0.0)).all()
