@@ -57,10 +57,10 @@ def features(
 ) -> np.ndarray:
     """The numbers of `FEATURES`, (5,).
 
-    How the KL pays at the optimum, as far as `DECISIVE`; the share of the variance that lies in the first direction; the nats that cost
-    nothing, over all units; the mean of the KL weight over the budget as a share of its final value, which warm-up,
-    cycles and stages lower; and how far a weight can travel (a step of an adaptive optimiser is about the learning
-    rate).
+    How the KL pays at the optimum, as far as `DECISIVE`; the share of the variance that lies in the first direction;
+    the nats that cost nothing, over all units; the mean of the KL weight over the budget as a share of its final
+    value, which warm-up, cycles and stages lower; and how far a weight can travel (a step of an adaptive optimiser is
+    about the learning rate).
     """
     tiny = np.finfo(float).tiny  # constant data have no variance, a plain autoencoder has no σ²
     lambda1, sigma2 = max(float(spectrum.eigenvalues[0]), tiny), max(form.effective_variance, tiny)
