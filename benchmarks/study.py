@@ -23,7 +23,7 @@ import tyro
 
 from sweeps.records import record
 from sweeps.records.folder import SweepFolder
-from trainables import epoch_log
+from trainables.files import EPOCHS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "analysis" / "recorded"
@@ -57,7 +57,7 @@ def run(model: str, seed: int, storage: Path) -> Path:
 def pack(sweep: Path, out: Path) -> None:
     """Copy what the analysis reads; paths of this machine and the columns by latent dimension stay behind."""
     shutil.rmtree(out, ignore_errors=True)
-    (out / epoch_log.FOLDER).mkdir(parents=True)
+    (out / EPOCHS).mkdir(parents=True)
     shutil.copy(sweep / SweepFolder(out).journal.name, out / SweepFolder(out).journal.name)
     told = record.read(sweep)
     command = ["sweeps/run.py", *told.command[1:]]
@@ -67,7 +67,7 @@ def pack(sweep: Path, out: Path) -> None:
     record.write(replace(told, config=config, data=replace(told.data, path=""), command=command), out)
     log = epoch_log.dataset(sweep).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])
     log = log.drop_columns([name for name in log.column_names if name.startswith(epoch_log.BY_DIMENSION)])
-    pq.write_table(log, out / epoch_log.FOLDER / "epochs.parquet", compression="zstd", compression_level=12)
+    pq.write_table(log, out / EPOCHS / "epochs.parquet", compression="zstd", compression_level=12)
 
 
 def main(models: tuple[str, ...] = tuple(SMALL), seeds: tuple[int, ...] = SEEDS) -> None:

@@ -25,10 +25,9 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from trainables.files import replace_file
+from trainables.files import EPOCHS, epochs_file, replace_file
 from trainables.metrics import HYPERPARAMETERS, is_metric
 
-FOLDER = "epochs"
 _FIXED = {
     "trial": pa.int32(),
     "epoch": pa.int32(),
@@ -53,11 +52,6 @@ def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((row for row in rows if row["epoch"] == best), rows[-1])
 
 
-def path_of(sweep: Path, trial: int) -> Path:
-    """The file that holds trial `trial`'s epochs."""
-    return sweep / FOLDER / f"trial-{trial:05d}.parquet"
-
-
 def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write all epochs of one trial, replacing what its file held before."""
     metrics = sorted({name for row in rows for name in row if name not in _FIXED})
@@ -68,7 +62,7 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
     for name in metrics:
         kind = pa.list_(pa.float32()) if name.startswith(BY_DIMENSION) else pa.float64()
         columns[name] = pa.array([row.get(name) for row in rows], kind)
-    path = path_of(sweep, trial)
+    path = epochs_file(sweep, trial)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         pq.write_table(pa.table(columns), file)
@@ -80,9 +74,9 @@ def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
     Raises:
         LogError: they cannot be read.
     """
-    log = read_file(path_of(source, number))
+    log = read_file(epochs_file(source, number))
     place = log.column_names.index("trial")
-    path = path_of(sweep, trial)
+    path = epochs_file(sweep, trial)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         pq.write_table(log.set_column(place, "trial", pa.array([trial] * len(log), pa.int32())), file)
@@ -94,7 +88,7 @@ def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:
     Raises:
         LogError: they cannot be read.
     """
-    path = path_of(sweep, trial)
+    path = epochs_file(sweep, trial)
     rows: list[dict[str, Any]] = read_file(path).to_pylist() if path.exists() else []
     return rows
 
@@ -142,7 +136,7 @@ def empty() -> pa.Table:
 
 def dataset(sweep: Path) -> pyarrow.dataset.Dataset:
     """The whole log; files may lack columns that others have, so the schemas are unified."""
-    files = sorted((sweep / FOLDER).glob("*.parquet"))
+    files = sorted((sweep / EPOCHS).glob("*.parquet"))
     schemas = [pq.read_schema(file) for file in files]
     schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema(list(_FIXED.items()))
     return pyarrow.dataset.dataset([str(file) for file in files], schema=schema, format="parquet")

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 ARTIFACTS = "artifacts"  # of a trial's folder: pictures and tables
+EPOCHS = "epochs"  # of a sweep's folder: see `trainables.epoch_log`
 
 
 def trial_folder(sweep: Path, trial: int) -> Path:
     """The folder of a trial's checkpoint and artifacts."""
     return sweep / "trials" / f"{trial:05d}"
+
+
+def epochs_file(sweep: Path, trial: int) -> Path:
+    """The file that holds a trial's epochs."""
+    return sweep / EPOCHS / f"trial-{trial:05d}.parquet"
 
 
 @contextmanager

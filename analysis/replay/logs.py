@@ -33,8 +33,8 @@ from analysis.replay.curves import Curves
 from analysis.sweep import Sweep, SweepError, load
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.outcomes import Status
-from trainables import epoch_log
 from trainables.data.errors import DataError
+from trainables.files import EPOCHS
 from trainables.health import HealthConfig
 from trainables.metrics import HYPERPARAMETERS
 
@@ -89,7 +89,7 @@ def _find(source: str, storage: Path) -> list[Path]:
     """The logs that `source` names: folders of sweeps, or what holds Parquet."""
     for path in (storage / source, Path(source)):
         if SweepFolder(path).exists or path.is_file() or any(path.glob("*.parquet")):
-            return [path.parent if path.name == epoch_log.FOLDER and SweepFolder(path.parent).exists else path]
+            return [path.parent if path.name == EPOCHS and SweepFolder(path.parent).exists else path]
         if several := [folder.path for folder in sweeps_in(path)]:
             return several
     present = [folder.path.name for folder in sweeps_in(storage)]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables import epoch_log
-from trainables.files import ARTIFACTS, trial_folder
+from trainables.files import ARTIFACTS, EPOCHS, epochs_file, trial_folder
 
 RECORD = "sweep.json"
 
@@ -46,7 +45,7 @@ class SweepFolder:
     @property
     def epochs(self) -> Path:
         """The folder of the epoch log."""
-        return self.path / epoch_log.FOLDER
+        return self.path / EPOCHS
 
     @property
     def ray(self) -> Path:
@@ -83,7 +82,7 @@ class SweepFolder:
 
     def log(self, trial: int) -> Path:
         """The file of a trial's epochs."""
-        return epoch_log.path_of(self.path, trial)
+        return epochs_file(self.path, trial)
 
     @property
     def exists(self) -> bool:

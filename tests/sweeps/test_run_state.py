@@ -225,7 +225,7 @@ def test_an_unreadable_epoch_file_costs_its_trial_alone_when_the_sweep_goes_on(r
         trial = start(run)
         rows = [{"epoch": 1, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "best_epoch": 1}]
         epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, rows)
-    epoch_log.path_of(run.config.folder, 1).write_bytes(b"x")
+    SweepFolder(run.config.folder).log(1).write_bytes(b"x")
     resumed = sweep(tmp_path)
     assert (resumed.records[1].epoch, resumed.records[2].epoch) == (0, 1)
     (problem,) = resumed.problems

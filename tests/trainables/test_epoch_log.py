@@ -6,6 +6,7 @@ import os
 import pyarrow.parquet as pq
 
 from trainables import epoch_log
+from trainables.files import epochs_file
 
 CONFIG = {"learning_rate": 3e-4, "latent_dim": 8, "two_stage": False, "normalize": "none", "grad_clip_norm": None}
 
@@ -23,7 +24,7 @@ def test_rows_come_back_as_written(tmp_path):
     found = epoch_log.read_trial(tmp_path, 3)
     configured = {f"config/{name}": value for name, value in CONFIG.items()}
     assert found == [{"trial": 3} | configured | given for given in rows]
-    assert epoch_log.path_of(tmp_path, 3) == tmp_path / "epochs" / "trial-00003.parquet"
+    assert epochs_file(tmp_path, 3) == tmp_path / "epochs" / "trial-00003.parquet"
 
 
 def test_a_copy_belongs_to_its_new_trial(tmp_path):
@@ -41,7 +42,7 @@ def test_a_trial_without_epochs_is_empty(tmp_path):
 
 def test_hyperparameters_keep_their_type(tmp_path):
     epoch_log.write(tmp_path, 1, CONFIG, [row(1)])
-    schema = pq.read_schema(epoch_log.path_of(tmp_path, 1))
+    schema = pq.read_schema(epochs_file(tmp_path, 1))
     types = {name.removeprefix("config/"): str(schema.field(name).type) for name in schema.names if "config/" in name}
     assert types == {
         "learning_rate": "double",
