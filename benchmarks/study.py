@@ -23,6 +23,7 @@ import tyro
 
 from sweeps.records import record
 from sweeps.records.folder import SweepFolder
+from trainables import epoch_log
 from trainables.files import EPOCHS
 
 ROOT = Path(__file__).resolve().parents[1]
