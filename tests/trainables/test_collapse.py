@@ -145,9 +145,9 @@ def test_features_are_finite_whatever_the_data():
 def test_what_ships_foretells_sweeps_that_it_has_not_seen():
     found = json.loads(collapse.FILE.read_text(encoding="utf-8"))
     measured = found["left_out"]
-    assert measured["auc"] >= 0.94
-    assert measured["auc_within_sweeps"] >= 0.94
-    assert measured["false_alarms"] == 0
+    assert measured["auc"] >= 0.95
+    assert measured["auc_within_sweeps"] >= 0.95
+    assert measured["false_alarms"] <= 1
     assert all(len(fitted["recorded"]) >= 2 for fitted in found["models"].values())
 
 
