@@ -16,6 +16,8 @@ from sweeps import ablation, schedulers
 from sweeps.searchers.search import ABLATION, SEARCHES
 
 MINIMUM_TRIALS = 1
+UNSTATED = SearchSpace("", ()).metrics  # of a space that says nothing of metrics
+HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 
 
 class ConfigError(ValueError):
@@ -64,6 +66,11 @@ class SweepConfig:
         """What `search_spaces.resolve` finds the model by: the copy in the sweep's folder once there is one."""
         copy = self.folder / CODE
         return str(copy) if (copy / MANIFEST).exists() else self.code or self.model
+
+    @property
+    def own_loop(self) -> bool:
+        """True for a model that trains by a loop of its own."""
+        return search_spaces.resolve(self.reference).own_loop
 
     def search_space(self) -> SearchSpace:
         """The model's space with `set` and `space` applied."""
@@ -141,9 +148,9 @@ def complete(options: Options) -> SweepConfig:
     except search_spaces.ModelError as error:
         raise ConfigError(error.problems) from None
     space = _space(model.text, options.data)
-    embedded = options.data is None
+    embedded = options.data is None and model.prepares_data
     changed, space_problems = space.changed(list(options.set), list(options.space))
-    problems += space_problems
+    problems += space_problems + _loop_problems(model, space, options)
     metric = (options.metric or space.metric).split(",")
     mode = (options.mode or ("max" if options.metric else space.mode)).split(",")
     mode = mode * len(metric) if len(mode) == 1 else mode
@@ -180,6 +187,28 @@ def complete(options: Options) -> SweepConfig:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _loop_problems(model: search_spaces.Reference, space: SearchSpace, options: Options) -> list[str]:
+    """What of `options` means nothing to a loop of the user's own, and what it cannot do without."""
+    if not model.own_loop:
+        return []
+    problems = []
+    if options.metric is None and space.metrics == UNSTATED:
+        problems.append(
+            f"--metric is missing: {model.name} trains by its own loop, so nobody else knows what to rank by; name "
+            "what it hands to monitor.epoch(…), as in --metric val/nelbo --mode min, or say so in its SPACE: "
+            'metrics=("val/nelbo",), mode="min"'
+        )
+    if options.steps is not None:
+        problems.append(f"--steps {options.steps}: {model.name} trains by its own loop; give the budget in --epochs")
+    if not model.prepares_data:
+        problems += [
+            f"--{name}: {model.name} trains by its own loop, which reads its data itself; leave it out"
+            for name in ("data", "subset", "strict")
+            if name in options.given()
+        ]
+    return problems
 
 
 def _as_ablation(config: SweepConfig, space: SearchSpace, options: Options, problems: list[str]) -> SweepConfig:
@@ -235,6 +264,8 @@ def resumed(config: SweepConfig, options: Options) -> SweepConfig:
 
 
 def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
+    own_loop = config.own_loop
+    allowed = "a name with val/, test/ or health/" if own_loop else f"one of {', '.join(space.metrics)}"
     checks = [
         (config.trials >= MINIMUM_TRIALS, f"--trials {config.trials}: expected at least {MINIMUM_TRIALS}"),
         (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
@@ -265,8 +296,8 @@ def _problems(config: SweepConfig, space: SearchSpace) -> list[str]:
         ),
         *(
             (
-                metric in space.metrics,
-                f"--metric {metric}: expected one of {', '.join(space.metrics)}; "
+                metric.startswith(HELD_OUT) if own_loop else metric in space.metrics,
+                f"--metric {metric}: expected {allowed}; "
                 "a training loss cannot rank trials that weigh its terms differently",
             )
             for metric in config.metric

@@ -276,7 +276,10 @@ def _resumed(options: Options) -> SweepConfig:
 def _dataset(config: SweepConfig) -> Any:
     from trainables import definition
     from trainables.data.cache import prepare
+    from trainables.data.unprepared import Unprepared
 
+    if not resolve(config.reference).prepares_data:
+        return Unprepared()
     try:
         reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
         return prepare(reader, config.data, folder, config.data_settings())
@@ -296,8 +299,10 @@ def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
 
     model = definition.load(config.reference)
     model = replace(model, space=config.search_space())
-    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
-    found = conformance.check(model, x, dataset.statistics)
+    found = conformance.check_train(model)
+    if model.Model is not None:
+        x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
+        found.add(conformance.check(model, x, dataset.statistics))
     if found.problems:
         raise ConfigError([f"{config.model}: {problem}" for problem in found.problems])
     return found.notes
@@ -324,6 +329,9 @@ def _preflight(config: SweepConfig, disk_bytes: float) -> None:
 
 
 def _say_embedded(console: Console, config: SweepConfig, dataset: Any) -> None:
+    if not dataset.shape:
+        console.print(f"{config.model} trains by its own loop, on data that it reads itself.", soft_wrap=True)
+        return
     shape = " × ".join(map(str, dataset.shape))
     size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
     if dataset.embedded:

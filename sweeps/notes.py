@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from search_spaces import resolve
 from sweeps.config import SweepConfig
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 BLOCK = 32  # samples read at once
 SHOWN = 20  # channels
+OWN_LOOP = (
+    "it trains by its own loop: a trial that waits, or whose worker dies, goes on from what the loop last handed to "
+    "monitor.save(state), and begins again where it handed over nothing"
+)
 Notes = dict[str, list[str]]  # by what they are about: data, model
 
 
@@ -21,12 +26,14 @@ def gather(config: SweepConfig, dataset: Dataset) -> Notes:
     documented configuration builds it."""
     import torch
 
+    if not resolve(config.reference).prepares_data:
+        return {"data": [], "model": [OWN_LOOP]}
     from trainables import definition
     from trainables.diagnostics import left_out_channels
     from trainables.loop import parts
 
     documented = config.search_space().documented()
-    model = definition.load(config.reference).Model(documented, dataset.shape, dataset.statistics)
+    model = definition.load(config.reference).build(documented, dataset.shape, dataset.statistics)
     index = parts(dataset, documented, config.seed).evaluation
     blocks = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
     dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(block)) for block in blocks))

@@ -19,13 +19,16 @@ from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
 from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, first_searched
 from trainables.data.store import Dataset
+from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
+from sweeps.forecasting import NoForecast
 from trainables.forecast import MEANING, Forecaster, Reading, reading
 from trainables.loop import Trainer
 
 FILE = "plan.json"
 MEASURED_STEPS = 3
 SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
+_OWN_LOOP = ("No forecast: your own loop: no loss is known.",)
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
 _COLOURS = {
     Reading.HEALTHY: "green",
@@ -48,19 +51,19 @@ class Plan:
     survey: dict[str, float] | None  # of the whole space: shares forecast to collapse, quartiles of forecast AU
     kl_weight: KlWeight | None
     basis: str  # of the probability of collapse, in words; '' where theory stands alone
-    epoch_seconds: float
-    total_seconds: float
+    epoch_seconds: float | None  # None where nothing can be measured: a loop of the user's own
+    total_seconds: float | None
     disk_bytes: float
 
 
-def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
+def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: Forecaster | NoForecast, slots: int) -> Plan:
     """Plan a sweep on `dataset`."""
     space = config.search_space()
     configurations = _variants(config) if config.ablation else _first_trials(config, space)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
-    seconds, checkpoint_bytes = _measure(config, dataset)
+    seconds, checkpoint_bytes = (None, 0.0) if config.own_loop else _measure(config, dataset)
     return Plan(
         model=config.model,
         data=dataset.source,
@@ -72,7 +75,7 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
         kl_weight=kl_weight.find(space, forecaster),
         basis=forecaster.collapse.source if forecaster.collapse else "",
         epoch_seconds=seconds,
-        total_seconds=seconds * config.epochs * config.trials / slots,
+        total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
         disk_bytes=checkpoint_bytes * config.trials,
     )
 
@@ -132,13 +135,21 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     rest = plan.trials - len(plan.configurations)
     lines = [
         _rest_line(config, rest),
-        *_survey_lines(plan),
+        *(_OWN_LOOP if plan.epoch_seconds is None else _survey_lines(plan)),
         *(f"{found}: {MEANING[found]}" for found in MEANING if found in _readings(plan)),
         *kl_weight.sentences(plan.kl_weight),
-        f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
-        f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
+        *_cost_lines(plan),
     ]
     return Group(table, Text("\n".join(filter(None, lines))))
+
+
+def _cost_lines(plan: Plan) -> list[str]:
+    if plan.epoch_seconds is None or plan.total_seconds is None:
+        return [f"{plan.slots} trials at once. Time and disk are not known: nothing of a loop of one's own is run here."]
+    return [
+        f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
+        f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints."
+    ]
 
 
 def _readings(plan: Plan) -> set[Reading | None]:
@@ -202,7 +213,7 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float] | None:
+def _survey(config: SweepConfig, forecaster: Forecaster | NoForecast) -> dict[str, float] | None:
     space = config.search_space()
     draws = (space.draw(np.random.default_rng([config.seed, 1, number])) for number in range(SURVEYED))
     forecasts = [forecast for draw in draws if (forecast := forecaster.forecast(draw))]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,25 +34,41 @@ PACKAGES = (
 
 def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, Any]:
     """The record of a sweep that starts now."""
+    space = config.search_space()
+    data = {
+        "source": dataset.source,
+        "path": str(dataset.path),
+        "fingerprint": dataset.fingerprint,
+        "shape": list(dataset.shape),
+        "train": len(dataset.train),
+        "val": len(dataset.val),
+        "embedded": dataset.embedded,
+    }
+    told = {
+        "space": [asdict(parameter) for parameter in space.parameters],
+        "metrics": config.metric if config.own_loop else list(space.metrics),
+        "claims": len(search_spaces.claims(config.reference)),
+    }
+    return started(config, data, health) | told
+
+
+def started(config: SweepConfig, data: Mapping[str, Any], health: HealthConfig) -> dict[str, Any]:
+    """The record of a sweep that starts now, of a model and a search space that nothing is known of.
+
+    Args:
+        data: what `new` writes of a dataset.
+    """
     return {
         "name": config.name,
         "id": uuid.uuid4().hex,
         "model": config.model,
         "created": time.time(),
         "config": config.to_dict(),
-        "space": [asdict(parameter) for parameter in config.search_space().parameters],
-        "data": {
-            "source": dataset.source,
-            "path": str(dataset.path),
-            "fingerprint": dataset.fingerprint,
-            "shape": list(dataset.shape),
-            "train": len(dataset.train),
-            "val": len(dataset.val),
-            "embedded": dataset.embedded,
-        },
+        "space": [],
+        "data": dict(data),
         "health": asdict(health),
-        "metrics": list(config.search_space().metrics),
-        "claims": len(search_spaces.claims(config.reference)),
+        "metrics": config.metric,
+        "claims": 0,
         "code": code() | own_model(config),
         "packages": packages(),
         "machine": {

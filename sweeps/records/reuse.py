@@ -54,13 +54,13 @@ def _kind(sweep: Mapping[str, Any]) -> list[Any] | None:
     it is not known.
     """
     libraries = [sweep.get("packages", {}).get(name) for name in DECIDE_NUMBERS]
-    known = [sweep["code"].get("fingerprint"), *libraries]
+    known = [sweep["code"].get("fingerprint"), sweep["data"]["fingerprint"], *libraries]
     if None in known:
         return None
     config = sweep["config"]
     best = (config["metric"][0], config["mode"][0])  # whose best epoch a checkpoint keeps
     own = sweep["code"].get("model", {}).get("sha256", "")  # of a model that is not of this project
-    return [*known, sweep["model"], own, config["epochs"], *best, sweep["data"]["fingerprint"], sweep["health"]]
+    return [*known, sweep["model"], own, config["epochs"], *best, sweep["health"]]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:
