@@ -1,8 +1,8 @@
 """What names a model: `imc_vae`, `package.module`, or a file `path/to/my_vae.py`; and the folder of a sweep's copy.
 
-A model of the user's own is one module with a `SPACE` and a `Model`, or a loop of its own, `train`. Importing it runs it. What it imports from its
-own folder belongs to it and travels with it (`own_files`); a copy of all that is a folder with a `MANIFEST`, which is
-a reference too, and wins over whatever the copy was made of.
+A model of the user's own is one module with a `SPACE` and a `Model`, or a loop of its own, `train`. Importing it runs
+it. What it imports from its own folder belongs to it and travels with it (`own_files`); a copy of all that is a folder
+with a `MANIFEST`, which is a reference too, and wins over whatever the copy was made of.
 """
 
 from __future__ import annotations
@@ -279,8 +279,8 @@ def _checked(reference: Reference) -> Reference:
         )
     if MODEL not in has and LOOP not in has:
         problems.append(
-            f"{where}: it has no Model and no train; expected a class Model(trainables.vae.Vae), or a loop of one's own, "
-            "train(config, monitor)"
+            f"{where}: it has no Model and no train; expected a class Model(trainables.vae.Vae), or a loop of its "
+            "own, train(config, monitor)"
         )
     if problems:
         raise ModelError(problems)

@@ -145,7 +145,7 @@ def render(plan: Plan, config: SweepConfig) -> Any:
 
 def _cost_lines(plan: Plan) -> list[str]:
     if plan.epoch_seconds is None or plan.total_seconds is None:
-        return [f"{plan.slots} trials at once. Time and disk are not known: nothing of a loop of one's own is run here."]
+        return [f"{plan.slots} trials at once. Time and disk are not known: your own loop is not run for the plan."]
     return [
         f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
         f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints."

@@ -14,8 +14,8 @@ and, where the defaults do not serve,
     quadratic_form(config, x, statistics) the reconstruction loss as Σ weight · ‖features(error)‖², from which the
                                           collapse is forecast (`trainables.forecast`)
 
-A loop of one's own reads its data itself, and has no hyperparameters but those of its `SPACE`. With a `Model` beside it
-the data is prepared too, and the weights that the loop saves as "model" are those that are drawn and exported.
+A loop of one's own reads its data itself, and has no hyperparameters but those of its `SPACE`. With a `Model` beside
+it the data is prepared too, and the weights that the loop saves as "model" are those that are drawn and exported.
 
 Of the seven the `SPACE` lies in `search_spaces`, the rest in `trainables.models`, for spaces need no torch.
 """

@@ -57,9 +57,7 @@ class Monitor:
         stops: False where a sweep stops the loop, which may let a condemned trial run on: the monitor only judges.
     """
 
-    def __init__(
-        self, epochs: int, health: HealthConfig | None = None, seed: int = 0, *, stops: bool = True
-    ) -> None:
+    def __init__(self, epochs: int, health: HealthConfig | None = None, seed: int = 0, *, stops: bool = True) -> None:
         self.epochs, self.seed, self.stops = epochs, seed, stops
         self.rows: list[Row] = []
         self.state: Mapping[str, Any] | None = None  # to go on from: what was saved before an interruption

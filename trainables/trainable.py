@@ -1,4 +1,5 @@
-"""A training loop as a Ray Trainable, ours or one of the user's own: one epoch per step, everything of value on disk before it is reported.
+"""A training loop as a Ray Trainable, ours or one of the user's own: one epoch per step, everything of value on disk
+before it is reported.
 
 Checkpoints and the epoch log live in the sweep's folder, not in Ray's: a trial that starts and finds a checkpoint
 of its own goes on from it, whoever started it and whatever died before.
