@@ -18,7 +18,7 @@ from analysis import ablation, compare, figures, formats, names, pictures, setti
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
-from sweeps.records.journal import Status
+from sweeps.records.journal import OUTSIDE, Status
 from trainables.forecast import MEANING
 from trainables.health import SICKNESSES, Verdict
 
@@ -226,6 +226,7 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
     command = [str(argument) for argument in record.get("command", [])]
     command = ["python", *command] if command and command[0].endswith(".py") else command
     commit = code.get("commit") or "not recorded"
+    outside = config.get("search") == OUTSIDE
     facts = {
         "Seed": config.get("seed"),
         "Code": f"{commit}, with changes not committed" if code.get("dirty") else commit,
@@ -241,8 +242,9 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
         "storage": shlex.join(_option(command, "--storage")),
         "facts": {key: value for key, value in facts.items() if value not in (None, "")},
         "best": best,
+        "outside": outside,
         "flags": [f"--set {name}={formats.exact(value)}" for name, value in best.record.config.items()]
-        if best
+        if best and not outside
         else [],
     }
 

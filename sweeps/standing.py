@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,8 +34,4 @@ class Standing:
 
     def metrics(self, trial: int) -> dict[str, float]:
         """The finite metrics of the trial's best epoch."""
-        return {
-            name: float(value)
-            for name, value in self.best.get(trial, {}).items()
-            if epoch_log.is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
-        }
+        return epoch_log.finite_metrics(self.best.get(trial, {}))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from trainables.health import Verdict
-from trainables.loop import Trainer
+
+if TYPE_CHECKING:
+    from trainables.loop import Trainer
 
 
 class BestEpoch:

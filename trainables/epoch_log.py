@@ -17,6 +17,7 @@ complete epochs only and the death of a worker or of the driver loses none of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ METRICS = ("train/", "val/", "test/", "health/", "schedule/", "time/", "memory/"
 def is_metric(name: str) -> bool:
     """True for a column that holds a metric."""
     return name.startswith(METRICS)
+
+
+def finite_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """The finite metrics of a row."""
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

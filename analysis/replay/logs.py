@@ -120,7 +120,7 @@ def _of_sweep(sweep: Sweep) -> Log:
         mode=sweep.objectives[0].mode,
         health=sweep.health,
         model=sweep.model,
-        data=sweep.record.get("data", {}).get("fingerprint", UNKNOWN)[:12],
+        data=(sweep.record.get("data", {}).get("fingerprint") or UNKNOWN)[:12],
         search=sweep.record["config"].get("search", UNKNOWN),
     )
 

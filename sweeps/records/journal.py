@@ -28,6 +28,7 @@ from typing import Any
 FILE = "trials.jsonl"
 
 OUT_OF_MEMORY = "OUT_OF_MEMORY"  # a reason
+OUTSIDE = "a script of one's own"  # the search of a sweep that `sweeps.recorder` alone has written down
 
 
 class Status(StrEnum):

@@ -35,7 +35,17 @@ PACKAGES = (
 def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, Any]:
     """The record of a sweep that starts now."""
     space = config.search_space()
-    data = {
+    told = {
+        "space": [asdict(parameter) for parameter in space.parameters],
+        "metrics": config.metric if config.own_loop else list(space.metrics),
+        "claims": len(search_spaces.claims(config.reference)),
+    }
+    return started(config, data_of(dataset), health) | told
+
+
+def data_of(dataset: Any) -> dict[str, Any]:
+    """What the record tells of the data."""
+    return {
         "source": dataset.source,
         "path": str(dataset.path),
         "fingerprint": dataset.fingerprint,
@@ -44,19 +54,13 @@ def new(config: SweepConfig, dataset: Any, health: HealthConfig) -> dict[str, An
         "val": len(dataset.val),
         "embedded": dataset.embedded,
     }
-    told = {
-        "space": [asdict(parameter) for parameter in space.parameters],
-        "metrics": config.metric if config.own_loop else list(space.metrics),
-        "claims": len(search_spaces.claims(config.reference)),
-    }
-    return started(config, data, health) | told
 
 
 def started(config: SweepConfig, data: Mapping[str, Any], health: HealthConfig) -> dict[str, Any]:
     """The record of a sweep that starts now, of a model and a search space that nothing is known of.
 
     Args:
-        data: what `new` writes of a dataset.
+        data: see `data_of`.
     """
     return {
         "name": config.name,

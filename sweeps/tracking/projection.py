@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from search_spaces import Target
-from sweeps.records.journal import Status, SweepState, TrialRecord
+from sweeps.records.journal import OUTSIDE, Status, SweepState, TrialRecord
 from trainables.epoch_log import best_row, is_metric
 from trainables.health import Verdict
 
@@ -185,7 +185,7 @@ def sweep_view(sweep: Mapping[str, Any], state: SweepState, logs: Mapping[int, L
         "model": sweep["model"],
         "seed": config["seed"],
         "data.source": data["source"],
-        "data.fingerprint": data["fingerprint"],
+        "data.fingerprint": data["fingerprint"] or "",
         "git.dirty": "unknown" if code["dirty"] is None else code["dirty"],
         "code.fingerprint": code.get("fingerprint") or "unknown",
         "command": shlex.join(sweep["command"]),
@@ -240,7 +240,8 @@ def _trial_note(sweep: Mapping[str, Any], record: TrialRecord, log: LogSummary) 
     reason = f"**{_reason(record)}**" if _reason(record) else ""
     epochs = f"after epoch {record.epoch or log.epochs} of {sweep['config']['epochs']}"
     again = f"`python sweeps/run.py --trial {sweep['name']}:{record.trial}` trains it once more, alone."
-    return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", again)
+    outside = sweep["config"]["search"] == OUTSIDE  # nobody but that script can train it again
+    return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", "" if outside else again)
 
 
 def _sweep_note(sweep: Mapping[str, Any], state: SweepState, best: int | None) -> str:
