@@ -1,12 +1,12 @@
 """The health verdict in front of a pruner of Optuna, in a script of the user's own.
 
-    pruner = HealthPruner(SuccessiveHalvingPruner(), folder="results/mine", epochs=30)
-    study = optuna.create_study(pruner=pruner)
+pruner = HealthPruner(SuccessiveHalvingPruner(), folder="results/mine", epochs=30)
+study = optuna.create_study(pruner=pruner)
 
-    def objective(trial):
-        monitor = Monitor(epochs=30)
-        …
-            pruner.tell(trial, monitor.epoch(mu, logvar, nelbo=loss), loss)     # instead of report and should_prune
+def objective(trial):
+    monitor = Monitor(epochs=30)
+    …
+        pruner.tell(trial, monitor.epoch(mu, logvar, nelbo=loss), loss)     # instead of report and should_prune
 """
 
 from __future__ import annotations

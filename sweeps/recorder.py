@@ -70,7 +70,13 @@ class Recorder:
         self._rows[trial], self._best[trial] = [], BestEpoch(self._metric, self._mode)
         self._live[trial] = Status.PENDING
         self._journal.append(
-            "suggested", trial=trial, config=self._configs[trial], origin="search", seed=0, control=control, forecast={}
+            "suggested",
+            trial=trial,
+            config=self._configs[trial],
+            origin="search",
+            seed=0,
+            control=control,
+            forecast={},
         )
 
     def started(self, trial: int) -> None:
@@ -107,7 +113,13 @@ class Recorder:
         self._write()
         metrics = self._metrics(trial)
         self._journal.append(
-            "ended", trial=trial, status=status, reason=reason, detail=detail, epoch=self._epoch(trial), metrics=metrics
+            "ended",
+            trial=trial,
+            status=status,
+            reason=reason,
+            detail=detail,
+            epoch=self._epoch(trial),
+            metrics=metrics,
         )
         if status is Status.FINISHED and self._metric in metrics and self._healthy(trial):
             self._scores[trial] = metrics[self._metric] * (1.0 if self._mode == "max" else -1.0)

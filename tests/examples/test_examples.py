@@ -19,11 +19,13 @@ from trainables.data.cache import prepare
 from trainables.definition import load
 from trainables.loop import Trainer
 
-EXAMPLES = ("my_vae", "my_counts", "my_vq")
+EXAMPLES = ("my_vae", "my_counts", "my_vq", "my_pythae")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_a_model(name: str, copied: Callable[[str], Path], tmp_path: Path) -> None:
+    if name == "my_pythae":
+        pytest.importorskip("pythae")
     path = copied(name)
     assert len(path.read_text().splitlines()) < 60
     check_and_train(path, tmp_path)

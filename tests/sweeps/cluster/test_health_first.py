@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
+
+from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.health_first import HealthFirst
 from sweeps.recorder import RecorderError
@@ -48,7 +51,9 @@ class Controller:
     """As much of Tune's controller as schedulers see; trials run in `SLOTS`."""
 
     def __init__(self, scheduler: TrialScheduler, curves: list[list[dict[str, Any]]]) -> None:
-        self.scheduler, self.told = scheduler, defaultdict(int)
+        self.scheduler, self.told = scheduler, defaultdict[Trial, int](int)
+        self.search_alg = BasicVariantGenerator()  # asked by population based training
+        self.last: dict[Trial, dict[str, Any]] = {}
         scheduler.set_search_properties("val/nelbo", "min")
         self.trials = [Trial("mine", config={"lr": float(number)}, stub=True) for number in range(len(curves))]
         self.curves = dict(zip(self.trials, curves, strict=True))
@@ -63,7 +68,7 @@ class Controller:
 
     def stop_trial(self, trial: Trial) -> None:
         if trial.status == Trial.RUNNING:
-            self.scheduler.on_trial_complete(self, trial, trial.last_result)
+            self.scheduler.on_trial_complete(self, trial, self.last[trial])
         else:
             self.scheduler.on_trial_remove(self, trial)
         trial.set_status(Trial.TERMINATED)
@@ -89,7 +94,7 @@ class Controller:
         self.told[trial] += 1
         result["time_total_s"] = float(self.told[trial])
         action = self.scheduler.on_trial_result(self, trial, result)
-        trial.last_result = result
+        self.last[trial] = result
         if action == TrialScheduler.STOP:
             self.stop_trial(trial)
         elif action == TrialScheduler.PAUSE:
@@ -178,7 +183,9 @@ def test_population_based_training_hears_all_and_decides_alone() -> None:
 
 def test_without_a_verdict_it_says_who_has_to_hand_it_over() -> None:
     scheduler = HealthFirst(epochs=EPOCHS)
-    with pytest.raises(RecorderError, match=r"no scheduler sees the posterior: report .* monitor\.epoch\(mu, logvar"):
+    with pytest.raises(
+        RecorderError, match=r"no scheduler sees the posterior: report .*\(monitor\.epoch\(mu, logvar"
+    ):
         Controller(scheduler, [[{"val/nelbo": 1.0, "epoch": 1}]]).run()
 
 
@@ -193,14 +200,16 @@ def test_a_folder_needs_a_metric_and_is_never_written_over(tmp_path: Path) -> No
         HealthFirst(folder=folder, epochs=EPOCHS).set_search_properties("val/nelbo", "min")
 
 
-def test_a_trial_that_threw_is_failed_with_its_last_line(tmp_path: Path) -> None:
+def test_a_trial_that_threw_is_failed_with_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = HealthFirst(folder=str(tmp_path / "own"), epochs=EPOCHS)
     controller = Controller(scheduler, [rows(0.5, False)])
     controller.run(steps=3)
+    monkeypatch.setattr(Trial, "error_file", str(tmp_path / "error.txt"))
+    (tmp_path / "error.txt").write_text("Traceback\n  line 3\nKeyError: 'hiden'\n")
     scheduler.on_trial_error(controller, controller.trials[0])
     scheduler.close()
     record = journal.read(tmp_path / "own").trials[1]
-    assert (record.status, record.epoch, record.detail) == (Status.FAILED, 3, "no cause given")
+    assert (record.status, record.epoch, record.detail) == (Status.FAILED, 3, "KeyError: 'hiden'")
     assert math.isfinite(record.metrics["val/nelbo"])
 
 
@@ -240,10 +249,12 @@ def test_what_it_records_is_replayed_and_sent(tmp_path: Path) -> None:
 
     assert "6 " in module("analysis", "replay", str(tmp_path / "own"), "--scheduler", "none")
     module("sweeps.tracking", str(tmp_path / "own"), "--once")
-    from mlflow import MlflowClient
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's dependencies
+        from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     tags = {run.data.tags.get("stop.reason") for run in runs}
     assert tags == {None, "COLLAPSED"}
     assert len(runs) == 1 + len(MIXED)
