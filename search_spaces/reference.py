@@ -1,8 +1,8 @@
 """What names a model: `imc_vae`, `package.module`, or a file `path/to/my_vae.py`; and the folder of a sweep's copy.
 
-A model of the user's own is one module with a `SPACE` and a `Model`, or `train`, a loop of its own. Importing it runs
-it. What it imports from its own folder belongs to it and travels with it (`own_files`); a copy of all that is a folder
-with a `MANIFEST`, which is a reference too, and wins over whatever the copy was made of.
+A model of the user's own is one module with a `SPACE` and a `Model`, or `train`, a loop of its own. Importing it
+runs it. What it imports from its own folder belongs to it and travels with it (`own_files`); a copy of all that is a
+folder with a `MANIFEST`, which is a reference too, and wins over whatever the copy was made of.
 """
 
 from __future__ import annotations

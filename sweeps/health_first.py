@@ -2,7 +2,8 @@
 
     from sweeps.health_first import HealthFirst
 
-    tune.TuneConfig(metric="val/nelbo", mode="min", scheduler=HealthFirst(ASHAScheduler(…), folder="results/mine", epochs=8))
+    scheduler = HealthFirst(ASHAScheduler(max_t=8), folder="results/mine", epochs=8)
+    tune.TuneConfig(metric="val/nelbo", mode="min", scheduler=scheduler)
 
 and in the trainable, where no scheduler sees the posterior: `tune.report(monitor.epoch(mu, logvar, nelbo=loss))`.
 """

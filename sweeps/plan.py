@@ -15,13 +15,13 @@ from search_spaces.space import SearchSpace, show
 from sweeps import kl_weight
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
+from sweeps.forecasting import NoForecast
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
 from sweeps.searchers.search import STARTUP_TRIALS, RandomSearch, first_searched
 from trainables.data.store import Dataset
 from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
-from sweeps.forecasting import NoForecast
 from trainables.forecast import MEANING, Forecaster, Reading, reading
 from trainables.loop import Trainer
 

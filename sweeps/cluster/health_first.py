@@ -1,8 +1,8 @@
 """The health verdict in front of any scheduler of Ray Tune.
 
-What the scheduler behind is told: every healthy epoch, as if there were no verdict. What it is not told: an epoch that
-looks sick, so that it sets no cutoff; the end of a trial that ended so is a removal to it. Population based training
-alone hears everything and stops whom it likes, for it gives a sick trial the weights of a healthy one.
+The scheduler behind is told every healthy epoch, as if there were no verdict. It is not told of one that looks sick,
+so that this sets no cutoff; a trial that ends so is removed, to it. Population based training alone hears everything
+and stops whom it likes, for it gives a sick trial the weights of a healthy one.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class HealthFirst(TrialScheduler):
         epochs: int,
         health: HealthConfig | None = None,
     ) -> None:
-        super().__init__()
-        self.behind = behind or FIFOScheduler()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.behind = behind or FIFOScheduler()  # type: ignore[no-untyped-call]
         self._folder, self._epochs, self._health = folder, epochs, health or HealthConfig()
         self._passes_all = isinstance(self.behind, PopulationBasedTraining)
         self._known: dict[str, _Known] = {}
@@ -195,8 +195,8 @@ def _verdict(trial: Trial, result: Mapping[str, Any]) -> Verdict:
     if "verdict" not in result or "epoch" not in result:
         has = ", ".join(sorted(name for name in result if "/" in name or name in ("loss", "epoch", "verdict")))
         raise RecorderError(
-            f"HealthFirst has heard no verdict of trial {trial.trial_id}, for no scheduler sees the posterior: report "
-            f"what the monitor returns, as in tune.report(monitor.epoch(mu, logvar, …)); the result has "
+            f"HealthFirst has heard no verdict of trial {trial.trial_id}, for no scheduler sees the posterior: "
+            f"report what the monitor returns, as in tune.report(monitor.epoch(mu, logvar, …)); the result has "
             f"{has or 'none of its names'}"
         )
     return Verdict(result["verdict"])

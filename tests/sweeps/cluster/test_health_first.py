@@ -22,7 +22,6 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
-
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.health_first import HealthFirst
