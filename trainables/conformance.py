@@ -12,6 +12,7 @@ Shapes: B samples, K latent dimensions.
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ from search_spaces.space import SearchSpace, Value, show
 from search_spaces.training import NAMES
 from trainables.definition import Definition, term_weights
 from trainables.losses.kl import kl_per_dim
+from trainables.monitor import Monitor
+from trainables.own_loop import OwnLoop
 from trainables.schedules import END, Progress
 from trainables.vae import Batch, Vae
 
@@ -104,6 +107,8 @@ def check(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray
             hyperparameter was read.
     """
     space, found, read = definition.space, Found(), set(READ_BY_THE_LOOP)
+    if definition.train is not None:  # it may read any of them
+        read |= {parameter.name for parameter in space.parameters}
     searched = {parameter.name for parameter in space.searched}
     for config in configurations(space):
         reads = Reads(config)
@@ -117,6 +122,51 @@ def check(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray
         fixed = {parameter.name for parameter in space.parameters if not (parameter.searched or parameter.data)}
         found.notes += _unread(fixed - read, "nothing reads it") if corners else []
     return found
+
+
+def check_train(definition: Definition) -> Found:
+    """What can be told of a loop of the user's own without running it: whether it can be called."""
+    found = Found()
+    if definition.train is not None:
+        try:
+            inspect.signature(definition.train).bind({}, None)
+        except TypeError as error:
+            found.problems.append(f"train cannot be called as train(config, monitor): {error}")
+    return found
+
+
+def check_loop(definition: Definition, epochs: int = 2) -> Found:
+    """Run the documented configuration of a loop of the user's own for an epoch, on the user's own data.
+
+    Args:
+        definition: of a file with `train`.
+        epochs: the budget that the loop is told.
+    """
+    found = check_train(definition)
+    if found.problems or definition.train is None:
+        return found
+    monitor = Monitor(epochs, stops=False)
+    config = Reads(definition.space.documented())
+    loop = OwnLoop(definition.train, config, monitor, metric=_stated_metric(definition.space))
+    with _step("train(config, monitor)", found):
+        loop.run_epoch()
+    with _step("train(config, monitor), stopped after an epoch", found):
+        loop.close()
+    if found.problems:
+        return found
+    searched = {parameter.name for parameter in definition.space.searched}
+    found.problems += _unread(searched - config.read, "searched, but train has not read it in its first epoch")
+    row = monitor.rows[0]
+    if "health/kl_raw" in row and "health/z_gain" not in row:
+        found.notes.append("monitor.epoch(…) is given no decode and target: whether the decoder uses z is not seen")
+    if monitor.saved is None:
+        found.notes.append("monitor.save(state) is not called: a trial that waits or loses its worker begins again")
+    return found
+
+
+def _stated_metric(space: SearchSpace) -> str:
+    """What the space says that trials are ranked by; '' where it says nothing."""
+    return "" if space.metrics == SearchSpace("", ()).metrics else space.metric
 
 
 def configurations(space: SearchSpace) -> Iterator[dict[str, Value]]:
@@ -145,7 +195,7 @@ def _of_configuration(
     found = Found()
     with torch.random.fork_rng(devices=[]), _step("Model(config, shape, statistics)", found):
         torch.manual_seed(SEED)
-        model = definition.Model(config, tuple(x.shape[1:]), statistics)
+        model = definition.build(config, tuple(x.shape[1:]), statistics)
     if found.problems:
         return found
     model.start_epoch(0.0)

@@ -190,19 +190,32 @@ class DecoderStatistics:
         self._draws, self._samples = len(decodes.samples), self._samples + len(x)
         return target, reconstruction
 
+    def add_decodes(self, target: Tensor, samples: Sequence[Tensor]) -> None:
+        """Add a batch of a model that is not known: its target (B, …) and decodes of samples of z, (B, …) each, all
+        in one space. Only `use` can be asked for then."""
+        self.errors.add(target, {"samples": samples})
+        self._pairs.add(target, samples)
+        self._trained_pairs = self._pairs
+
+    def use(self) -> dict[str, float]:
+        """What the decoder makes of z: its error, those of the best constant and of other samples' z, and z_gain."""
+        swapped_C, values_C = self._swapped_C(), self.errors.values_C()
+        return {
+            "val/mse": self.errors.mse("samples"),
+            "val/mse_constant": self.errors.constant(),
+            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
+            "health/z_gain": self._z_gain(),
+        }
+
     def metrics(self, rate: float) -> dict[str, float]:
         """The score and what it is made of; `rate`: what the latent costs, nats per sample."""
         errors = self.errors
-        constant_C, values_C = errors.constant_C(), errors.values_C()
-        swapped_C = self._pairs.swapped_C() if self._closed_form else errors.mse_C("swapped")
+        constant_C, values_C, swapped_C = errors.constant_C(), errors.values_C(), self._swapped_C()
         variance_CL = (self._square_CL - self._sum_CL.square() / self._samples) / self._samples
         diversity_C = variance_CL.clamp(min=0).sqrt().mean(dim=1)[kept_channels(constant_C)]
         recon_mu = {"health/recon_mu": errors.mse("mu")} if self._closed_form else {}
         return recon_mu | {
             "val/elbo_gain": elbo_gain(values_C, errors.mse_C("samples"), constant_C, swapped_C, rate),
-            "val/mse": errors.mse("samples"),
-            "val/mse_constant": errors.constant(),
-            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
             "val/r2": errors.explained("reconstruction"),
             "health/rate": rate,
             "health/draws": float(self._draws),
@@ -210,8 +223,11 @@ class DecoderStatistics:
             "health/recon_z0": errors.mse("zero"),
             "health/recon_delta": math.sqrt(self._delta / (float(values_C.sum()) * self._samples)),
             "health/recon_std": float(diversity_C.mean()),
-            "health/z_gain": self._z_gain(),
+            **self.use(),
         }
+
+    def _swapped_C(self) -> Tensor:
+        return self._pairs.swapped_C() if self._closed_form else self.errors.mse_C("swapped")
 
     def _z_gain(self) -> float:
         """1 − error of a sample's own decodes / that of the decodes of the others' z."""

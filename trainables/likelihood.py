@@ -45,7 +45,7 @@ def reference(definition: Definition, dataset: Dataset, index: np.ndarray) -> fl
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = definition.Model(definition.space.documented(), dataset.shape, dataset.statistics)
+        model = definition.build(definition.space.documented(), dataset.shape, dataset.statistics)
     return constant_nll(model, torch.from_numpy(dataset.read(index)))
 
 

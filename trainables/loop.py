@@ -62,7 +62,7 @@ class Trainer:
         self.definition = definition.load(model)
         self.train_index, self.evaluation_index, self.test_index = parts(dataset, config, seed)
         with self._seeded("weights"):
-            built = self.definition.Model(config, dataset.shape, dataset.statistics)
+            built = self.definition.build(config, dataset.shape, dataset.statistics)
         self.model = built.to(self.device)
         self.optimizer = OPTIMIZERS[config["optimizer"]](
             self.model.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
@@ -251,13 +251,13 @@ class Trainer:
     def _seeded(self, purpose: str) -> Iterator[None]:
         """The global random state seeded for `purpose`, and as it was before afterwards."""
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_seed(self.seed, purpose))
+            torch.manual_seed(seed_of(self.seed, purpose))
             yield
 
     def _generator(self, purpose: str, device: str | None = None) -> torch.Generator:
         epoch = "" if purpose == "evaluation" else f"{self.epoch}"
         generator = torch.Generator(device=device or self.device)
-        return generator.manual_seed(_seed(self.seed, f"{purpose}{epoch}"))
+        return generator.manual_seed(seed_of(self.seed, f"{purpose}{epoch}"))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
@@ -292,5 +292,6 @@ def _stored(statistic: np.ndarray) -> Any:
     return torch.from_numpy(np.array(statistic)) if statistic.dtype.kind in "fiub" else statistic.tolist()
 
 
-def _seed(seed: int, purpose: str) -> int:
+def seed_of(seed: int, purpose: str) -> int:
+    """A seed for one purpose of a trial."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:8], "big") >> 1

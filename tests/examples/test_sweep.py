@@ -87,3 +87,20 @@ def test_new_writes_what_plan_takes(run: Run, tmp_path: Path) -> None:
     code, output = run("faces.py", "--plan")
     assert code == ExitCode.FINISHED, output
     assert "faces on the model's own data" in output
+
+
+def test_the_plan_of_a_loop_says_what_is_not_known(run: Run, copied: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copied("my_loop")
+    code, output = run(path, "--plan", "--trials", 3)
+    assert code == ExitCode.FINISHED, output
+    assert "my_loop trains by its own loop, on data that it reads itself." in output
+    assert "goes on from what the loop last handed to monitor.save(state), and begins again" in output
+    assert "No forecast: your own loop: no loss is known." in output
+    assert "Time and disk are not known" in output
+    assert [line.split()[:2] for line in output.splitlines() if "kl_weight=" in line] == [
+        ["2", "search"], ["3", "search"],
+    ]  # fmt: skip
+    path.write_text(path.read_text().replace("def train(config, monitor)", "def train(config)"))
+    code, output = run(path, "--plan")
+    assert code == ExitCode.REFUSED, output
+    assert "error: my_loop: train cannot be called as train(config, monitor): too many positional" in output
