@@ -15,7 +15,7 @@ from analysis import report, sweep
 from sweeps.health_pruner import METRIC, HealthPruner
 from sweeps.recorder import RecorderError
 from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from trainables.health import HealthConfig, is_control
 from trainables.monitor import Monitor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.exit_codes import ExitCode
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, ROOT, Sweeps
 from tests.sweeps.test_faults import assert_whole, children, epochs_of, metrics_of
 from trainables import epoch_log

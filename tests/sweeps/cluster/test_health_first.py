@@ -27,7 +27,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from sweeps.health_first import HealthFirst
 from sweeps.recorder import RecorderError
 from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 from trainables.health import HealthConfig, is_control
 from trainables.monitor import Monitor
 

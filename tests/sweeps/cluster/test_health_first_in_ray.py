@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from sweeps.records import journal
-from sweeps.records.journal import Status
+from sweeps.records.outcomes import Status
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
