@@ -293,11 +293,12 @@ def _conformance(config: SweepConfig, dataset: Any) -> list[str]:
     import torch
 
     from trainables import conformance, definition
+    from trainables.loader import Loader
 
     model = definition.load(config.reference)
     model = replace(model, space=config.search_space())
-    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
-    found = conformance.check(model, x, dataset.statistics)
+    batch = Loader(dataset, torch.device("cpu")).batch(dataset.train[: conformance.SAMPLES])
+    found = conformance.check(model, batch.x, dataset.statistics, fields=batch.fields)
     if found.problems:
         raise ConfigError([f"{config.model}: {problem}" for problem in found.problems])
     return found.notes
