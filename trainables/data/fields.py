@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from trainables.data.blocks import sample_blocks
-from trainables.data.rows import Array, Rows, converted, dense
+from trainables.data.rows import Array, LazyRows, Rows, converted, dense
 
 TAKEN = ("x", "z", "prediction", "target", "label", "environment", "mean", "std")
 EXPECTED = "expected one string or number, or one array of numbers, a sample"
@@ -70,6 +70,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _rows(values: Any) -> Rows:
+    if isinstance(values, LazyRows):
+        return values
     if issparse(values):
         return dense(values)
     array = values if isinstance(values, np.memmap) else np.asarray(values)
