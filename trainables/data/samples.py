@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.rows import LazyRows
+from trainables.data.rows import LazyRows, Rows
 
 SUBSET_SEED = 20_230_920
 
@@ -38,7 +38,7 @@ class Samples:
             strings are categories, and numbers, (N, …), are given as they are.
     """
 
-    x: Any
+    x: Rows
     source: str = ""
     labels: list[str] | None = None
     ids: Sequence[object] | None = None

@@ -68,7 +68,7 @@ class Dataset:
     source: str
     fingerprint: str
     shape: tuple[int, ...]
-    x: Any
+    x: Rows
     labels: list[str] | None
     environments: list[str] | None
     train: np.ndarray
