@@ -81,7 +81,7 @@ def measure(kind: str, gigabytes: float, folder: Path) -> dict[str, float]:
 
 
 def main(gigabytes: tuple[float, ...] = (1.0, 2.0, 4.0), one: str | None = None, folder: Path | None = None) -> None:
-    """Print the table. `one` is KIND:GIGABYTES, measured here and printed as JSON; `folder`: for the files, on disk."""
+    """Print the table. `one` is KIND:GIGABYTES, measured here and printed as JSON; `folder`: for files, on a disk."""
     if one is not None:
         kind, size = one.split(":")
         with tempfile.TemporaryDirectory(dir=folder) as place:
