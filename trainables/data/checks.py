@@ -53,7 +53,8 @@ def _not_finite(samples: Samples) -> list[str]:
     index, row, column, channel = (int(value) for value in first)
     return [
         f"{nan} values are NaN or null and {infinite} are infinite or beyond float32 (±3.4e38), of "
-        f"{math.prod(samples.x.shape)}; the first is {samples.x[index, row, column, channel]} at {samples.name(index)}, row {row}, col {column}, "
+        f"{math.prod(samples.x.shape)}; the first is {samples.x[index, row, column, channel]} at "
+        f"{samples.name(index)}, row {row}, col {column}, "
         f"channel {channel} (counted from 0); expected finite numbers: drop or repair those samples"
     ]
 
