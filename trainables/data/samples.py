@@ -35,7 +35,8 @@ class Samples:
         embedded: True for the data set that a model brings along.
         environments: where each sample comes from (a hospital, a camera); None if that is not known.
         fields: what a model reads beside x (the batch of a cell, its library size, a mask), N values each, by name:
-            strings are categories, and numbers, (N, …), are given as they are.
+            strings are categories, and numbers, (N, …), are given as they are. A reader hands over arrays or rows as
+            `trainables.data.fields.checked_fields` makes them of what a user's `data` may return.
     """
 
     x: Rows

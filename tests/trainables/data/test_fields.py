@@ -11,9 +11,10 @@ from scipy import sparse
 
 from trainables.data import blocks
 from trainables.data.cache import prepare
+from trainables.data.errors import DataError
 from trainables.data.fields import checked_fields
 from trainables.data.samples import Samples
-from trainables.data.store import Dataset
+from trainables.data.store import Dataset, open_dataset
 from trainables.data.user import UserReader
 
 RNG = np.random.default_rng(0)
@@ -67,6 +68,16 @@ def test_pieces_make_no_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert whole.labels == pieces.labels
     for name in ("train", "val"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(pieces, name))
+
+
+@pytest.mark.parametrize("keep", [0, 0.3, 0.7, -1])
+def test_a_file_of_pieces_that_is_cut_short_is_refused(keep: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blocks, "VALUES_PER_BLOCK", 30)
+    path = prepared(Samples(sparse.csr_array(COUNTS), fields=FIELDS), tmp_path).path
+    content = path.read_bytes()
+    (tmp_path / "cut.arrow").write_bytes(content[: int(keep * len(content)) if keep >= 0 else -1])
+    with pytest.raises(DataError, match="not a complete data set file"):
+        open_dataset(tmp_path / "cut.arrow")
 
 
 def test_the_fingerprint_tells_fields(tmp_path: Path):
