@@ -30,13 +30,15 @@ def gather(config: SweepConfig, dataset: Dataset | Unprepared) -> Notes:
         return {"data": [], "model": [OWN_LOOP]}
     from trainables import definition
     from trainables.diagnostics import left_out_channels
+    from trainables.loader import Loader
     from trainables.loop import parts
 
     documented = config.search_space().documented()
     model = definition.load(config.reference).build(documented, dataset.shape, dataset.statistics)
     index = parts(dataset, documented, config.seed).evaluation
     blocks = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
-    dull = left_out_channels(model.eval(), (torch.from_numpy(dataset.read(block)) for block in blocks))
+    loader = Loader(dataset, torch.device("cpu"))
+    dull = left_out_channels(model.eval(), map(loader.batch, blocks))
     return {"data": [*dataset.notes, *_dull(dull)], "model": list(model.notes)}
 
 

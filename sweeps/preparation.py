@@ -81,6 +81,7 @@ def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str
     import torch
 
     from trainables import conformance, definition
+    from trainables.loader import Loader
 
     model = definition.load(config.reference)
     model = replace(model, space=config.search_space())
@@ -88,8 +89,8 @@ def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str
     if isinstance(dataset, Unprepared):
         problems = found.problems
     else:
-        x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
-        found.add(conformance.check(model, x, dataset.statistics))
+        batch = Loader(dataset, torch.device("cpu")).batch(dataset.train[: conformance.SAMPLES])
+        found.add(conformance.check(model, batch.x, dataset.statistics, fields=batch.fields))
         problems = found.problems or _likelihood_problems(config, dataset)
     if problems:
         raise ConfigError([f"{config.model}: {problem}" for problem in problems])

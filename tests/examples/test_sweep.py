@@ -74,6 +74,30 @@ def test_data_that_fails_is_refused_in_a_line(run: Run, copied: Callable[[str], 
     assert "Traceback" not in output
 
 
+def test_an_item_that_fails_is_named_and_refused_in_a_line(run: Run, copied: Callable[[str], Path]) -> None:
+    path = copied("my_vae")
+    path.write_text(path.read_text().partition("def data")[0] + FAILING)
+    code, output = run(path, "--data", "slides", "--plan")
+    assert code == ExitCode.REFUSED, output
+    assert "item 31: raised OSError: slide 31 is cut short (my_vae.py:" in output
+    assert "Traceback" not in output
+
+
+FAILING = """
+class Slides:
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, index):
+        if index == 31:
+            raise OSError(f"slide {index} is cut short")
+        return {"x": np.full((8, 8), index / 60)}
+
+def data(source):
+    return Slides()
+"""
+
+
 def test_a_quantised_and_a_counting_model_are_swept(run: Run, copied: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("my_vq", "my_counts"):
         code, output = run(copied(name), "--name", name, "--trials", 1, "--epochs", 2, "--subset", 60)
