@@ -191,8 +191,12 @@ def _interval(low: float | None, high: float | None) -> str:
 def _survey_lines(plan: Plan) -> list[str]:
     survey = plan.survey
     if survey is None:
-        why = "the loss has no KL term or no best constant, the model reads fields, or there are fewer than four samples"
-        return [f"No forecast: {why}."]
+        whys = (
+            "the loss has no KL term or no best constant",
+            "the model reads fields",
+            "there are fewer than four samples",
+        )
+        return [f"No forecast: {', or '.join(whys)}."]
     theory = (
         f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as "
         f"found in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
