@@ -64,8 +64,7 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
-    known = not config.own_loop and not isinstance(dataset, Unprepared)
-    seconds, checkpoint_bytes = _measure(config, dataset) if known else (None, 0.0)
+    seconds, checkpoint_bytes = _measure(config, dataset)
     return Plan(
         model=config.model,
         data=dataset.source,
@@ -232,8 +231,11 @@ def _survey(config: SweepConfig, forecaster: AnyForecaster) -> dict[str, float] 
     }
 
 
-def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:
-    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains."""
+def _measure(config: SweepConfig, dataset: Dataset | Unprepared) -> tuple[float | None, float]:
+    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains; None and 0 for
+    a loop of the user's own, which is not run."""
+    if config.own_loop or isinstance(dataset, Unprepared):
+        return None, 0.0
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(config.cpus_per_trial)))
     trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)

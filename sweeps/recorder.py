@@ -58,7 +58,7 @@ class Recorder:
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(_started(self.folder, epochs, metric, mode, health, scheduler), self.folder)
         self._journal = journal.Journal(self.folder)
-        self._configs: dict[int, Mapping[str, Any]] = {}
+        self._configs: dict[int, dict[str, Any]] = {}
         self._rows: dict[int, list[Row]] = {}
         self._best: dict[int, BestEpoch] = {}
         self._live: dict[int, Status] = {}

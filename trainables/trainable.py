@@ -60,9 +60,14 @@ class VaeTrainable(tune.Trainable):
     `config["next_pause"]` is the epoch after which the scheduler may let it wait: a checkpoint is kept there.
     """
 
+    _dataset: Dataset | None
+    _error: Exception | None
+    _again: Row | None
+    _loop: Epochs | None
+
     def setup(self, config: dict[str, Any]) -> None:
         """Start or resume the trial; an error is reported by the first step, so that the trial fails alone."""
-        self._dataset: Dataset | None = None
+        self._dataset = None
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -98,9 +103,9 @@ class VaeTrainable(tune.Trainable):
         self._trial, self._control, self._next_pause = config["trial"], config["control"], config["next_pause"]
         self._hyperparameters = config["hyperparameters"]
         self._settings = TrialSettings(**config["settings"])
-        self._error: Exception | None = None
-        self._again: dict[str, Any] | None = None
-        self._loop: Epochs | None = None
+        self._error = None
+        self._again = None
+        self._loop = None
         self._rows: list[Row] = []
         try:
             self._prepare()
@@ -120,10 +125,16 @@ class VaeTrainable(tune.Trainable):
         if state is not None:
             logged = epoch_log.read_trial(self._sweep, self._trial)
             monitor.resume([as_trained(row) for row in logged if row["epoch"] <= state["epoch"]], None)
-            self._loop.load_state_dict(state)
+            self._running.load_state_dict(state)
             self._best.load_state_dict(state)
             self._again = monitor.rows[-1]  # the driver may not have heard of it
         self._rows = monitor.rows
+
+    @property
+    def _running(self) -> Epochs:
+        """The loop of a trial that has begun and has not failed."""
+        assert self._loop is not None
+        return self._loop
 
     def _loop_of(self, monitor: Monitor) -> Epochs:
         settings, trainer = self._settings, None
@@ -138,13 +149,13 @@ class VaeTrainable(tune.Trainable):
 
     def _epoch(self) -> Row:
         earlier = self._rows[-1]["seconds"] if self._rows else 0.0
-        row = self._loop.run_epoch()
+        row = self._running.run_epoch()
         if row is None:  # it has ended before its budget: its last epoch is told once more, as the last
             self._finish(ends=True)
             return self._rows[-1]
-        row |= {"seconds": earlier + row["time/epoch_seconds"], "memory/rss_mib": _resident_mib()}
-        row |= {"control": self._control, "seed": self._settings.seed}
-        row |= {"best_epoch": self._best.consider(row, self._loop.trainer)}
+        row["seconds"], row["memory/rss_mib"] = earlier + row["time/epoch_seconds"], _resident_mib()
+        row["control"], row["seed"] = self._control, self._settings.seed
+        row["best_epoch"] = self._best.consider(row, self._running.trainer)
         last, condemned = self._ended(), Verdict(row["verdict"]).condemned
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
         self._checkpoint(last or condemned or row["epoch"] == self._next_pause)
@@ -153,7 +164,7 @@ class VaeTrainable(tune.Trainable):
 
     def _finish(self, ends: bool) -> None:
         """Draw what is due after the last epoch."""
-        trainer = self._loop.trainer
+        trainer = self._running.trainer
         if trainer is None or self._rows[-1]["verdict"] == Verdict.NUMERIC:
             return
         if _on_the_way(trainer.epoch, self._settings.epochs):
@@ -162,7 +173,7 @@ class VaeTrainable(tune.Trainable):
             self._draw(trainer)
 
     def _ended(self) -> bool:
-        return self._loop.converged or self._rows[-1]["epoch"] >= self._settings.epochs
+        return self._running.converged or self._rows[-1]["epoch"] >= self._settings.epochs
 
     def _close(self) -> bool:
         """End the loop; False, with a note in the trial's folder, if it does not end."""
@@ -180,7 +191,7 @@ class VaeTrainable(tune.Trainable):
         cost = getattr(self, "_checkpoint_seconds", 0.0)
         if not (due or cost <= CHECKPOINT_SHARE * (started - self._saved_at)):
             return
-        if (state := self._loop.state_dict()) is not None:
+        if (state := self._running.state_dict()) is not None:
             checkpoint.save(self._folder, state | self._best.state_dict())
             self._saved_at = time.perf_counter()
             self._checkpoint_seconds = self._saved_at - started
