@@ -243,8 +243,9 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
         "storage": shlex.join(_option(command, "--storage")),
         "facts": {key: value for key, value in facts.items() if value not in (None, "")},
         "best": best,
+        "outside": record.outside,
         "flags": [f"--set {name}={formats.exact(value)}" for name, value in best.record.config.items()]
-        if best
+        if best and not record.outside
         else [],
     }
 

@@ -28,12 +28,13 @@ __all__ = [
 
 
 def load(model: str) -> SearchSpace:
-    """The search space of a model, with the training loop's hyperparameters.
+    """The search space of a model, with the training loop's hyperparameters unless it has a loop of its own.
 
     Raises:
         ModelError: `model` names none; see `search_spaces.reference`.
     """
-    return completed(resolve(model).space)
+    reference = resolve(model)
+    return reference.space if reference.own_loop else completed(reference.space)
 
 
 def studies(model: str) -> list[Study]:

@@ -1,8 +1,8 @@
 """What names a model: `imc_vae`, `package.module`, or a file `path/to/my_vae.py`; and the folder of a sweep's copy.
 
-A model of the user's own is one module with a `SPACE` and a `Model`. Importing it runs it. What it imports from its
-own folder belongs to it and travels with it (`own_files`); a copy of all that is a folder with a `MANIFEST`, which is
-a reference too, and wins over whatever the copy was made of.
+A model of the user's own is one module with a `SPACE` and a `Model`, or `train`, a loop of its own. Importing it
+runs it. What it imports from its own folder belongs to it and travels with it (`own_files`); a copy of all that is a
+folder with a `MANIFEST`, which is a reference too, and wins over whatever the copy was made of.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ MANIFEST = "model.json"  # of a copy: the module, the reference it was made of, 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OURS = ("search_spaces", "trainables", "sweeps", "analysis")
 PACKAGE = "search_spaces"
+MODEL, LOOP = "Model", "train"  # of a module
 
 
 class ModelError(ValueError):
@@ -66,6 +67,16 @@ class Reference:
         """Its search space, as the file has it."""
         space: SearchSpace = self.module.SPACE
         return space
+
+    @property
+    def own_loop(self) -> bool:
+        """True if it trains by a loop of its own."""
+        return LOOP in vars(self.module)
+
+    @property
+    def prepares_data(self) -> bool:
+        """False for a loop without a `Model`, which reads its data itself."""
+        return not self.own_loop or MODEL in vars(self.module)
 
     def own_files(self) -> dict[str, Path]:
         """The files of an own model, by their path below `root`: its module, and what was imported from there."""
@@ -266,8 +277,11 @@ def _checked(reference: Reference) -> Reference:
         problems.append(
             f"{where}: SPACE.model is {reference.name!r}, as a model of this project; choose another name"
         )
-    if "Model" not in has:
-        problems.append(f"{where}: it has no Model; expected a class Model(trainables.vae.Vae)")
+    if MODEL not in has and LOOP not in has:
+        problems.append(
+            f"{where}: it has no Model and no train; expected a class Model(trainables.vae.Vae), or a loop of its "
+            "own, train(config, monitor)"
+        )
     if problems:
         raise ModelError(problems)
     return reference

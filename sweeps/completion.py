@@ -16,6 +16,8 @@ from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ResumeOptions, SweepOptions, flag, given
 
 DEFAULT_SEEDS = 5
+UNSTATED = SearchSpace("", ()).metrics  # of a space that says nothing of metrics
+HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 NO_SCHEDULER = "none"
 T = TypeVar("T")
 
@@ -37,8 +39,8 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     space = space_of(model.text, options.data)
     search = options if isinstance(options, SweepOptions) else SweepOptions(scheduler=NO_SCHEDULER)
     changed, space_problems = space.changed(list(options.set), list(search.space))
-    problems += space_problems
-    embedded, storage = options.data is None, str(storage_folder(options.storage))
+    problems += space_problems + _loop_problems(model, space, options)
+    embedded, storage = options.data is None and model.prepares_data, str(storage_folder(options.storage))
     metric, mode = _objectives(search, space)
     config = SweepConfig(
         model=model.name,
@@ -72,6 +74,32 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _loop_problems(
+    model: search_spaces.Reference, space: SearchSpace, options: SweepOptions | AblationOptions
+) -> list[str]:
+    """What of `options` means nothing to a loop of the user's own, and what it cannot do without."""
+    if not model.own_loop:
+        return []
+    problems, names = [], given(options)
+    if "metric" not in names and space.metrics == UNSTATED:
+        is_search = isinstance(options, SweepOptions)
+        problems.append(
+            f"{'--metric' if is_search else 'SPACE.metrics'} is missing: {model.name} trains by its own loop, so "
+            "nobody else knows what to rank by; name what it hands to monitor.epoch(…), "
+            f"{'as in --metric val/nelbo --mode min, or say so ' if is_search else ''}in its SPACE: "
+            'metrics=("val/nelbo",), mode="min"'
+        )
+    if options.steps is not None:
+        problems.append(f"--steps {options.steps}: {model.name} trains by its own loop; give the budget in --epochs")
+    if not model.prepares_data:
+        problems += [
+            f"--{name}: {model.name} trains by its own loop, which reads its data itself; leave it out"
+            for name in ("data", "subset", "strict")
+            if name in names
+        ]
+    return problems
 
 
 def _objectives(options: SweepOptions, space: SearchSpace) -> tuple[list[str], list[str]]:
@@ -146,6 +174,8 @@ def _refused(name: str) -> str:
 
 
 def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[str]:
+    own_loop = config.own_loop
+    allowed = "a name with val/, test/ or health/" if own_loop else f"one of {', '.join(space.metrics)}"
     checks = [
         (config.trials >= 1, f"--trials {config.trials}: expected at least 1"),
         (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
@@ -176,8 +206,8 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
         ),
         *(
             (
-                metric in space.metrics,
-                f"--metric {metric}: expected one of {', '.join(space.metrics)}; "
+                metric.startswith(HELD_OUT) if own_loop else metric in space.metrics,
+                f"--metric {metric}: expected {allowed}; "
                 "a training loss cannot rank trials that weigh its terms differently",
             )
             for metric in config.metric

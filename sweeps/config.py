@@ -59,6 +59,11 @@ class SweepConfig:
         copy = self.folder / CODE
         return str(copy) if (copy / MANIFEST).exists() else self.code or self.model
 
+    @property
+    def own_loop(self) -> bool:
+        """True for a model that trains by a loop of its own."""
+        return search_spaces.resolve(self.reference).own_loop
+
     def search_space(self) -> SearchSpace:
         """The model's space with `set` and `space` applied."""
         return space_of(self.reference, self.data).changed(self.set, self.space)[0]

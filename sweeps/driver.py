@@ -26,10 +26,10 @@ from sweeps.searchers.base import Search
 from trainables.health import HealthConfig
 
 if TYPE_CHECKING:
+    from sweeps.forecasting import AnyForecaster
     from sweeps.plan import Plan
     from sweeps.run_state import SweepRun
     from sweeps.tracking.process import TrackingProcess
-    from trainables.forecast import Forecaster
 
 _STATUS_OF_CODE = {ExitCode.INTERRUPTED: SweepStatus.INTERRUPTED, ExitCode.FAILED: SweepStatus.FAILED}
 MIRROR_TIMEOUT = 120  # seconds to wait for the tracking server at the end
@@ -128,7 +128,7 @@ class Driver:
         record.write(written, self.config.folder)
         return written
 
-    def _state(self, written: SweepRecord, forecaster: Forecaster) -> SweepRun:
+    def _state(self, written: SweepRecord, forecaster: AnyForecaster) -> SweepRun:
         from sweeps.records.reuse import Finished
         from sweeps.run_state import SweepRun
         from sweeps.schedulers.base import Task
@@ -151,7 +151,7 @@ class Driver:
             return None
         return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
 
-    def _forecaster(self) -> Forecaster:
+    def _forecaster(self) -> AnyForecaster:
         from sweeps.forecasting import forecaster
 
         return forecaster(self.config, self.dataset)
@@ -185,7 +185,7 @@ class Driver:
         from sweeps.cluster.fit import fit
 
         with self._kept_alive(tracking), self.listener.watching(run, tracking):
-            return fit(run, self.dataset.path, slots)
+            return fit(run, str(self.dataset.path), slots)
 
     @contextmanager
     def _kept_alive(self, tracking: TrackingProcess) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,22 @@ _LOG = logging.getLogger(__name__)
 LEAST_OWN_TRIALS = 10  # before they are asked
 
 
-def forecaster(config: SweepConfig, dataset: Any) -> Forecaster:
-    """The forecaster of a sweep on `dataset`."""
+class NoForecast:
+    """Of a loop of the user's own: no loss is known."""
+
+    collapse: CollapseModel | None = None
+
+    def forecast(self, config: Mapping[str, Any]) -> None:
+        """None."""
+
+
+AnyForecaster = Forecaster | NoForecast
+
+
+def forecaster(config: SweepConfig, dataset: Any) -> AnyForecaster:
+    """The forecaster of a sweep on `dataset`; it forecasts nothing for a loop of the user's own."""
+    if config.own_loop:
+        return NoForecast()
     budget = Budget(len(dataset.train), config.epochs)
     return Forecaster.of(definition.load(config.reference), dataset, budget, collapse_model(config))
 

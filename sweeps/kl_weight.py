@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search_spaces.space import Parameter, SearchSpace, number
-from trainables.forecast import Forecast, Forecaster
+from sweeps.forecasting import AnyForecaster, NoForecast
+from trainables.forecast import Forecast
 
 PRECISION = 1.01  # ratio of the two weights between which an answer lies
 STEP = 8.0  # ratio of the weights tried until an answer lies between two of them
@@ -40,10 +41,12 @@ class KlWeight:
         return self.critical is None or self.low > self.critical
 
 
-def find(space: SearchSpace, forecaster: Forecaster) -> KlWeight | None:
+def find(space: SearchSpace, forecaster: AnyForecaster) -> KlWeight | None:
     """The answer for the data of `forecaster`; None where the space names no KL weight, or nothing is forecast."""
     documented = space.documented()
-    if space.kl_weight is None or (forecast := forecaster.forecast(documented)) is None:
+    if space.kl_weight is None or isinstance(forecaster, NoForecast):
+        return None
+    if (forecast := forecaster.forecast(documented)) is None:
         return None
     parameter = space[space.kl_weight]
 

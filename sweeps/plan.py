@@ -15,18 +15,21 @@ from search_spaces.space import SearchSpace, show
 from sweeps import kl_weight, searchers
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
+from sweeps.forecasting import AnyForecaster
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Origin
 from sweeps.searchers.base import first_searched
 from trainables.data.store import Dataset
+from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
-from trainables.forecast import MEANING, Forecaster, Reading, reading
+from trainables.forecast import MEANING, Reading, reading
 from trainables.loop import Trainer
 
 MEASURED_STEPS = 3
 SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
+_OWN_LOOP = ("No forecast: your own loop: no loss is known.",)
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
 _COLOURS = {
     Reading.HEALTHY: "green",
@@ -49,12 +52,12 @@ class Plan:
     survey: dict[str, float] | None  # of the whole space: shares forecast to collapse, quartiles of forecast AU
     kl_weight: KlWeight | None
     basis: str  # of the probability of collapse, in words; '' where theory stands alone
-    epoch_seconds: float
-    total_seconds: float
+    epoch_seconds: float | None  # None where nothing can be measured: a loop of the user's own
+    total_seconds: float | None
     disk_bytes: float
 
 
-def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: int) -> Plan:
+def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyForecaster, slots: int) -> Plan:
     """Plan a sweep on `dataset`."""
     space = config.search_space()
     configurations = _variants(config.ablation) if config.ablation else first_trials(config, space)
@@ -73,7 +76,7 @@ def make(config: SweepConfig, dataset: Dataset, forecaster: Forecaster, slots: i
         kl_weight=kl_weight.find(space, forecaster),
         basis=forecaster.collapse.source if forecaster.collapse else "",
         epoch_seconds=seconds,
-        total_seconds=seconds * config.epochs * config.trials / slots,
+        total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
         disk_bytes=checkpoint_bytes * config.trials,
     )
 
@@ -131,13 +134,21 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     rest = plan.trials - len(plan.configurations)
     lines = [
         _rest_line(config, rest),
-        *_survey_lines(plan),
+        *(_OWN_LOOP if plan.epoch_seconds is None else _survey_lines(plan)),
         *(f"{found}: {MEANING[found]}" for found in MEANING if found in _readings(plan)),
         *kl_weight.sentences(plan.kl_weight),
-        f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
-        f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints.",
+        *_cost_lines(plan),
     ]
     return Group(table, Text("\n".join(filter(None, lines))))
+
+
+def _cost_lines(plan: Plan) -> list[str]:
+    if plan.epoch_seconds is None or plan.total_seconds is None:
+        return [f"{plan.slots} trials at once. Time and disk are not known: your own loop is not run for the plan."]
+    return [
+        f"About {_duration(plan.total_seconds)} at most ({plan.epoch_seconds:.2g} s an epoch, {plan.slots} trials at "
+        f"once, nothing stopped early) and up to {plan.disk_bytes / 2**30:.1f} GiB of checkpoints."
+    ]
 
 
 def _readings(plan: Plan) -> set[Reading | None]:
@@ -178,7 +189,12 @@ def _interval(low: float | None, high: float | None) -> str:
 def _survey_lines(plan: Plan) -> list[str]:
     survey = plan.survey
     if survey is None:
-        return ["No forecast: the loss has no KL term or no best constant, or there are fewer than four samples."]
+        whys = (
+            "the loss has no KL term or no best constant",
+            "the model reads fields",
+            "there are fewer than four samples",
+        )
+        return [f"No forecast: {', or '.join(whys)}."]
     theory = (
         f"Of the whole space, {survey['collapsed']:.0%} collapses at its optimum (no eigenvalue of the data, as "
         f"found in new samples, exceeds σ²); AU quartiles {survey['au_25']:.0f} / {survey['au_50']:.0f} / "
@@ -200,7 +216,7 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float] | None:
+def _survey(config: SweepConfig, forecaster: AnyForecaster) -> dict[str, float] | None:
     space = config.search_space()
     draws = (space.draw(np.random.default_rng([config.seed, 1, number])) for number in range(SURVEYED))
     forecasts = [forecast for draw in draws if (forecast := forecaster.forecast(draw))]
@@ -214,8 +230,11 @@ def _survey(config: SweepConfig, forecaster: Forecaster) -> dict[str, float] | N
     }
 
 
-def _measure(config: SweepConfig, dataset: Dataset) -> tuple[float, float]:
-    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains."""
+def _measure(config: SweepConfig, dataset: Dataset | Unprepared) -> tuple[float | None, float]:
+    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains; None and 0 for
+    a loop of the user's own, which is not run."""
+    if config.own_loop or isinstance(dataset, Unprepared):
+        return None, 0.0
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(config.cpus_per_trial)))
     trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search_spaces import resolve
 from sweeps import budget, notes
 from sweeps.config import ConfigError, SweepConfig
 from trainables.data.errors import DataError
 from trainables.data.store import Dataset
+from trainables.data.unprepared import Unprepared
 
 DATA_FOLDER = "data"  # of the storage: the Arrow files
 
@@ -19,13 +21,13 @@ class Prepared:
 
     Args:
         config: with its budget in epochs.
-        dataset: prepared.
+        dataset: prepared, unless a loop of the user's own reads it itself.
         notes: what the user should know of data and model.
         said: sentences on what was chosen for the user.
     """
 
     config: SweepConfig
-    dataset: Dataset
+    dataset: Dataset | Unprepared
     notes: notes.Notes
     said: tuple[str, ...]
 
@@ -38,7 +40,7 @@ def prepare(config: SweepConfig) -> Prepared:
     """
     dataset = _dataset(config)
     said = [_what_data(config, dataset)]
-    if config.steps is not None:
+    if config.steps is not None and not isinstance(dataset, Unprepared):
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
     conforming = _conformance(config, dataset)
@@ -47,10 +49,12 @@ def prepare(config: SweepConfig) -> Prepared:
     return Prepared(config, dataset, found, tuple(said))
 
 
-def _dataset(config: SweepConfig) -> Dataset:
+def _dataset(config: SweepConfig) -> Dataset | Unprepared:
     from trainables import definition
     from trainables.data.cache import prepare
 
+    if not resolve(config.reference).prepares_data:
+        return Unprepared()
     try:
         reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
         return prepare(reader, config.data, folder, config.data_settings())
@@ -58,7 +62,9 @@ def _dataset(config: SweepConfig) -> Dataset:
         raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
 
 
-def _what_data(config: SweepConfig, dataset: Dataset) -> str:
+def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
+    if isinstance(dataset, Unprepared):
+        return f"{config.model} trains by its own loop, on data that it reads itself."
     shape = " × ".join(map(str, dataset.shape))
     size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
     if dataset.embedded:
@@ -66,7 +72,7 @@ def _what_data(config: SweepConfig, dataset: Dataset) -> str:
     return f"Data {dataset.source}: {size}."
 
 
-def _conformance(config: SweepConfig, dataset: Dataset) -> list[str]:
+def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str]:
     """The notes on the model, once it is found to do what a model must.
 
     Raises:
@@ -75,12 +81,17 @@ def _conformance(config: SweepConfig, dataset: Dataset) -> list[str]:
     import torch
 
     from trainables import conformance, definition
+    from trainables.loader import Loader
 
     model = definition.load(config.reference)
     model = replace(model, space=config.search_space())
-    x = torch.from_numpy(dataset.read(dataset.train[: conformance.SAMPLES]))
-    found = conformance.check(model, x, dataset.statistics)
-    problems = found.problems or _likelihood_problems(config, dataset)
+    found = conformance.check_train(model)
+    if isinstance(dataset, Unprepared):
+        problems = found.problems
+    else:
+        batch = Loader(dataset, torch.device("cpu")).batch(dataset.train[: conformance.SAMPLES])
+        found.add(conformance.check(model, batch.x, dataset.statistics, fields=batch.fields))
+        problems = found.problems or _likelihood_problems(config, dataset)
     if problems:
         raise ConfigError([f"{config.model}: {problem}" for problem in problems])
     return found.notes
@@ -92,7 +103,7 @@ def _likelihood_problems(config: SweepConfig, dataset: Dataset) -> list[str]:
     from trainables.loop import parts
 
     model = definition.load(config.reference)
-    if not model.Model.nats:
+    if model.Model is None or not model.Model.nats:
         return []
     index = parts(dataset, config.search_space().documented(), config.seed).evaluation
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sweeps import history
 from sweeps.config import SweepConfig
+from sweeps.forecasting import AnyForecaster
 from sweeps.records import journal, ranking
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, TrialRecord
@@ -24,7 +25,6 @@ from sweeps.standing import Standing
 from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
-from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, Verdict, is_control
 
 
@@ -45,7 +45,7 @@ class SweepRun:
         config: SweepConfig,
         search: Search | None,
         scheduler: Scheduler[Any],
-        forecaster: Forecaster,
+        forecaster: AnyForecaster,
         health: HealthConfig,
         finished: Finished | None = None,
     ) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trainables.metrics import is_metric
+from trainables import epoch_log
 
 Row = Mapping[str, Any]
 
@@ -35,8 +34,4 @@ class Standing:
 
     def metrics(self, trial: int) -> dict[str, float]:
         """The finite metrics of the trial's best epoch."""
-        return {
-            name: float(value)
-            for name, value in self.best.get(trial, {}).items()
-            if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
-        }
+        return epoch_log.finite_metrics(self.best.get(trial, {}))

@@ -20,6 +20,7 @@ ALLOWED = {
     "trainables/trainable.py": ("search_spaces", "trainables", "torch", "ray"),
     "trainables/lightning.py": ("search_spaces", "trainables", "torch", "lightning"),
     "sweeps": ("search_spaces", "trainables", "sweeps", "torch"),
+    "sweeps/health_pruner.py": ("trainables", "sweeps", "optuna"),
     "sweeps/records": ("search_spaces", "trainables", "sweeps.records", "sweeps.config"),
     "sweeps/schedulers": ("search_spaces", "trainables", "sweeps.records", "sweeps.schedulers"),
     "sweeps/searchers": ("search_spaces", "trainables", "sweeps.records", "sweeps.searchers", "optuna"),

@@ -91,7 +91,8 @@ def _image(trainer: Trainer, target: Tensor, values: Tensor) -> np.ndarray:
 def _samples(trainer: Trainer) -> Figure:
     """Decoded draws from the prior, the same draws at every call, in the space the trial trains in."""
     generator = torch.Generator(device=trainer.device).manual_seed(trainer.seed)
-    drawn = trainer.model.eval().generate(SAMPLES, generator)
+    model, index = trainer.model.eval(), np.resize(trainer.evaluation_index, SAMPLES)
+    drawn = model.generate(SAMPLES, generator, trainer.loader.batch(index).fields)
     images = trainer.model.panel(drawn, drawn)[0].float().cpu().numpy()
     figure = Figure(figsize=(8.0, 2.2), layout="constrained")
     for axis, image in zip(figure.subplots(2, SAMPLES // 2).flat, images, strict=True):

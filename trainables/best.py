@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from trainables.health import Verdict
-from trainables.loop import Trainer
+
+if TYPE_CHECKING:
+    from trainables.loop import Trainer
 
 
 class BestEpoch:
@@ -26,25 +28,22 @@ class BestEpoch:
         self._kept: dict[str, Any] | None = None
         self.epoch = 0
 
-    def consider(self, row: Mapping[str, Any], trainer: Trainer) -> int:
+    def consider(self, row: Mapping[str, Any], trainer: Trainer | None) -> int:
         """Hear of the epoch just judged; the epoch whose numbers are the trial's: the best healthy one so far, or
-        this one where it looks sick."""
+        this one where it looks sick. Without a trainer there are no weights to keep."""
         healthy = row["verdict"] == Verdict.HEALTHY
         value = self._sign * float(row.get(self._metric, math.nan))
         if healthy and value > (self._kept["value"] if self._kept else -math.inf):
-            self._kept = {
-                "epoch": trainer.epoch,
-                "share": trainer.epoch / trainer.epochs,
-                "value": value,
-                "model": _weights(trainer),
-            }
-        self.epoch = self._kept["epoch"] if healthy and self._kept else trainer.epoch
+            self._kept = {"epoch": row["epoch"], "value": value}
+            if trainer is not None:
+                self._kept |= {"share": trainer.epoch / trainer.epochs, "model": _weights(trainer)}
+        self.epoch = self._kept["epoch"] if healthy and self._kept else row["epoch"]
         return self.epoch
 
     @contextmanager
     def weights(self, trainer: Trainer) -> Iterator[None]:
         """The trainer as it was after the trial's epoch, and as it is now afterwards."""
-        if self._kept is None or self.epoch == trainer.epoch:
+        if self._kept is None or "model" not in self._kept or self.epoch == trainer.epoch:
             yield
             return
         now, epoch = _weights(trainer), trainer.epoch

@@ -17,6 +17,9 @@ from trainables.vae import Vae
 
 FILE = "checkpoint.pt"
 folder_of = trial_folder
+NO_MODEL = (
+    "a loop of one's own is exported where its file has a Model and it calls monitor.save({'model': weights, …})"
+)
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
@@ -41,14 +44,21 @@ def load_model(folder: Path) -> Vae:
     state = load(folder)
     if state is None:
         raise FileNotFoundError(f"{folder} has no {FILE}: the trial has not completed an epoch yet")
+    if not has_model(state):
+        raise FileNotFoundError(f"{folder / FILE} has no model: {NO_MODEL}")
     return rebuild(state, folder.parents[1] / CODE)
+
+
+def has_model(state: Mapping[str, Any]) -> bool:
+    """False for a loop of the user's own that saved no weights of a `Model` of its file."""
+    return "model" in state
 
 
 def of_best_epoch(state: Mapping[str, Any]) -> dict[str, Any]:
     """What rebuilds the model after the trial's best epoch: the state without optimiser, its `model`, `epoch` and
     `share` those of that epoch; of the last one where none was healthy, or it ended sick."""
     best = state.get("best")
-    kept = best if best and best["epoch"] == state["best_epoch"] else state
+    kept = best if best and "model" in best and best["epoch"] == state["best_epoch"] else state
     needed = ("model_name", "config", "shape", "statistics")
     return {name: state[name] for name in needed} | {name: kept[name] for name in ("epoch", "share", "model")}
 
@@ -63,7 +73,7 @@ def rebuild(state: Mapping[str, Any], code: Path) -> Vae:
     state = of_best_epoch(state)
     statistics = {name: _statistic(value) for name, value in state["statistics"].items()}
     found = definition.load(str(code) if (code / MANIFEST).exists() else state["model_name"])
-    model = found.Model(DEFAULTS | state["config"], tuple(state["shape"]), statistics)
+    model = found.build(DEFAULTS | state["config"], tuple(state["shape"]), statistics)
     model.load_state_dict(state["model"])
     model.start_epoch(state["share"])
     return model.eval()

@@ -12,6 +12,7 @@ Shapes: B samples, K latent dimensions.
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,10 @@ from search_spaces.space import SearchSpace, Value, show
 from search_spaces.training import NAMES
 from trainables.definition import Definition, term_weights
 from trainables.losses.kl import kl_per_dim
+from trainables.monitor import Monitor
+from trainables.own_loop import OwnLoop
 from trainables.schedules import END, Progress
-from trainables.vae import Batch, Vae
+from trainables.vae import NO_FIELDS, READERS, Batch, Fields, Vae, VqVae
 
 SAMPLES = 8
 SEED = 0
@@ -53,10 +56,10 @@ class Found:
 
 
 class Reads(dict[str, Any]):
-    """A configuration that remembers which of its values were read."""
+    """A configuration, or fields, that remember which of their values were read."""
 
-    def __init__(self, config: Mapping[str, Value]) -> None:
-        super().__init__(config)
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
         self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
@@ -83,17 +86,27 @@ class Reads(dict[str, Any]):
         return super().values()
 
 
-def problems(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray]) -> list[str]:
+def problems(
+    definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray], fields: Fields = NO_FIELDS
+) -> list[str]:
     """Everything that forbids a sweep of the model, a sentence each; see `check`."""
-    return check(definition, x, statistics).problems
+    return check(definition, x, statistics, fields=fields).problems
 
 
-def notes(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray]) -> list[str]:
+def notes(
+    definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray], fields: Fields = NO_FIELDS
+) -> list[str]:
     """What should be known of the model; see `check`."""
-    return check(definition, x, statistics).notes
+    return check(definition, x, statistics, fields=fields).notes
 
 
-def check(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray], corners: bool = False) -> Found:
+def check(
+    definition: Definition,
+    x: Tensor,
+    statistics: Mapping[str, np.ndarray],
+    corners: bool = False,
+    fields: Fields = NO_FIELDS,
+) -> Found:
     """Build the model and pass samples through it, as training and evaluation do.
 
     Args:
@@ -102,12 +115,18 @@ def check(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray
         statistics: those of the data set.
         corners: try the "before" and both ends of every range in any case, not only until every searched
             hyperparameter was read.
+        fields: of the samples.
     """
     space, found, read = definition.space, Found(), set(READ_BY_THE_LOOP)
+    if definition.train is not None:  # it may read any of them
+        read |= {parameter.name for parameter in space.parameters}
+    if definition.Model is not None and (absent := absent_fields(definition.Model, fields)):
+        return Found(absent)
+    seen = Reads(fields)
     searched = {parameter.name for parameter in space.searched}
     for config in configurations(space):
         reads = Reads(config)
-        one = _of_configuration(definition, reads, x, statistics)
+        one = _of_configuration(definition, reads, Batch(x, torch.full((len(x),), -1), seen), statistics)
         read |= reads.read
         found.add(Found([_at(space, config, problem) for problem in one.problems], one.notes))
         if found.problems or (searched <= read and not corners):
@@ -116,7 +135,65 @@ def check(definition: Definition, x: Tensor, statistics: Mapping[str, np.ndarray
         found.problems += _unread(searched - read, "searched, but nothing reads it")
         fixed = {parameter.name for parameter in space.parameters if not (parameter.searched or parameter.data)}
         found.notes += _unread(fixed - read, "nothing reads it") if corners else []
+        found.notes += [f"nothing reads the field {name}" for name in fields if name not in seen.read]
     return found
+
+
+def check_train(definition: Definition) -> Found:
+    """What can be told of a loop of the user's own without running it: whether it can be called."""
+    found = Found()
+    if definition.train is not None:
+        try:
+            inspect.signature(definition.train).bind({}, None)
+        except TypeError as error:
+            found.problems.append(f"train cannot be called as train(config, monitor): {error}")
+    return found
+
+
+def check_loop(definition: Definition, epochs: int = 2) -> Found:
+    """Run the documented configuration of a loop of the user's own for an epoch, on the user's own data.
+
+    Args:
+        definition: of a file with `train`.
+        epochs: the budget that the loop is told.
+    """
+    found = check_train(definition)
+    if found.problems or definition.train is None:
+        return found
+    monitor = Monitor(epochs, stops=False)
+    config = Reads(definition.space.documented())
+    loop = OwnLoop(definition.train, config, monitor, metric=_stated_metric(definition.space))
+    with _step("train(config, monitor)", found):
+        loop.run_epoch()
+    with _step("train(config, monitor), stopped after an epoch", found):
+        loop.close()
+    if found.problems:
+        return found
+    searched = {parameter.name for parameter in definition.space.searched}
+    found.problems += _unread(searched - config.read, "searched, but train has not read it in its first epoch")
+    row = monitor.rows[0]
+    if "health/kl_raw" in row and "health/z_gain" not in row:
+        found.notes.append("monitor.epoch(…) is given no decode and target: whether the decoder uses z is not seen")
+    if monitor.saved is None:
+        found.notes.append("monitor.save(state) is not called: a trial that waits or loses its worker begins again")
+    return found
+
+
+def _stated_metric(space: SearchSpace) -> str:
+    """What the space says that trials are ranked by; '' where it says nothing."""
+    return "" if space.metrics == SearchSpace("", ()).metrics else space.metric
+
+
+def absent_fields(model: type[Vae], fields: Fields) -> list[str]:
+    """The fields that a model reads and the data does not have, a sentence for each method."""
+    there = f"has {', '.join(fields)}" if fields else "has none"
+    methods = [method for method in READERS if method != "quantise" or issubclass(model, VqVae)]
+    return [
+        f"{method} reads the field {name}; the data {there}: name it in data(), or give the parameter a default"
+        for method in methods
+        for name in model.reads(method)
+        if name not in fields
+    ]
 
 
 def configurations(space: SearchSpace) -> Iterator[dict[str, Value]]:
@@ -140,18 +217,18 @@ def _at(space: SearchSpace, config: Mapping[str, Value], problem: str) -> str:
 
 
 def _of_configuration(
-    definition: Definition, config: Reads, x: Tensor, statistics: Mapping[str, np.ndarray]
+    definition: Definition, config: Reads, batch: Batch, statistics: Mapping[str, np.ndarray]
 ) -> Found:
     found = Found()
     with torch.random.fork_rng(devices=[]), _step("Model(config, shape, statistics)", found):
         torch.manual_seed(SEED)
-        model = definition.Model(config, tuple(x.shape[1:]), statistics)
+        model = definition.build(config, tuple(batch.x.shape[1:]), statistics)
     if found.problems:
         return found
     model.start_epoch(0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        _Checks(definition, model, config, x, found).run()
+        _Checks(definition, model, config, batch, found).run()
     return found
 
 
@@ -175,9 +252,9 @@ def _is_library(filename: str) -> bool:
 class _Checks:
     """The checks of one model; each adds to what was found and none goes on where its ground is gone."""
 
-    def __init__(self, definition: Definition, model: Vae, config: Reads, x: Tensor, found: Found) -> None:
-        self.definition, self.model, self.config, self.x, self.found = definition, model, config, x, found
-        self.prediction = x
+    def __init__(self, definition: Definition, model: Vae, config: Reads, batch: Batch, found: Found) -> None:
+        self.definition, self.model, self.config, self.found = definition, model, config, found
+        self.batch, self.x, self.prediction = batch, batch.x, batch.x
         self.weights: dict[str, float] = {}
 
     def run(self) -> None:
@@ -195,11 +272,8 @@ class _Checks:
     def _wrong(self, problem: str) -> None:
         self.found.problems.append(problem)
 
-    def _batch(self) -> Batch:
-        return Batch(self.x, torch.full((len(self.x),), -1))
-
     def _pass(self, seed: int = SEED) -> Any:
-        return self.model(self._batch(), torch.Generator().manual_seed(seed))
+        return self.model(self.batch, torch.Generator().manual_seed(seed))
 
     def _encode(self) -> bool:
         before = len(self.found.problems)
@@ -207,7 +281,7 @@ class _Checks:
         if self.model.posterior == "codebook":
             return True
         with _step("encode(x)", self.found), torch.no_grad():
-            returned = self.model.encode(self.x)
+            returned = self.model.encode(self.x, **self.model.read_by("encode", self.batch))
             if not (isinstance(returned, tuple) and len(returned) == 2 and all(map(torch.is_tensor, returned))):
                 self._wrong(f"encode(x) returned {_described(returned)}; expected mu and logvar, tensors (B, K)")
                 return False
@@ -241,7 +315,19 @@ class _Checks:
                 self._wrong(f"decode(z) returned a tensor of shape {found}; expected the first of them {len(self.x)}")
             elif self.model.posterior == "codebook":
                 self._codes(outputs.codes)
+            self._carried(outputs)
         return len(self.found.problems) == before
+
+    def _carried(self, outputs: Any) -> None:
+        """Fields reach what is called after `forward`, and K is known without them."""
+        carried = getattr(outputs, "fields", {})
+        for method in ("decode", "reconstruction"):
+            if lost := [name for name in self.model.reads(method) if name not in carried]:
+                what = f"without the field {', '.join(lost)}, which {method} reads; expected fields=batch.fields"
+                self._wrong(f"forward(batch, generator) gives outputs {what}")
+        told = self.model.posterior == "codebook" or "latent_dim" in vars(self.model)
+        if self.model.reads("encode") and not (told or "latent_dim" in vars(type(self.model))):
+            self._wrong("encode reads fields, so K cannot be found without data: set self.latent_dim in __init__")
 
     def _codes(self, codes: Tensor) -> None:
         size = getattr(self.model, "codes", None)
@@ -345,9 +431,12 @@ class _Checks:
             return
         with _step("evaluation", self.found):
             generator = torch.Generator().manual_seed(SEED)
-            metrics, _ = evaluate(self.model, [self._batch()], generator, len(self.x), self.weights)
+            metrics, _ = evaluate(self.model, [self.batch], generator, len(self.x), self.weights)
             zero = [name for name in self.weights if name != "kl" and metrics[f"val/{name}"] == 0]
             self.found.notes += [f"term {name} is 0 in evaluation" for name in zero]
+        if self.model.posterior == "gaussian":
+            with _step("generate(count, generator, fields)", self.found):
+                self.model.generate(len(self.x), torch.Generator().manual_seed(SEED), self.batch.fields)
         with _step("panel(target, prediction)", self.found), torch.no_grad():
             pictures = self.model.panel(self.model.fixed_target(self.x), self.model.to_fixed(self.prediction, self.x))
             bad = [picture for picture in pictures if picture.dim() != 4 or picture.shape[-1] != 3]

@@ -3,7 +3,8 @@
 A model's module offers
 
     SPACE                                 its hyperparameters (`search_spaces.SearchSpace`)
-    Model(config, shape, statistics)      a `trainables.vae.Vae`
+    Model(config, shape, statistics)      a `trainables.vae.Vae`, trained by our loop
+or  train(config, monitor)                a loop of one's own, which tells `trainables.monitor.Monitor` of every epoch
 and, where the defaults do not serve,
     data(source)                          → arrays, `Samples` or a torch Dataset; see `trainables.data.user`
     READER                                instead of `data`: a `trainables.data.cache.Reader`
@@ -13,6 +14,9 @@ and, where the defaults do not serve,
     quadratic_form(config, x, statistics) the reconstruction loss as Σ weight · ‖features(error)‖², from which the
                                           collapse is forecast (`trainables.forecast`)
 
+A loop of one's own reads its data itself, and has no hyperparameters but those of its `SPACE`. With a `Model` beside
+it the data is prepared too, and the weights that the loop saves as "model" are those that are drawn and exported.
+
 Of the seven the `SPACE` lies in `search_spaces`, the rest in `trainables.models`, for spaces need no torch.
 """
 
@@ -21,12 +25,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import search_spaces
 from search_spaces import Claim, ModelError, Reference, SearchSpace, Study, resolve
-from search_spaces.training import completed
+from search_spaces.reference import LOOP, MODEL
 from trainables.data.cache import Reader
 from trainables.data.user import UserReader
 from trainables.forms import QuadraticForm
@@ -34,7 +39,11 @@ from trainables.measured import Measured
 from trainables.schedules import Progress, linear_warmup
 from trainables.vae import Vae
 
+if TYPE_CHECKING:
+    from trainables.monitor import Monitor
+
 Config = Mapping[str, Any]
+Train = Callable[[Config, "Monitor"], None]
 KL_WEIGHT, KL_WARMUP = "kl_weight", "kl_warmup"  # hyperparameters that the default of `term_weights` knows
 
 
@@ -44,7 +53,9 @@ class Definition:
 
     Args:
         reference: where it comes from.
-        space: with the training loop's hyperparameters.
+        space: with the training loop's hyperparameters, unless there is a `train`.
+        Model: None where there is none beside `train`.
+        train: None for our loop.
         term_weights: a term that it does not name weighs 1.
         kl_cycles: 1 where the KL weight is not cyclical.
         quadratic_form: measured unless derived by the author (`trainables.measured`); gives None for no forecast.
@@ -55,10 +66,21 @@ class Definition:
     studies: tuple[Study, ...]
     claims: tuple[Claim, ...]
     reader: Reader
-    Model: type[Vae]
+    Model: type[Vae] | None
+    train: Train | None
     term_weights: Callable[[Config, Progress], Mapping[str, float]]
     kl_cycles: Callable[[Config, int], float]
     quadratic_form: Callable[[Config, np.ndarray, Mapping[str, np.ndarray]], QuadraticForm | None]
+
+    def build(self, config: Config, shape: tuple[int, ...], statistics: Mapping[str, np.ndarray]) -> Vae:
+        """The model.
+
+        Raises:
+            ModelError: the file has none.
+        """
+        if self.Model is None:
+            raise ModelError([f"MODEL {self.reference.text}: it has no Model, only a loop of its own"])
+        return self.Model(config, shape, statistics)
 
     @property
     def name(self) -> str:
@@ -81,8 +103,10 @@ def load(text: str) -> Definition:
         for name, arguments in _FUNCTIONS.items()
         if name in offers and not callable(offers[name])
     ]
-    model = offers["Model"]
-    if not (isinstance(model, type) and issubclass(model, Vae)):
+    model = offers.get(MODEL)
+    if model is None and LOOP in offers:
+        pass
+    elif not (isinstance(model, type) and issubclass(model, Vae)):
         problems.append(f"MODEL {text}: Model is {model!r}; expected a class Model(trainables.vae.Vae)")
     elif missing := sorted(model.__abstractmethods__):
         problems.append(f"MODEL {text}: Model has no {' and no '.join(missing)}; expected {_EXPECTED}")
@@ -91,18 +115,20 @@ def load(text: str) -> Definition:
     weights = offers.get("term_weights", term_weights)
     return Definition(
         reference=reference,
-        space=completed(reference.space),
+        space=search_spaces.load(text),
         studies=tuple(space.get("STUDIES", ())),
         claims=tuple(space.get("CLAIMS", ())),
         reader=offers.get("READER") or UserReader(reference.name, offers.get("data"), reference.sha256()),
         Model=model,
+        train=offers.get(LOOP),
         term_weights=weights,
         kl_cycles=offers.get("kl_cycles", one_cycle),
-        quadratic_form=offers.get("quadratic_form") or Measured(model, weights),
+        quadratic_form=offers.get("quadratic_form") or (Measured(model, weights) if model else no_form),
     )
 
 
 _FUNCTIONS = {
+    LOOP: "(config, monitor)",
     "data": "(source)",
     "term_weights": "(config, at)",
     "kl_cycles": "(config, steps)",
@@ -115,6 +141,10 @@ def term_weights(config: Config, at: Progress) -> dict[str, float]:
     """The default: the KL weighs `kl_weight` (1 if the space has none), risen linearly over the share `kl_warmup` of
     the budget; all other terms weigh 1."""
     return {"kl": config.get(KL_WEIGHT, 1.0) * linear_warmup(at.share, config.get(KL_WARMUP, 0.0))}
+
+
+def no_form(config: Config, x: np.ndarray, statistics: Mapping[str, np.ndarray]) -> None:
+    """Of a loop of one's own without a `Model`."""
 
 
 def one_cycle(config: Config, steps: int) -> float:

@@ -156,7 +156,7 @@ class DecoderStatistics:
         self._axis = axis
         self.errors, self._trained = Errors(axis), Errors(axis)
         self._pairs, self._trained_pairs = Pairs(axis), Pairs(axis)
-        self._closed_form = True
+        self._closed_form, self._decodes_mu = True, False
         self._draws = self._samples = 0
         self._delta = 0.0
         self._sum_CL: Tensor | float = 0.0
@@ -164,11 +164,12 @@ class DecoderStatistics:
 
     def add(self, model: Vae, batch: Batch, outputs: Any, decodes: Decodes) -> tuple[Tensor, Tensor]:
         """Add a batch; its target and its reconstruction in the fixed space, (B, …) each."""
-        x, content = batch.x, model.content(batch.x)
+        x, content = batch.x, model.content(batch.x, **model.read_by("content", batch))
         target = model.fixed_target(x)
         predictions = model.fixed_decodes(decodes, x)
         (reconstruction,), (zero,) = predictions["reconstruction"], predictions["zero"]
         (mean,) = predictions.get("mu", [reconstruction])
+        self._decodes_mu = "mu" in predictions
         if decodes.swapped is not None:
             self._closed_form = False
             trained = {"samples": decodes.samples, "swapped": [decodes.swapped]}
@@ -190,19 +191,32 @@ class DecoderStatistics:
         self._draws, self._samples = len(decodes.samples), self._samples + len(x)
         return target, reconstruction
 
+    def add_decodes(self, target: Tensor, samples: Sequence[Tensor]) -> None:
+        """Add a batch of a model that is not known: its target (B, …) and decodes of samples of z, (B, …) each, all
+        in one space. Only `use` can be asked for then."""
+        self.errors.add(target, {"samples": samples})
+        self._pairs.add(target, samples)
+        self._trained_pairs = self._pairs
+
+    def use(self) -> dict[str, float]:
+        """What the decoder makes of z: its error, those of the best constant and of other samples' z, and z_gain."""
+        swapped_C, values_C = self._swapped_C(), self.errors.values_C()
+        return {
+            "val/mse": self.errors.mse("samples"),
+            "val/mse_constant": self.errors.constant(),
+            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
+            "health/z_gain": self._z_gain(),
+        }
+
     def metrics(self, rate: float) -> dict[str, float]:
         """The score and what it is made of; `rate`: what the latent costs, nats per sample."""
         errors = self.errors
-        constant_C, values_C = errors.constant_C(), errors.values_C()
-        swapped_C = self._pairs.swapped_C() if self._closed_form else errors.mse_C("swapped")
+        constant_C, values_C, swapped_C = errors.constant_C(), errors.values_C(), self._swapped_C()
         variance_CL = (self._square_CL - self._sum_CL.square() / self._samples) / self._samples
         diversity_C = variance_CL.clamp(min=0).sqrt().mean(dim=1)[kept_channels(constant_C)]
-        recon_mu = {"health/recon_mu": errors.mse("mu")} if self._closed_form else {}
+        recon_mu = {"health/recon_mu": errors.mse("mu")} if self._decodes_mu else {}
         return recon_mu | {
             "val/elbo_gain": elbo_gain(values_C, errors.mse_C("samples"), constant_C, swapped_C, rate),
-            "val/mse": errors.mse("samples"),
-            "val/mse_constant": errors.constant(),
-            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
             "val/r2": errors.explained("reconstruction"),
             "health/rate": rate,
             "health/draws": float(self._draws),
@@ -210,8 +224,11 @@ class DecoderStatistics:
             "health/recon_z0": errors.mse("zero"),
             "health/recon_delta": math.sqrt(self._delta / (float(values_C.sum()) * self._samples)),
             "health/recon_std": float(diversity_C.mean()),
-            "health/z_gain": self._z_gain(),
+            **self.use(),
         }
+
+    def _swapped_C(self) -> Tensor:
+        return self._pairs.swapped_C() if self._closed_form else self.errors.mse_C("swapped")
 
     def _z_gain(self) -> float:
         """1 − error of a sample's own decodes / that of the decodes of the others' z."""
@@ -223,12 +240,13 @@ class DecoderStatistics:
 
 
 @torch.no_grad()
-def left_out_channels(model: Vae, batches: Iterable[Tensor]) -> list[str]:
-    """The channels of the fixed space that hardly vary over those samples (B, *shape), which the score leaves out:
-    their names, or places from 0."""
+def left_out_channels(model: Vae, batches: Iterable[Batch]) -> list[str]:
+    """The channels of the fixed space that hardly vary over those samples, which the score leaves out: their names,
+    or places from 0."""
     errors = Errors(model.channel_axis)
-    for x in batches:
-        errors.add(model.fixed_target(x), {}, model.content(x))
+    for batch in batches:
+        content = model.content(batch.x, **model.read_by("content", batch))
+        errors.add(model.fixed_target(batch.x), {}, content)
     places = (~kept_channels(errors.constant_C())).nonzero().flatten().tolist()
     names = model.channel_names()
     return [names[place] if names else str(place) for place in places]
@@ -267,7 +285,7 @@ def evaluate(
         latent.add(outputs, decodes)
         target, reconstruction = decoder.add(model, batch, outputs, decodes)
         if likelihood is not None:
-            likelihood.add(model, batch.x, decodes)
+            likelihood.add(model, batch, decodes)
         terms = {f"val/{name}": value for name, value in model.terms(outputs).items()}
         weights |= {name: 1.0 for name in (key.removeprefix("val/") for key in terms) if name not in weights}
         for name, value in (terms | dict(model.measures(outputs, reconstruction, target))).items():

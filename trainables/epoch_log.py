@@ -17,6 +17,7 @@ complete epochs only and the death of a worker or of the driver loses none of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ BY_DIMENSION = "latent/"
 
 class LogError(ValueError):
     """The epochs of a trial that cannot be read; the message names the file."""
+
+
+def finite_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """The finite metrics of a row."""
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

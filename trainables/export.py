@@ -31,6 +31,8 @@ def export(trial: Path, out: Path, card: str) -> None:
     state = checkpoint.load(trial)
     if state is None:
         raise FileNotFoundError(f"{trial} has no {checkpoint.FILE}: the trial has not completed an epoch")
+    if not checkpoint.has_model(state):
+        raise FileNotFoundError(f"{trial / checkpoint.FILE} has no model: {checkpoint.NO_MODEL}")
     out.mkdir(parents=True, exist_ok=True)
     state = checkpoint.of_best_epoch(state)
     tensors = {name: tensor.contiguous() for name, tensor in state.pop("model").items()}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainables.data.store import Dataset
     from trainables.definition import Definition
     from trainables.diagnostics import Decodes
-    from trainables.vae import Vae
+    from trainables.vae import Batch, Fields, Vae
 
 SHIFTS = 4  # other samples whose z every draw is swapped with
 VALUES = 2**23  # float64, 64 MiB: of more data the best constant is fitted to a part, of random samples …
@@ -43,14 +43,18 @@ def reference(definition: Definition, dataset: Dataset, index: np.ndarray) -> fl
     Raises:
         LikelihoodError: as `constant_nll`.
     """
+    from trainables.loader import Loader
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = definition.Model(definition.space.documented(), dataset.shape, dataset.statistics)
-    return constant_nll(model, torch.from_numpy(dataset.read(index)))
+        model = definition.build(definition.space.documented(), dataset.shape, dataset.statistics)
+    batch = Loader(dataset, torch.device("cpu")).batch(index)
+    return constant_nll(model, batch.x, batch.fields)
 
 
-def constant_nll(model: Vae, x: Tensor) -> float:
-    """−ln p of the best constant prediction for samples `x` (N, *shape) on the CPU, nats per sample.
+def constant_nll(model: Vae, x: Tensor, fields: Fields | None = None) -> float:
+    """−ln p of the best constant prediction for samples `x` (N, *shape) on the CPU, nats per sample; `fields`: what
+    the model reads beside them.
 
     The likelihood's own parameters are fitted with it, in a copy. It is fitted to the samples that it is told on,
     which flatters it; ½ tr(J⁻¹ I) / (N − 1), from the variance I and the mean curvature J of the loss (Takeuchi
@@ -62,12 +66,15 @@ def constant_nll(model: Vae, x: Tensor) -> float:
     """
     values = math.prod(x.shape[1:])
     fitted = x[: max(LEAST, VALUES // values)].double()
+    fields = fields or {}
+    given = {name: _exact(fields[name][: len(fitted)]) for name in model.reads("reconstruction")}
     judge = copy.deepcopy(model).cpu().double().eval()
     with torch.no_grad():
-        shape = _prediction_shape(model, x[:2])
+        shape = _prediction_shape(model, x[:2], {name: values[:2] for name, values in fields.items()})
 
     def total(predictions: Tensor, part: slice) -> Tensor:
-        return judge.reconstruction(predictions, fitted[part]).sum()
+        read = {name: values[part] for name, values in given.items()}
+        return judge.reconstruction(predictions, fitted[part], **read).sum()
 
     try:
         best = best_constant(total, shape, len(fitted), judge.parameters())
@@ -85,12 +92,18 @@ def constant_nll(model: Vae, x: Tensor) -> float:
     return best.loss + float(optimism) / (len(fitted) - 1)
 
 
-def _prediction_shape(model: Vae, x: Tensor) -> tuple[int, ...]:
+def _exact(values: Tensor) -> Tensor:
+    """A field in float64; categories as they are."""
+    return values.double() if values.is_floating_point() else values
+
+
+def _prediction_shape(model: Vae, x: Tensor, fields: Fields) -> tuple[int, ...]:
     from trainables.vae import Batch
 
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
-    batch = Batch(x.to(device), torch.full((len(x),), -1, device=device))
+    given = {name: values.to(device) for name, values in fields.items()}
+    batch = Batch(x.to(device), torch.full((len(x),), -1, device=device), given)
     return tuple(model.eval()(batch, generator).prediction.shape[1:])
 
 
@@ -106,11 +119,12 @@ class LikelihoodStatistics:
         self._own = self._swapped = 0.0
         self._samples = self._pairs = self._values = 0
 
-    def add(self, model: Vae, x: Tensor, decodes: Decodes) -> None:
-        """Add a batch `x` (B, *shape) and what the decoder makes of it."""
+    def add(self, model: Vae, batch: Batch, decodes: Decodes) -> None:
+        """Add a batch and what the decoder makes of it; a swapped decode is judged by the fields of its target."""
+        x, read = batch.x, model.read_by("reconstruction", batch)
 
         def nll(decode: Tensor) -> float:
-            return float(model.reconstruction(decode.float(), x).double().sum())
+            return float(model.reconstruction(decode.float(), x, **read).double().sum())
 
         self._own += sum(map(nll, decodes.samples)) / len(decodes.samples)
         self._samples, self._values = self._samples + len(x), math.prod(x.shape[1:])

@@ -22,6 +22,7 @@ from search_spaces.training import DEFAULTS
 from trainables import definition, likelihood
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
+from trainables.loader import Loader
 from trainables.losses.kl import kl_per_dim
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
@@ -62,11 +63,12 @@ class Trainer:
         self.definition = definition.load(model)
         self.train_index, self.evaluation_index, self.test_index = parts(dataset, config, seed)
         with self._seeded("weights"):
-            built = self.definition.Model(config, dataset.shape, dataset.statistics)
+            built = self.definition.build(config, dataset.shape, dataset.statistics)
         self.model = built.to(self.device)
         self.optimizer = OPTIMIZERS[config["optimizer"]](
             self.model.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
         )
+        self.loader = Loader(dataset, self.device)
         self.plateau = Plateau()
         self.epoch = 0
         self.evaluation_batch = min(EVALUATION_BATCH, BATCHES_WITHOUT_GRADIENT * config["batch_size"])
@@ -124,9 +126,9 @@ class Trainer:
         model = self.model.eval()
         model.start_epoch(self.epoch / self.epochs)
         generator, parts = self._generator("evaluation"), []
-        for batch in self._batches(index, self.evaluation_batch):
+        for batch in self.loader.batches(index, self.evaluation_batch):
             with self._autocast():
-                parts.append(model.pictures(batch.x, generator))
+                parts.append(model.pictures(batch.x, generator, batch.fields))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def evaluation_labels(self) -> list[str] | None:
@@ -169,7 +171,7 @@ class Trainer:
         totals: dict[str, Tensor] = {}
         seen, peak = 0, torch.zeros((), device=self.device)
         with self._seeded(f"libraries{self.epoch}"):
-            for step, batch in enumerate(self._batches(self.train_index[order], self.config["batch_size"])):
+            for step, batch in enumerate(self.loader.batches(self.train_index[order], self.config["batch_size"])):
                 done = self.epoch * self.batches + step + 1
                 terms, kl = self._step(batch, generator, Progress(done / self.steps, self.steps))
                 for name, value in terms.items():
@@ -237,27 +239,21 @@ class Trainer:
 
     def _evaluate(self, index: np.ndarray, constant: float | None) -> tuple[dict[str, float], LatentStatistics]:
         with self._autocast():
-            batches, generator = self._batches(index, self.evaluation_batch), self._generator("evaluation")
+            batches, generator = self.loader.batches(index, self.evaluation_batch), self._generator("evaluation")
             weights = self.definition.term_weights(self.config, END)
             return evaluate(self.model, batches, generator, len(index), weights, constant)
-
-    def _batches(self, index: np.ndarray, size: int) -> Iterator[Batch]:
-        for start in range(0, len(index), size):
-            part = index[start : start + size]
-            tensors = (torch.from_numpy(values) for values in (self.dataset.read(part), self.dataset.classes[part]))
-            yield Batch(*(tensor.to(self.device, non_blocking=True) for tensor in tensors))
 
     @contextmanager
     def _seeded(self, purpose: str) -> Iterator[None]:
         """The global random state seeded for `purpose`, and as it was before afterwards."""
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_seed(self.seed, purpose))
+            torch.manual_seed(seed_of(self.seed, purpose))
             yield
 
     def _generator(self, purpose: str, device: str | None = None) -> torch.Generator:
         epoch = "" if purpose == "evaluation" else f"{self.epoch}"
         generator = torch.Generator(device=device or self.device)
-        return generator.manual_seed(_seed(self.seed, f"{purpose}{epoch}"))
+        return generator.manual_seed(seed_of(self.seed, f"{purpose}{epoch}"))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
@@ -292,5 +288,6 @@ def _stored(statistic: np.ndarray) -> Any:
     return torch.from_numpy(np.array(statistic)) if statistic.dtype.kind in "fiub" else statistic.tolist()
 
 
-def _seed(seed: int, purpose: str) -> int:
+def seed_of(seed: int, purpose: str) -> int:
+    """A seed for one purpose of a trial."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:8], "big") >> 1

@@ -26,7 +26,7 @@ from trainables.constant import Total, best_constant, curvature
 from trainables.forms import QuadraticForm
 from trainables.losses.kl import kl_per_dim
 from trainables.schedules import END, Progress
-from trainables.vae import Batch, Vae
+from trainables.vae import Batch, Vae, reads_fields
 
 KL = "kl"
 BLOCK = 64  # samples at once
@@ -53,8 +53,9 @@ class Measured:
         self, config: Mapping[str, Any], x: np.ndarray, statistics: Mapping[str, np.ndarray]
     ) -> QuadraticForm | None:
         """The form of a configuration on samples `x` (N, *shape); None for a codebook, for a loss without a term
-        called `kl`, and where no best constant is found."""
-        if self._model.posterior == "codebook":
+        called `kl`, where no best constant is found, and for a model that reads fields: what they explain of `x` is
+        not the latent's to gain."""
+        if self._model.posterior == "codebook" or reads_fields(self._model):
             return None
         if self._x is not x:
             self._x, self._features = x, {}

@@ -9,24 +9,33 @@
             print(monitor.stopping_reason, monitor.stopping_reason_message)
             break
 
+To go on after an interruption, a loop hands over its state with every epoch that it could go on from, just before it
+tells of the epoch, and begins with what it finds:
+
+    if monitor.state is not None:
+        model.load_state_dict(monitor.state["model"])
+    for _ in range(monitor.done, monitor.epochs):
+        train_one_epoch()
+        monitor.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+        monitor.epoch(…)
+
 A row has the names of the epoch log (`trainables.epoch_log`). Shapes: N samples, K latent dimensions, S draws of each
 posterior. Needs torch alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainables.diagnostics import LatentStatistics, draws_of
+from trainables.diagnostics import DecoderStatistics, LatentStatistics, draws_of
 from trainables.epoch_log import BY_DIMENSION
 from trainables.health import Health, HealthConfig, Verdict, judge
 from trainables.metrics import is_metric
 from trainables.nets.codebook import CodebookStatistics
-from trainables.score import Errors, Pairs
 
 DECODE_BATCH = 64  # samples
 FEWEST = 2  # samples
@@ -46,19 +55,28 @@ class Monitor:
         epochs: the budget, in evaluated epochs; the grace is a share of it.
         health: thresholds of the verdict.
         seed: of the draws; the same at every epoch, so that epochs are compared without their noise.
+        stops: False where a sweep stops the loop, which may let a condemned trial run on: the monitor only judges.
     """
 
-    def __init__(self, epochs: int, health: HealthConfig | None = None, seed: int = 0) -> None:
-        self.epochs, self.seed = epochs, seed
+    def __init__(self, epochs: int, health: HealthConfig | None = None, seed: int = 0, *, stops: bool = True) -> None:
+        self.epochs, self.seed, self.stops = epochs, seed, stops
         self.rows: list[Row] = []
+        self.state: Mapping[str, Any] | None = None  # to go on from: what was saved before an interruption
+        self.saved: Mapping[str, Any] | None = None  # with the last row
+        self._handed: Mapping[str, Any] | None = None
         self.health = Health(Verdict.HEALTHY)
         self.handover: Callable[[Row], None] | None = None  # hears every row once it is judged
         self._thresholds = health or HealthConfig()
 
     @property
     def condemned(self) -> bool:
-        """True if the trial should be stopped."""
-        return self.health.verdict.condemned
+        """True if the loop should stop."""
+        return self.stops and self.health.verdict.condemned
+
+    @property
+    def done(self) -> int:
+        """Epochs heard so far, those before an interruption included."""
+        return len(self.rows)
 
     @property
     def stopping_reason(self) -> Verdict:
@@ -119,8 +137,28 @@ class Monitor:
         row |= {_named(name): float(value) for name, value in metrics.items()}
         return self.hear(row)
 
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Hand over what the loop can go on from, just before it tells of the epoch that led there.
+
+        Under a sweep it becomes the trial's checkpoint, whole or not at all; alone it is `saved` and no more.
+
+        Raises:
+            MonitorError: `state` holds something else than tensors, numbers, strings, None, and lists, tuples and
+                dictionaries of them.
+        """
+        problems: list[str] = []
+        plain = _plain("state", dict(state), problems)
+        if problems:
+            raise MonitorError("; ".join(problems))
+        self._handed = plain
+
+    def resume(self, rows: list[Row], state: Mapping[str, Any] | None) -> None:
+        """Go on after `rows`, from the `state` that was saved with the last of them."""
+        self.rows, self.state = rows, state
+
     def hear(self, row: Row) -> Row:
         """Judge a row that has been measured already, and keep it."""
+        self.saved, self._handed = self._handed, None
         self.health = judge([*self.rows, row], self.epochs, self._thresholds)
         row |= {"verdict": self.health.verdict.value, "verdict_detail": self.health.detail}
         self.rows.append(row)
@@ -140,7 +178,7 @@ class Monitor:
 
 def _decoder(z_SNK: Tensor, decode: Decode, target: Tensor) -> Row:
     """Whether z is used, and the error beside that of the best constant; over all values alike."""
-    errors, pairs = Errors(1), Pairs(1)
+    statistics = DecoderStatistics(axis=1)
     for start in range(0, len(target), DECODE_BATCH):
         part = slice(start, start + DECODE_BATCH)
         expected = target[part].flatten(1).unsqueeze(1)
@@ -149,21 +187,31 @@ def _decoder(z_SNK: Tensor, decode: Decode, target: Tensor) -> Row:
             raise MonitorError(
                 f"decode(z) returned {decodes[0].shape[2]} values a sample; target has {expected.shape[2]}"
             )
-        errors.add(expected, {"samples": decodes})
-        pairs.add(expected, decodes)
-    swapped = float(pairs.swapped_C())
-    return {
-        "val/mse": errors.mse("samples"),
-        "val/mse_constant": errors.constant(),
-        "val/mse_swapped": swapped,
-        "health/z_gain": 1.0 - float(pairs.own_C()) / max(swapped, 1e-30),
-    }
+        statistics.add_decodes(expected, decodes)
+    return statistics.use()
 
 
 def _codebook(codes: Tensor, size: int) -> Row:
     statistics = CodebookStatistics(torch.ones(size))
     statistics.add_codes(codes.flatten(1))
     return statistics.metrics() | {"schedule/codebook_ready": 1.0}
+
+
+def _plain(place: str, value: Any, problems: list[str]) -> Any:
+    """A state as a checkpoint holds it; what it cannot hold is added to `problems`, each with its place."""
+    if isinstance(value, dict):
+        return {key: _plain(f"{place}[{key!r}]", part, problems) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(f"{place}[{number}]", part, problems) for number, part in enumerate(value)]
+    if value is None or isinstance(value, Tensor | bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    problems.append(
+        f"{place} is a {type(value).__name__}; expected tensors, numbers, strings, None, and lists and dicts of them"
+    )
+    return None
 
 
 def _named(name: str) -> str:

@@ -1,4 +1,5 @@
-"""The training loop as a Ray Trainable: one epoch per step, everything of value on disk before it is reported.
+"""A training loop as a Ray Trainable, ours or one of the user's own: one epoch per step, everything of value on disk
+before it is reported.
 
 Checkpoints and the epoch log live in the sweep's folder, not in Ray's: a trial that starts and finds a checkpoint
 of its own goes on from it, whoever started it and whatever died before.
@@ -16,14 +17,17 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables import checkpoint, epoch_log
+from trainables import checkpoint, definition, epoch_log
 from trainables.best import BestEpoch
-from trainables.data.store import open_dataset
+from trainables.data.store import Dataset, open_dataset
+from trainables.epochs import Epochs, OurLoop
 from trainables.failure import Failure
 from trainables.files import write_text
-from trainables.health import HealthConfig, Verdict, judge
+from trainables.health import HealthConfig, Verdict
 from trainables.loop import Trainer
 from trainables.metrics import as_trained
+from trainables.monitor import Monitor, Row
+from trainables.own_loop import OwnLoop
 
 DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
 SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way
@@ -41,7 +45,7 @@ class TrialSettings:
 
     model: str
     sweep: str  # folder
-    dataset: str  # Arrow file
+    dataset: str  # Arrow file; '' where a loop of the user's own reads its data itself
     epochs: int
     seed: int
     threads: int
@@ -56,15 +60,26 @@ class VaeTrainable(tune.Trainable):
     `config["next_pause"]` is the epoch after which the scheduler may let it wait: a checkpoint is kept there.
     """
 
+    _dataset: Dataset | None
+    _error: Exception | None
+    _again: Row | None
+    _loop: Epochs | None
+
     def setup(self, config: dict[str, Any]) -> None:
         """Start or resume the trial; an error is reported by the first step, so that the trial fails alone."""
         self._dataset = None
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start another trial in this process."""
+        """Start another trial in this process; False where the loop before it does not end."""
+        if not self._close():
+            return False
         self._start(new_config)
         return True
+
+    def cleanup(self) -> None:
+        """The process ends."""
+        self._close()
 
     def step(self) -> dict[str, Any]:
         """Train, judge, record and report one epoch."""
@@ -88,10 +103,10 @@ class VaeTrainable(tune.Trainable):
         self._trial, self._control, self._next_pause = config["trial"], config["control"], config["next_pause"]
         self._hyperparameters = config["hyperparameters"]
         self._settings = TrialSettings(**config["settings"])
-        self._error: Exception | None = None
-        self._again: dict[str, Any] | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._trainer: Trainer | None = None
+        self._error = None
+        self._again = None
+        self._loop = None
+        self._rows: list[Row] = []
         try:
             self._prepare()
         except Exception as error:
@@ -102,68 +117,102 @@ class VaeTrainable(tune.Trainable):
         torch.set_num_threads(settings.threads)
         self._sweep = Path(settings.sweep)
         self._folder = checkpoint.folder_of(self._sweep, self._trial)
-        self._health = HealthConfig.from_record(settings.health)
-        if self._dataset is None or str(self._dataset.path) != settings.dataset:
-            self._dataset = open_dataset(Path(settings.dataset))
-        self._trainer = Trainer(settings.model, self._hyperparameters, self._dataset, settings.epochs, settings.seed)
+        monitor = Monitor(settings.epochs, HealthConfig.from_record(settings.health), settings.seed, stops=False)
+        self._loop = self._loop_of(monitor)
         self._best = BestEpoch(settings.metric, settings.mode)
         self._saved_at = time.perf_counter()
         state = checkpoint.load(self._folder)
         if state is not None:
-            self._trainer.load_state_dict(state)
-            self._best.load_state_dict(state)
             logged = epoch_log.read_trial(self._sweep, self._trial)
-            self._rows = [as_trained(row) for row in logged if row["epoch"] <= self._trainer.epoch]
-            self._again = self._rows[-1]  # the driver may not have heard of it
+            monitor.resume([as_trained(row) for row in logged if row["epoch"] <= state["epoch"]], None)
+            self._running.load_state_dict(state)
+            self._best.load_state_dict(state)
+            self._again = monitor.rows[-1]  # the driver may not have heard of it
+        self._rows = monitor.rows
 
-    def _epoch(self) -> dict[str, Any]:
-        row: dict[str, Any] = self._trainer.run_epoch()
+    @property
+    def _running(self) -> Epochs:
+        """The loop of a trial that has begun and has not failed."""
+        assert self._loop is not None
+        return self._loop
+
+    def _loop_of(self, monitor: Monitor) -> Epochs:
+        settings, trainer = self._settings, None
+        if settings.dataset:
+            if self._dataset is None or str(self._dataset.path) != settings.dataset:
+                self._dataset = open_dataset(Path(settings.dataset))
+            trainer = Trainer(settings.model, self._hyperparameters, self._dataset, settings.epochs, settings.seed)
+        if train := definition.load(settings.model).train:
+            return OwnLoop(train, dict(self._hyperparameters), monitor, settings.metric, trainer)
+        assert trainer is not None
+        return OurLoop(trainer, monitor)
+
+    def _epoch(self) -> Row:
         earlier = self._rows[-1]["seconds"] if self._rows else 0.0
-        row |= {"seconds": earlier + row["time/epoch_seconds"], "memory/rss_mib": _resident_mib()}
-        health = judge([*self._rows, row], self._settings.epochs, self._health)
-        row |= {"verdict": health.verdict.value, "verdict_detail": health.detail, "control": self._control}
-        row |= {"seed": self._settings.seed, "best_epoch": self._best.consider(row, self._trainer)}
-        self._rows.append(row)
-        last = self._ended()
+        row = self._running.run_epoch()
+        if row is None:  # it has ended before its budget: its last epoch is told once more, as the last
+            self._finish(ends=True)
+            return self._rows[-1]
+        row["seconds"], row["memory/rss_mib"] = earlier + row["time/epoch_seconds"], _resident_mib()
+        row["control"], row["seed"] = self._control, self._settings.seed
+        row["best_epoch"] = self._best.consider(row, self._running.trainer)
+        last, condemned = self._ended(), Verdict(row["verdict"]).condemned
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
-        self._checkpoint(last or health.verdict.condemned or self._trainer.epoch == self._next_pause)
-        ends = last or (health.verdict.condemned and not self._control)
-        finite = health.verdict is not Verdict.NUMERIC
-        if finite and _on_the_way(self._trainer.epoch, self._settings.epochs):
-            self._draw_progress()
-        if finite and ends:
-            self._draw()
+        self._checkpoint(last or condemned or row["epoch"] == self._next_pause)
+        self._finish(ends=last or (condemned and not self._control))
         return row
 
+    def _finish(self, ends: bool) -> None:
+        """Draw what is due after the last epoch."""
+        trainer = self._running.trainer
+        if trainer is None or self._rows[-1]["verdict"] == Verdict.NUMERIC:
+            return
+        if _on_the_way(trainer.epoch, self._settings.epochs):
+            self._draw_progress(trainer)
+        if ends:
+            self._draw(trainer)
+
     def _ended(self) -> bool:
-        return self._trainer.epoch >= self._settings.epochs or self._trainer.converged
+        return self._running.converged or self._rows[-1]["epoch"] >= self._settings.epochs
+
+    def _close(self) -> bool:
+        """End the loop; False, with a note in the trial's folder, if it does not end."""
+        try:
+            if self._loop is not None:
+                self._loop.close()
+        except TimeoutError as error:
+            self._note(error)
+            return False
+        return True
 
     def _checkpoint(self, due: bool) -> None:
         """Save now if `due`, otherwise as often as its share of the time allows."""
         started = time.perf_counter()
         cost = getattr(self, "_checkpoint_seconds", 0.0)
-        if due or cost <= CHECKPOINT_SHARE * (started - self._saved_at):
-            checkpoint.save(self._folder, self._trainer.state_dict() | self._best.state_dict())
+        if not (due or cost <= CHECKPOINT_SHARE * (started - self._saved_at)):
+            return
+        if (state := self._running.state_dict()) is not None:
+            checkpoint.save(self._folder, state | self._best.state_dict())
             self._saved_at = time.perf_counter()
             self._checkpoint_seconds = self._saved_at - started
 
-    def _draw(self) -> None:
+    def _draw(self, trainer: Trainer) -> None:
         """Draw the trial's pictures after its best epoch; a drawing that fails is noted in its folder and costs the
         trial nothing."""
         try:
             from trainables import artifacts
 
-            with self._best.weights(self._trainer):
-                artifacts.write(self._trainer, self._folder)
+            with self._best.weights(trainer):
+                artifacts.write(trainer, self._folder)
         except Exception as error:
             self._note(error)
 
-    def _draw_progress(self) -> None:
+    def _draw_progress(self, trainer: Trainer) -> None:
         """Draw what the trial reconstructs on the way; a drawing that fails is noted, as in `_draw`."""
         try:
             from trainables import artifacts
 
-            artifacts.write_progress(self._trainer, self._folder)
+            artifacts.write_progress(trainer, self._folder)
         except Exception as error:
             self._note(error)
 
@@ -176,7 +225,8 @@ class VaeTrainable(tune.Trainable):
     def _failure(self, error: Exception) -> dict[str, Any]:
         """The last result of a trial that threw; the traceback goes into its folder."""
         note = self._note(error)
-        self._trainer = None
+        self._close()
+        self._loop = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         place = traceback.extract_tb(error.__traceback__)[-1]

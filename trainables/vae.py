@@ -5,6 +5,11 @@
         def encode(self, x): return mu, logvar
         def decode(self, z): return prediction
 
+What else the data has of every sample (see `fields` of `trainables.data.samples.Samples`) a model reads by naming it:
+
+        def decode(self, z, batch, size): ...    # the fields batch and size; as many as are wanted, by any name
+
+Further parameters of `encode`, `decode`, `quantise`, `reconstruction` and `content` that have no default are fields.
 `trainables.definition` has what a model's module offers beside its class.
 
 Shapes: B samples, K latent dimensions, P codes of a sample, C channels, H × W pixels.
@@ -12,11 +17,13 @@ Shapes: B samples, K latent dimensions, P codes of a sample, C channels, H × W 
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -31,11 +38,17 @@ GENERATED_AT_ONCE = 8
 STRIP = 8  # times as wide as high
 
 
+Fields = Mapping[str, Tensor]  # of B samples, by name: categories (B,) int64, all else (B, …)
+NO_FIELDS: Fields = MappingProxyType({})
+READERS = {"encode": 1, "decode": 1, "quantise": 1, "reconstruction": 2, "content": 1}  # parameters before fields
+
+
 class Batch(NamedTuple):
     """B samples on one device."""
 
     x: Tensor  # (B, *shape) float32
     label: Tensor  # (B,) int64: index of the class, −1 where there is none
+    fields: Fields = NO_FIELDS
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Outputs:
     z: Tensor  # (B, K)
     prediction: Tensor  # (B, …), in the space the trial trains in
     target: Tensor  # (B, …), there too
+    fields: Fields = field(default_factory=dict, kw_only=True)  # of the batch, for a model that reads any
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,7 @@ class VqOutputs:
     commitment: Tensor  # scalar
     prediction: Tensor  # (B, …)
     target: Tensor  # (B, …)
+    fields: Fields = field(default_factory=dict, kw_only=True)
 
 
 class Vae(nn.Module, ABC):
@@ -85,16 +100,26 @@ class Vae(nn.Module, ABC):
         self.config, self.shape = config, tuple(shape)
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Any:
+    def encode(self, x: Tensor, *args: Any, **fields: Any) -> Any:
         """Samples (B, *shape) → mean and log variance of their posterior, (B, K) each."""
 
     @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, *args: Any, **fields: Any) -> Tensor:
         """Latents (B, K) → the prediction (B, …), in the space the trial trains in."""
+
+    @classmethod
+    def reads(cls, method: str) -> tuple[str, ...]:
+        """The fields that one of the methods `READERS` reads."""
+        return _further(getattr(cls, method), READERS[method])
+
+    def read_by(self, method: str, of: Any) -> dict[str, Tensor]:
+        """The fields that a method reads, of a batch or of its outputs."""
+        return {name: of.fields[name] for name in self.reads(method)}
 
     @cached_property
     def latent_dim(self) -> int:
-        """K; found by encoding an empty sample where the model does not say it."""
+        """K; found by encoding an empty sample where the model does not say it; one whose `encode` reads fields sets
+        it in `__init__`."""
         device = next(self.parameters()).device
         was = self.training
         with torch.no_grad():
@@ -104,11 +129,12 @@ class Vae(nn.Module, ABC):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Any:
         """Encode, sample, decode; all noise is drawn from `generator`, on the device of `x`."""
-        mu, logvar = (values.float() for values in self.encode(batch.x))
+        mu, logvar = (values.float() for values in self.encode(batch.x, **self.read_by("encode", batch)))
         z = sample(mu, logvar, generator)
-        return Outputs(mu, logvar, z, self.decode(z).float(), batch.x)
+        prediction = self.decode(z, **self.read_by("decode", batch)).float()
+        return Outputs(mu, logvar, z, prediction, batch.x, fields=batch.fields)
 
-    def reconstruction(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def reconstruction(self, prediction: Tensor, target: Tensor, *args: Any, **fields: Any) -> Tensor:
         """The error of every sample, (B,): the sum of its squared errors unless overridden."""
         return (prediction - target).square().flatten(1).sum(dim=1)
 
@@ -116,9 +142,13 @@ class Vae(nn.Module, ABC):
         """The unweighted terms of the loss, scalars: the mean over the batch of `reconstruction`, and `kl`, in nats
         per sample. A KL term of any model is called `kl`."""
         return {
-            "reconstruction": self.reconstruction(outputs.prediction, outputs.target).mean(),
+            "reconstruction": self._error(outputs).mean(),
             "kl": kl_per_dim(outputs.mu, outputs.logvar).sum(dim=1).mean(),
         }
+
+    def _error(self, outputs: Any) -> Tensor:
+        read = self.read_by("reconstruction", outputs)
+        return self.reconstruction(outputs.prediction, outputs.target, **read)
 
     def panel(self, target: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
         """Both as pictures (B, H, W, 3) in [0, 1], on the scale of the target: images (B, C, H, W) or (B, H, W) as
@@ -165,9 +195,9 @@ class Vae(nn.Module, ABC):
             name: [self.to_fixed(decode, x)] for name, decode in single.items() if decode is not None
         }
 
-    def content(self, x: Tensor) -> Tensor | None:
-        """Which values of the fixed space count, (B, 1, …) of 0 and 1; None for all of them. A model with such a mask
-        decodes swapped latents itself: see `Decodes.swapped`."""
+    def content(self, x: Tensor, *args: Any, **fields: Any) -> Tensor | None:
+        """Which values of the fixed space count, (B, 1, …) or as many as there are, of 0 and 1; None for all of them.
+        A model with such a mask and `decodes` of its own decodes swapped latents there: see `Decodes.swapped`."""
         return None
 
     def channel_names(self) -> list[str]:
@@ -180,35 +210,45 @@ class Vae(nn.Module, ABC):
 
     def decodes(self, outputs: Any, draws: int, generator: torch.Generator | None) -> Decodes:
         """What the decoder makes of samples of the posterior, of its mean and of z = 0."""
-        mu = outputs.mu
+        mu, read = outputs.mu, self.read_by("decode", outputs)
         more = [sample(mu, outputs.logvar, generator) for _ in range(draws - 1)]
+        nothing = torch.zeros_like(mu if read else mu[:1])
+        masks = type(self).content is not Vae.content
         return Decodes(
-            samples=[outputs.prediction, *map(self.decode, more)],
+            samples=[outputs.prediction, *(self.decode(z, **read) for z in more)],
             z=[outputs.z, *more],
-            mu=self.decode(mu),
-            zero=self.decode(torch.zeros_like(mu[:1])).expand_as(outputs.prediction),
+            mu=self.decode(mu, **read),
+            zero=self.decode(nothing, **read).expand_as(outputs.prediction),
+            swapped=self.decode(outputs.z.roll(-1, dims=0), **read) if read or masks else None,
         )
 
     @torch.no_grad()
-    def pictures(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def pictures(
+        self, x: Tensor, generator: torch.Generator | None = None, fields: Fields = NO_FIELDS
+    ) -> dict[str, Tensor]:
         """Samples `x` (B, *shape), their reconstructions, and the decodes of mu and of z = 0, in the fixed space."""
-        outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device)), generator)
+        outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device), fields), generator)
         fixed = self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x)
         shown = {"reconstruction": "reconstruction", "mu": "decoded mean", "zero": "decoded zero"}
         return {"original": self.fixed_target(x)} | {
             title: fixed[name][0] for name, title in shown.items() if name in fixed
         }
 
-    def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, generator: torch.Generator | None = None, fields: Fields = NO_FIELDS) -> Tensor:
         """The reconstruction of samples `x` (B, *shape), in the fixed space: the mean of `DRAWS` decoded samples."""
-        return self.pictures(x, generator)["reconstruction"]
+        return self.pictures(x, generator, fields)["reconstruction"]
 
     @torch.no_grad()
-    def generate(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Decodes of `count` draws from the prior, (count, …), in the space the trial trains in."""
+    def generate(self, count: int, generator: torch.Generator | None = None, fields: Fields = NO_FIELDS) -> Tensor:
+        """Decodes of `count` draws from the prior, (count, …), in the space the trial trains in; `fields` of as many
+        samples for a decoder that reads any."""
         device = next(self.parameters()).device
         z = torch.randn(count, self.latent_dim, generator=generator, device=device)
-        return torch.cat([self.decode(part) for part in z.split(GENERATED_AT_ONCE)])
+        read, decoded = {name: fields[name] for name in self.reads("decode")}, []
+        for start in range(0, count, GENERATED_AT_ONCE):
+            part = slice(start, start + GENERATED_AT_ONCE)
+            decoded.append(self.decode(z[part], **{name: values[part] for name, values in read.items()}))
+        return torch.cat(decoded)
 
     def measures(self, outputs: Any, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor]:
         """Domain measures of the reconstructions, in the fixed space: means over the batch, by metric name."""
@@ -237,27 +277,27 @@ class VqVae(Vae):
     codes: int  # of the codebook
 
     @abstractmethod
-    def quantise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def quantise(self, x: Tensor, *args: Any, **fields: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Samples (B, *shape) → what the decoder is given (B, …), with the gradient passed through; the codes
         (B, …) integers; the commitment loss, a scalar."""
 
     @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, *args: Any, **fields: Any) -> Tensor:
         """Quantised encodings (B, …) → the prediction (B, …)."""
 
-    def encode(self, x: Tensor) -> Any:
-        """The codes, (B, P)."""
-        return self.quantise(x)[1].flatten(1)
+    def encode(self, x: Tensor, *args: Any, **fields: Any) -> Any:
+        """The codes, (B, P); `fields` for a `quantise` that reads any."""
+        return self.quantise(x, *args, **fields)[1].flatten(1)
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Any:
         """Quantise, decode."""
-        quantised, codes, commitment = self.quantise(batch.x)
-        return VqOutputs(codes.flatten(1), quantised, commitment.sum(), self.decode(quantised).float(), batch.x)
+        quantised, codes, commitment = self.quantise(batch.x, **self.read_by("quantise", batch))
+        prediction = self.decode(quantised, **self.read_by("decode", batch)).float()
+        return VqOutputs(codes.flatten(1), quantised, commitment.sum(), prediction, batch.x, fields=batch.fields)
 
     def terms(self, outputs: Any) -> dict[str, Tensor]:
         """The unweighted terms of the loss, scalars: `reconstruction`, the mean over the batch, and `commitment`."""
-        reconstruction = self.reconstruction(outputs.prediction, outputs.target).mean()
-        return {"reconstruction": reconstruction, "commitment": outputs.commitment}
+        return {"reconstruction": self._error(outputs).mean(), "commitment": outputs.commitment}
 
     def training_counts(self) -> Tensor:
         """How often each code was used in training, (K,), for the price of a code; all alike where that is not
@@ -275,15 +315,29 @@ class VqVae(Vae):
 
     def decodes(self, outputs: Any, draws: int, generator: torch.Generator | None) -> Decodes:
         """Of the codes, of those of the next sample of the batch, and of zeros; a code has one value, not `draws`."""
+        read = self.read_by("decode", outputs)
         return Decodes(
             samples=[outputs.prediction],
-            zero=self.decode(torch.zeros_like(outputs.quantised)),
-            swapped=self.decode(outputs.quantised.roll(-1, dims=0)),
+            zero=self.decode(torch.zeros_like(outputs.quantised), **read),
+            swapped=self.decode(outputs.quantised.roll(-1, dims=0), **read),
         )
 
     def set_measures(self, targets: Tensor, latent: Any, generator: torch.Generator | None) -> Mapping[str, float]:
         """Whether the codebook may be judged."""
         return {"schedule/codebook_ready": float(self.codebook_ready)}
+
+
+def reads_fields(model: type[Vae]) -> bool:
+    """True if one of its methods reads a field."""
+    return any(model.reads(method) for method in READERS if method != "quantise" or issubclass(model, VqVae))
+
+
+@cache
+def _further(method: Callable[..., Any], positions: int) -> tuple[str, ...]:
+    """The parameters of a method without a default, after `self` and `positions` more."""
+    parameters = list(inspect.signature(method).parameters.values())[1 + positions :]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(p.name for p in parameters if p.kind in named and p.default is inspect.Parameter.empty)
 
 
 def _picture(x: Tensor) -> Tensor:

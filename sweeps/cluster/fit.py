@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -23,19 +22,19 @@ from sweeps.run_state import SweepRun
 from trainables.trainable import TrialSettings, VaeTrainable
 
 
-def fit(run: SweepRun, dataset: Path, slots: int) -> str:
+def fit(run: SweepRun, dataset: str, slots: int) -> str:
     """Run all trials; returns the fault that broke the run off, '' if there was none.
 
     Args:
         run: the sweep.
-        dataset: the Arrow file.
+        dataset: the Arrow file; '' where a loop of the user's own reads its data itself.
         slots: trials at once.
     """
     config = run.config
     settings = TrialSettings(
         model=config.reference,
         sweep=str(config.folder),
-        dataset=str(dataset),
+        dataset=dataset,
         epochs=config.epochs,
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),

@@ -36,9 +36,11 @@ from trainables.health import HealthConfig
 
 if TYPE_CHECKING:
     from trainables.data.store import Dataset
+    from trainables.data.unprepared import Unprepared
 
 SCHEMA = 2  # 1: comparisons of an ablation named their variants by place
 ROOT = Path(__file__).resolve().parents[2]
+OUTSIDE = "a script of one's own"  # the search of a sweep that `sweeps.recorder` alone has written down
 SOURCES = ("search_spaces", "trainables", "sweeps")  # the packages that decide the numbers of a trial
 PACKAGES = (
     *("ray", "torch", "optuna", "mlflow", "pyarrow", "numpy", "torchmetrics", "vector-quantize-pytorch"),
@@ -52,7 +54,8 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What the sweep was trained on. `shape` is that of a sample; `train` and `val` are numbers of samples."""
+    """What the sweep was trained on. `shape` is that of a sample; `train` and `val` are numbers of samples. A loop of
+    the user's own reads its data itself: all but `source` is empty then."""
 
     source: str = ""
     path: str | None = None  # of the Arrow file
@@ -61,6 +64,19 @@ class DataRecord:
     train: int = 0
     val: int = 0
     embedded: bool = False
+
+    @classmethod
+    def of(cls, dataset: Dataset | Unprepared) -> DataRecord:
+        """That of prepared data, or of what stands for it."""
+        return cls(
+            source=dataset.source,
+            path=str(dataset.path) or None,
+            fingerprint=dataset.fingerprint,
+            shape=list(dataset.shape),
+            train=len(dataset.train),
+            val=len(dataset.val),
+            embedded=dataset.embedded,
+        )
 
 
 @dataclass(frozen=True)
@@ -153,35 +169,46 @@ class SweepRecord:
     schema: int = SCHEMA
     unread: tuple[str, ...] = ()
 
+    @property
+    def outside(self) -> bool:
+        """True for a search that a script of the user's own drove: nothing here can train its trials again."""
+        return self.config.search == OUTSIDE
+
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""
         return {name: value for name, value in asdict(self).items() if name != "unread"}
 
 
 def new(
-    config: SweepConfig, dataset: Dataset, health: HealthConfig, notes: Mapping[str, list[str]] | None = None
+    config: SweepConfig,
+    dataset: Dataset | Unprepared,
+    health: HealthConfig,
+    notes: Mapping[str, list[str]] | None = None,
 ) -> SweepRecord:
     """The record of a sweep that starts now."""
     space = config.search_space()
+    return replace(
+        started(config, DataRecord.of(dataset), health),
+        space=[ParameterRecord.of(parameter) for parameter in space.parameters],
+        metrics=list(config.metric if config.own_loop else space.metrics),
+        claims=len(search_spaces.claims(config.reference)),
+        notes=dict(notes or {}),
+        targets=list(space.targets),
+    )
+
+
+def started(config: SweepConfig, data: DataRecord, health: HealthConfig) -> SweepRecord:
+    """The record of a sweep that starts now, of a model and a search space that nothing is known of."""
     return SweepRecord(
         name=config.name,
         id=uuid.uuid4().hex,
         model=config.model,
         created=time.time(),
         config=config,
-        space=[ParameterRecord.of(parameter) for parameter in space.parameters],
-        data=DataRecord(
-            source=dataset.source,
-            path=str(dataset.path),
-            fingerprint=dataset.fingerprint,
-            shape=list(dataset.shape),
-            train=len(dataset.train),
-            val=len(dataset.val),
-            embedded=dataset.embedded,
-        ),
+        data=data,
         health=health,
-        metrics=list(space.metrics),
-        claims=len(search_spaces.claims(config.reference)),
+        metrics=list(config.metric),
+        claims=0,
         code=replace(code(), model=own_model(config)),
         packages=packages(),
         machine={
@@ -191,8 +218,7 @@ def new(
             "cpus": os.cpu_count(),
         },
         command=list(sys.argv),
-        notes=dict(notes or {}),
-        targets=list(space.targets),
+        targets=[],
     )
 
 

@@ -68,12 +68,13 @@ def _kind(sweep: SweepRecord) -> list[Any] | None:
     """What must be the same for two trials to give the same numbers, configuration and seed aside; None if a part of
     it is not known.
     """
-    known = [sweep.code.fingerprint, *(sweep.packages.get(name) for name in DECIDE_NUMBERS)]
+    libraries = [sweep.packages.get(name) for name in DECIDE_NUMBERS]
+    known = [sweep.code.fingerprint, sweep.data.fingerprint or None, *libraries]
     if None in known:
         return None
     own = sweep.code.model.sha256 if sweep.code.model else ""  # of a model that is not of this project
     best = (sweep.config.metric[0], sweep.config.mode[0])  # whose best epoch a checkpoint keeps
-    return [*known, sweep.model, own, sweep.config.epochs, *best, sweep.data.fingerprint, sweep.health]
+    return [*known, sweep.model, own, sweep.config.epochs, *best, sweep.health]
 
 
 def _key(config: Mapping[str, Any], seed: int) -> str:

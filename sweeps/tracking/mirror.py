@@ -134,10 +134,14 @@ class Mirror:
         runs.upload_text(SWEEP, "requirements.txt", "".join(versions))
 
     def _send_best(self, runs: SweepRuns, record: SweepRecord, trial: TrialRecord) -> None:
+        if not record.data.shape:
+            return  # a loop of the user's own, which alone knows its model
         best, epoch = runs.sent[trial.trial], self._logs[trial.trial].best_epoch
         if best.tags.get("model.epoch") != str(epoch):
-            from sweeps.tracking.model import log_model
+            from sweeps.tracking.model import has_model, log_model
 
+            if not has_model(self._folder.trial(trial.trial)):
+                return
             uri = log_model(
                 runs.client,
                 self.tracking_uri,

@@ -16,11 +16,18 @@ from mlflow.types import Schema, TensorSpec
 import search_spaces
 import trainables
 from search_spaces.reference import CODE
+from trainables import checkpoint
 from trainables.checkpoint import load_model
 
 NAME = "model"
 _EPOCH = "epoch"
 _REQUIREMENTS = ("mlflow", "torch", "cloudpickle", "numpy", "pyarrow", "torchmetrics", "vector-quantize-pytorch")
+
+
+def has_model(folder: Path) -> bool:
+    """False where the checkpoint in a trial's folder is that of a user's own loop that saved no model."""
+    state = checkpoint.load(folder)
+    return state is None or checkpoint.has_model(state)
 
 
 def log_model(

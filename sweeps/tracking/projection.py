@@ -250,7 +250,7 @@ def _trial_note(sweep: SweepRecord, record: TrialRecord, log: LogSummary) -> str
     reason = f"**{_reason(record)}**" if _reason(record) else ""
     epochs = f"after epoch {record.epoch or log.epochs} of {sweep.config.epochs}"
     again = f"`python sweeps/run.py --trial {sweep.name}:{record.trial}` trains it once more, alone."
-    return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", again)
+    return _note(f"{_WORDS[record.status]} {epochs}. {reason} {record.detail}", "" if sweep.outside else again)
 
 
 def _sweep_note(sweep: SweepRecord, state: SweepState, best: int | None) -> str:

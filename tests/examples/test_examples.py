@@ -14,19 +14,58 @@ from search_spaces import ModelError
 from sweeps import new
 from sweeps.config import ConfigError
 from trainables import artifacts, checkpoint
-from trainables.conformance import check
+from trainables.conformance import check, check_loop
 from trainables.data.cache import prepare
 from trainables.definition import load
 from trainables.loop import Trainer
 
-EXAMPLES = ("my_vae", "my_counts", "my_vq")
+EXAMPLES = ("my_vae", "my_counts", "my_vq", "my_pythae")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_a_model(name: str, copied: Callable[[str], Path], tmp_path: Path) -> None:
+    if name == "my_pythae":
+        pytest.importorskip("pythae")
     path = copied(name)
     assert len(path.read_text().splitlines()) < 60
     check_and_train(path, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
+@pytest.mark.parametrize("name", ["my_loop", "my_lightning"])
+def test_an_example_is_a_loop(name: str, copied: Callable[[str], Path]) -> None:
+    """As short as promised; an epoch of it hands over what it is ranked by, and shows its decoder."""
+    if name == "my_lightning":
+        pytest.importorskip("lightning")
+    path = copied(name)
+    assert len(path.read_text().splitlines()) < 60
+    found = check_loop(load(str(path)))
+    assert found.problems == []
+    assert [note.partition(" ")[0] for note in found.notes] == ([] if name == "my_loop" else ["monitor.save(state)"])
+
+
+def test_what_a_loop_lacks_is_found_by_running_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    head = (
+        "import torch\nfrom search_spaces import Parameter, SearchSpace\n"
+        'SPACE = SearchSpace("mine", (Parameter("beta", "log", 1.0, low=0.1, high=9.0),), metrics=("val/nelbo",))\n'
+    )
+    loops = {
+        "def train(config): pass": [
+            "train cannot be called as train(config, monitor): too many positional arguments"
+        ],
+        "def train(config, monitor): config['b']": ["train(config, monitor): KeyError: 'b' (mine.py:4)"],
+        "def train(config, monitor):\n    mu = torch.randn(64, 2)\n    monitor.epoch(mu, mu, nelbo=1.0)": [
+            "searched, but train has not read it in its first epoch: beta; all its values would train the same model"
+        ],
+    }
+    for number, (loop, problems) in enumerate(loops.items()):
+        path = tmp_path / f"mine{number}.py"
+        path.write_text(head + loop)
+        assert [each.replace(f"mine{number}", "mine") for each in check_loop(load(str(path))).problems] == problems
+    path.write_text(head + loop.replace("nelbo=1.0", "nelbo=config['beta']"))
+    notes = check_loop(load(str(path))).notes
+    assert ["decode and target" in notes[0], "monitor.save(state)" in notes[1]] == [True, True]
 
 
 def test_the_start_that_new_writes_is_a_model(tmp_path: Path) -> None:

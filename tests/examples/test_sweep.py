@@ -74,6 +74,30 @@ def test_data_that_fails_is_refused_in_a_line(run: Run, copied: Callable[[str], 
     assert "Traceback" not in output
 
 
+def test_an_item_that_fails_is_named_and_refused_in_a_line(run: Run, copied: Callable[[str], Path]) -> None:
+    path = copied("my_vae")
+    path.write_text(path.read_text().partition("def data")[0] + FAILING)
+    code, output = run(path, "--data", "slides", "--plan")
+    assert code == ExitCode.REFUSED, output
+    assert "item 31: raised OSError: slide 31 is cut short (my_vae.py:" in output
+    assert "Traceback" not in output
+
+
+FAILING = """
+class Slides:
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, index):
+        if index == 31:
+            raise OSError(f"slide {index} is cut short")
+        return {"x": np.full((8, 8), index / 60)}
+
+def data(source):
+    return Slides()
+"""
+
+
 def test_a_quantised_and_a_counting_model_are_swept(run: Run, copied: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("my_vq", "my_counts"):
         code, output = run(copied(name), "--name", name, "--trials", 1, "--epochs", 2, "--subset", 60)
@@ -87,3 +111,20 @@ def test_new_writes_what_plan_takes(run: Run, tmp_path: Path) -> None:
     code, output = run("faces.py", "--plan")
     assert code == ExitCode.FINISHED, output
     assert "faces on the model's own data" in output
+
+
+def test_the_plan_of_a_loop_says_what_is_not_known(run: Run, copied: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copied("my_loop")
+    code, output = run(path, "--plan", "--trials", 3)
+    assert code == ExitCode.FINISHED, output
+    assert "my_loop trains by its own loop, on data that it reads itself." in output
+    assert "goes on from what the loop last handed to monitor.save(state), and begins again" in output
+    assert "No forecast: your own loop: no loss is known." in output
+    assert "Time and disk are not known" in output
+    assert [line.split()[:2] for line in output.splitlines() if "kl_weight=" in line] == [
+        ["2", "search"], ["3", "search"],
+    ]  # fmt: skip
+    path.write_text(path.read_text().replace("def train(config, monitor)", "def train(config)"))
+    code, output = run(path, "--plan")
+    assert code == ExitCode.REFUSED, output
+    assert "error: my_loop: train cannot be called as train(config, monitor): too many positional" in output

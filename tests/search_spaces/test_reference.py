@@ -97,7 +97,7 @@ def test_the_loop_has_its_hyperparameters_and_no_space_needs_to_name_them(tmp_pa
         ("mine.py", "SPACE = Model = 3\n", "SPACE is 3; expected SPACE = SearchSpace("),
         ("mine.py", TEXT.replace('"mine"', '"imc_vae"'), "as a model of this project; choose another name"),
         ("mine.py", TEXT.replace('"mine"', '"My VAE"'), "expected a name of a-z, 0-9 and _"),
-        ("mine.py", TEXT.partition("class")[0], "it has no Model; expected a class Model"),
+        ("mine.py", TEXT.partition("class")[0], "it has no Model and no train; expected a class Model"),
         ("json.py", TEXT, "there is another module called json; rename the file"),
         ("my-vae.py", TEXT, "cannot be imported by the name my-vae; rename it"),
         ("mine.txt/", TEXT, "no such file"),

@@ -185,3 +185,40 @@ def test_a_sweep_that_was_moved_goes_on_where_it_is_now(tmp_path):
     config = make(name="one", storage=str(tmp_path / "old"))
     again = resumed(config, ResumeOptions(storage=str(tmp_path / "new")))
     assert again.folder == tmp_path / "new" / "one"
+
+
+LOOP = """
+from search_spaces import Parameter, SearchSpace
+SPACE = SearchSpace("mine", (Parameter("beta", "log", 1.0, low=0.1, high=9.0),)METRICS)
+def train(config, monitor): ...
+"""
+
+
+def loop(tmp_path: Path, metrics: str = "", **options) -> SweepConfig:
+    name = f"loop{len(metrics)}.py"
+    (tmp_path / name).write_text(LOOP.replace("METRICS", metrics))
+    return complete(SweepOptions(model=name, **options))
+
+
+def test_a_loop_of_ones_own_says_what_it_is_ranked_by(tmp_path):
+    stated = loop(tmp_path, ', metrics=("val/nelbo",), mode="min"')
+    assert (stated.metric, stated.mode, stated.trials, stated.epochs) == (["val/nelbo"], ["min"], 50, 100)
+    assert [parameter.name for parameter in stated.search_space().parameters] == ["beta"]  # none of our loop's
+    assert loop(tmp_path, metric="val/elbo_gain").metric == ["val/elbo_gain"]
+    with pytest.raises(ConfigError) as error:
+        loop(tmp_path)
+    assert "--metric is missing: mine trains by its own loop" in str(error.value)
+    with pytest.raises(
+        ConfigError, match="--metric train/loss: expected a name with val/, test/ or health/; a train"
+    ):
+        loop(tmp_path, metric="train/loss")
+
+
+def test_what_a_loop_of_ones_own_cannot_heed_is_refused_at_once(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        loop(tmp_path, metric="val/nelbo", data="digits", subset=3, strict=True, steps=9)
+    told = "mine trains by its own loop"
+    assert error.value.problems == [
+        f"--steps 9: {told}; give the budget in --epochs",
+        *(f"--{name}: {told}, which reads its data itself; leave it out" for name in ("data", "subset", "strict")),
+    ]

@@ -14,7 +14,7 @@ def told(one, best, value, verdict="HEALTHY"):
     """Train an epoch, and tell of it a score and a verdict of our own; the weights after it."""
     one.run_epoch()
     weights = copy.deepcopy(one.model.state_dict())
-    return best.consider({"val/elbo_gain": value, "verdict": verdict}, one), weights
+    return best.consider({"epoch": one.epoch, "val/elbo_gain": value, "verdict": verdict}, one), weights
 
 
 def same(first, second):

@@ -177,6 +177,62 @@ def test_a_mean_over_dimensions_is_noted(tmp_path: Path) -> None:
     ]
 
 
+FIELDS = {"batch": torch.arange(8) % 2, "size": torch.rand(8)}
+READING = GOOD.replace("decode(self, z)", "decode(self, z, batch)").replace(
+    "self.decoder(z)", "self.decoder(z) + batch[:, None]"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            READING.replace("batch", "plate").replace("encode(self, x)", "encode(self, x, lane)"),
+            [
+                f"{method} reads the field {name}; the data has batch, size: name it in data(), or give the "
+                "parameter a default"
+                for method, name in (("encode", "lane"), ("decode", "plate"))
+            ],
+        ),
+        (
+            READING + "\n    def forward(self, batch, generator=None):\n"
+            "        mu, logvar = self.encode(batch.x)\n"
+            "        z = mu + torch.randn(mu.shape, generator=generator)\n"
+            "        from trainables.vae import Outputs\n"
+            "        return Outputs(mu, logvar, z, self.decode(z, batch.fields['batch']), batch.x)\n",
+            [
+                "forward(batch, generator) gives outputs without the field batch, which decode reads; expected "
+                "fields=batch.fields"
+            ],
+        ),
+        (
+            GOOD.replace("encode(self, x)", "encode(self, x, size)"),
+            ["encode reads fields, so K cannot be found without data: set self.latent_dim in __init__"],
+        ),
+        (
+            READING.replace("batch[:, None]", "batch"),
+            ["forward(batch, generator): RuntimeError: The size of tensor a (6) must match the size of tensor b "],
+        ),
+    ],
+    ids=["not in the data", "not handed on", "K unknown", "used wrongly"],
+)
+def test_what_a_model_reads_beside_x_is_checked(text: str, expected: list[str], tmp_path: Path) -> None:
+    found = problems(model(tmp_path, text), X, {}, FIELDS)
+    assert [problem[: len(line)] for problem, line in zip(found, expected, strict=True)] == expected
+
+
+def test_a_field_that_nothing_reads_is_noted(tmp_path: Path) -> None:
+    assert notes(model(tmp_path, READING), X, {}, FIELDS) == ["nothing reads the field size"]
+    assert problems(model(tmp_path, READING), X, {}) == [
+        "decode reads the field batch; the data has none: name it in data(), or give the parameter a default"
+    ]
+
+
+def test_a_parameter_with_a_default_is_no_field(tmp_path: Path) -> None:
+    text = READING.replace("decode(self, z, batch)", "decode(self, z, batch=torch.zeros(1))")
+    assert check(model(tmp_path, text), X, {}, corners=True).problems == []
+
+
 @pytest.mark.parametrize("name", search_spaces.names())
 def test_the_seven_have_no_faults(name: str, tmp_path: Path) -> None:
     """At the documented configuration, the "before" and every end of every range; every hyperparameter is read."""

@@ -66,6 +66,13 @@ class Counts(Linear):
         return -NegativeBinomial(total, logits=prediction - self.log_total).log_prob(target).sum(dim=1)
 
 
+class Scaled(Linear):
+    """A Gaussian whose deviation is known of every sample."""
+
+    def reconstruction(self, prediction: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
+        return -Normal(prediction, deviation[:, None]).log_prob(target).sum(dim=1)
+
+
 class Unbounded(Linear):
     def __init__(self) -> None:
         super().__init__()
@@ -86,6 +93,23 @@ def bits() -> Tensor:
 def measured(model: Vae, x: Tensor, constant: float) -> dict[str, Any]:
     batches = [Batch(part, torch.full((len(part),), -1)) for part in x.split(32)]
     return evaluate(model, batches, torch.Generator().manual_seed(0), len(x), constant_nll=constant)[0]
+
+
+def test_a_likelihood_reads_the_fields_of_its_samples() -> None:
+    """With one deviation for all it is the Gaussian of that scale; a sample's own weighs it in the constant."""
+    x, ones = gaussian(), torch.ones(COUNT)
+    model, plain = Scaled(), Gaussian()
+    plain.load_state_dict(model.state_dict())
+    constant = constant_nll(model, x, {"deviation": ones})
+    assert constant == pytest.approx(constant_nll(plain, x), rel=1e-9)
+    index = torch.arange(COUNT).split(32)
+    batches = [Batch(x[part], torch.full((len(part),), -1), {"deviation": ones[part]}) for part in index]
+    row = evaluate(model, batches, torch.Generator().manual_seed(0), COUNT, constant_nll=constant)[0]
+    assert row["val/elbo_gain"] == pytest.approx(measured(plain, x, constant)["val/elbo_gain"], rel=1e-6)
+    certain = torch.where(torch.arange(COUNT) < COUNT // 2, 1.0, 1e3)
+    half = constant_nll(plain, x[: COUNT // 2])
+    wide = VALUES * (math.log(1e3) + LOG_2PI / 2)
+    assert constant_nll(model, x, {"deviation": certain}) == pytest.approx((half + wide) / 2, rel=0.01)
 
 
 def test_the_gaussian_constant_is_that_of_the_population() -> None:

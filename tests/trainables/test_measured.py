@@ -135,6 +135,14 @@ def test_a_codebook_has_no_form() -> None:
     assert Measured(Codes, weights)({"beta": 1.0}, X, {}) is None
 
 
+def test_a_model_that_reads_fields_has_no_form() -> None:
+    class Conditional(Linear):
+        def decode(self, z: Tensor, batch: Tensor) -> Tensor:
+            return super().decode(z) + batch[:, None]
+
+    assert Measured(Conditional, weights)({"beta": 1.0, "latent_dim": 2}, X, {}) is None
+
+
 def test_the_global_random_state_is_left_alone() -> None:
     before = torch.random.get_rng_state()
     form(Linear, X)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -123,6 +125,36 @@ def test_draws_are_the_monitors_own_and_the_same_at_every_call(linear):
     half = len(seen) // 2
     assert all(first.equal(second) for first, second in zip(seen[:half], seen[half:], strict=True))
     assert sum(map(len, seen[:half])) >= 256
+
+
+def test_what_is_saved_goes_with_the_next_epoch_as_plain_values(linear):
+    mu, logvar, *_ = linear
+    monitor = Monitor(epochs=3)
+    model = torch.nn.Linear(2, 2)
+    monitor.save({"model": model.state_dict(), "rate": np.float64(0.5), "steps": (1, 2)})
+    assert monitor.saved is None
+    monitor.epoch(mu, logvar)
+    assert monitor.saved is not None
+    torch.save(monitor.saved, buffer := io.BytesIO())
+    buffer.seek(0)
+    loaded = torch.load(buffer, weights_only=True)
+    assert loaded["model"]["weight"].equal(model.weight)
+    assert (loaded["rate"], loaded["steps"]) == (0.5, [1, 2])
+    monitor.epoch(mu, logvar)
+    assert monitor.saved is None
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_refused_by_its_place():
+    with pytest.raises(MonitorError, match=r"state\['a'\]\[1\] is a object; .*state\['b'\] is a function"):
+        Monitor(epochs=3).save({"a": [1, object()], "b": lambda: 0})
+
+
+def test_who_runs_under_a_sweep_is_judged_but_not_told_to_stop(linear):
+    _, _, weight, target = linear
+    monitor = Monitor(epochs=20, stops=False)
+    for _ in range(3):
+        row = collapsed(monitor, decode=lambda z: 0 * (z @ weight), target=target)
+    assert (row["verdict"], monitor.condemned, monitor.tags) == ("COLLAPSED", False, {})
 
 
 def test_thresholds_may_be_the_users():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from trainables.data.blocks import sample_blocks
 from trainables.data.errors import DataError
+from trainables.data.rows import Rows
 from trainables.data.samples import Samples
 from trainables.data.store import MINIMUM_SAMPLES, too_few
 
@@ -50,13 +52,14 @@ def _not_finite(samples: Samples) -> list[str]:
         return []
     index, row, column, channel = (int(value) for value in first)
     return [
-        f"{nan} values are NaN or null and {infinite} are infinite or beyond float32 (±3.4e38), of {samples.x.size}; "
-        f"the first is {samples.x[index, row, column, channel]} at {samples.name(index)}, row {row}, col {column}, "
+        f"{nan} values are NaN or null and {infinite} are infinite or beyond float32 (±3.4e38), of "
+        f"{math.prod(samples.x.shape)}; the first is {samples.x[index, row, column, channel]} at "
+        f"{samples.name(index)}, row {row}, col {column}, "
         f"channel {channel} (counted from 0); expected finite numbers: drop or repair those samples"
     ]
 
 
-def _nothing_varies(x_NRCD: np.ndarray) -> list[str]:
+def _nothing_varies(x_NRCD: Rows) -> list[str]:
     low, high = _range(x_NRCD)
     if np.array_equal(low, high):
         return [f"all values of each channel are the same, {low[0]:g} in the first; expected data that vary"]
@@ -75,7 +78,7 @@ def _nothing_varies(x_NRCD: np.ndarray) -> list[str]:
     return problems
 
 
-def _range(x_NRCD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _range(x_NRCD: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest value of each channel."""
     blocks = [x_NRCD[block] for block in sample_blocks(x_NRCD.shape)]
     low = np.min([block.min(axis=_NODES) for block in blocks], axis=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.data.blocks import sample_blocks
+from trainables.data.rows import Rows
 
 FLOOR_SHARE = 1e-3  # of the typical standard deviation; a channel below it is treated as constant
 _GRID = (1, 2)
@@ -34,7 +35,7 @@ def to_fixed_space(x_NRCD: np.ndarray, floor: float) -> np.ndarray:
     return fixed
 
 
-def grid_statistics(x_NRCD: np.ndarray, train_index: np.ndarray) -> dict[str, np.ndarray]:
+def grid_statistics(x_NRCD: Rows, train_index: np.ndarray) -> dict[str, np.ndarray]:
     """Statistics of the training samples `x[train_index]`, float32; reads `x` twice, in blocks.
 
     Returns:

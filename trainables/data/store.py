@@ -1,8 +1,9 @@
 """A data set on disk: one Arrow IPC file, written once, memory-mapped by every trial.
 
-One record batch, a row per sample:
+A row per sample; one record batch of what was in memory, or several of what never was:
 
     x            fixed_size_list<float or uint8>   a sample, row-major; shape in the metadata
+    field/NAME   fixed_size_list                   what models read beside x; see `trainables.data.columns`
     label        string                            null if there are no labels
     environment  string                            null if there are none
     order        int64      a fixed permutation; the first `train` entries are the training set
@@ -17,8 +18,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.data.blocks import sample_blocks
+from trainables.data.columns import FIELD, described, field_columns, mapped, stored, to_arrow
 from trainables.data.errors import DataError
+from trainables.data.fields import categories, is_category
+from trainables.data.rows import LazyRows, Rows
 from trainables.data.samples import Samples
 from trainables.files import replace_file
 
@@ -49,20 +53,22 @@ class Dataset:
         source: what the user gave.
         fingerprint: sha256 (hex) of samples, labels, environments and split.
         shape: of a sample.
-        x: (N, *shape) float32 or uint8, a read-only view of the mapping; see `read`.
+        x: (N, *shape) float32 or uint8 in the mapping, read-only; see `read`.
         labels: one a sample; None if there are none.
         environments: one a sample; None if there are none.
         train, val: int64 indices, both in random order, so that any beginning is a random subset.
         statistics: those of the reader, by name.
         notes: peculiarities that the user should know of.
         embedded: True for the data set that a model brings along.
+        fields: what models read beside x, by name, (N, …) each; of categories (N,) int64, their places among the
+            statistic of that name.
     """
 
     path: Path
     source: str
     fingerprint: str
     shape: tuple[int, ...]
-    x: np.ndarray
+    x: Rows
     labels: list[str] | None
     environments: list[str] | None
     train: np.ndarray
@@ -70,13 +76,24 @@ class Dataset:
     statistics: dict[str, np.ndarray]
     notes: tuple[str, ...]
     embedded: bool
+    fields: Mapping[str, Rows] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def nbytes(self) -> int:
+        """Of all samples and fields."""
+        return sum(math.prod(rows.shape) * rows.dtype.itemsize for rows in (self.x, *self.fields.values()))
+
+    def rows(self, index: np.ndarray) -> np.ndarray:
+        """A copy of those samples as they are kept."""
+        rows: np.ndarray = self.x[index]
+        return rows
+
     def read(self, index: np.ndarray) -> np.ndarray:
         """A copy of those samples, float32; bytes become [0, 1]."""
-        x = self.x[index]
+        x = self.rows(index)
         return x if x.dtype == np.float32 else x.astype(np.float32) / 255
 
     @cached_property
@@ -129,29 +146,22 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
     if count < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(count)])
     train, val = split(count)
-    order = np.concatenate([train, val])
-    header = {
+    order, columns = np.concatenate([train, val]), field_columns(samples.fields)
+    header: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "source": samples.source,
-        "fingerprint": _fingerprint(samples, train, val),
+        "fingerprint": _fingerprint(samples, columns, train, val),
         "shape": shape,
         "train": len(train),
         "notes": list(samples.notes),
         "embedded": samples.embedded,
     }
+    header |= {"fields": described(columns)} if columns else {}
     metadata = {_HEADER: json.dumps(header).encode()}
     metadata |= {_STATISTIC + name.encode(): _to_npy(value) for name, value in statistics.items()}
     metadata[_CHECKSUM] = _checksum(metadata, order, samples.labels, samples.environments)
-    values = pa.array(_stored(samples.x).reshape(-1))
-    columns = {
-        "x": pa.FixedSizeListArray.from_arrays(values, math.prod(shape)),
-        "label": pa.array(samples.labels or [None] * count, pa.string()),
-        "environment": pa.array(samples.environments or [None] * count, pa.string()),
-        "order": pa.array(order),
-    }
-    batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
-    with replace_file(path) as file, pa.ipc.new_file(file, batch.schema) as writer:
-        writer.write_batch(batch)
+    with replace_file(path) as file:
+        _write_batches(file, {"x": samples.x} | columns, samples, order, metadata)
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -161,9 +171,12 @@ def open_dataset(path: Path) -> Dataset:
         DataError: the file is absent, damaged, or of another version.
     """
     try:
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        order, labels, environments = _small_columns(batch)
-        metadata = batch.schema.metadata or {}
+        mapping = pa.memory_map(str(path))
+        file = mapping.read_buffer(mapping.size())
+        reader = pa.ipc.open_file(file)
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        order, labels, environments = _small_columns(batches)
+        metadata = reader.schema.metadata or {}
         if metadata.pop(_CHECKSUM) != _checksum(metadata, order, labels, environments):
             raise ValueError("checksum does not match")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
@@ -178,7 +191,7 @@ def open_dataset(path: Path) -> Dataset:
         source=header["source"],
         fingerprint=header["fingerprint"],
         shape=tuple(header["shape"]),
-        x=batch["x"].values.to_numpy(zero_copy_only=True).reshape(len(order), *header["shape"]),
+        x=mapped(file, batches, "x", header["shape"], batches[0]["x"].type.value_type.to_pandas_dtype()),
         labels=labels,
         environments=environments,
         train=order[: header["train"]],
@@ -190,6 +203,10 @@ def open_dataset(path: Path) -> Dataset:
         },
         notes=tuple(header["notes"]),
         embedded=header["embedded"],
+        fields={
+            name.removeprefix(FIELD): mapped(file, batches, name, shape, dtype)
+            for name, (shape, dtype) in header.get("fields", {}).items()
+        },
     )
 
 
@@ -198,19 +215,36 @@ def too_few(count: int) -> str:
     return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
 
 
-def _stored(x: np.ndarray) -> np.ndarray:
-    """`x` as it is written: bytes as bytes, all else as float32; no copy if none is needed."""
-    return np.ascontiguousarray(x, dtype=None if x.dtype == np.uint8 else np.float32)
+def _write_batches(
+    file: Any, columns: Mapping[str, Rows], samples: Samples, order: np.ndarray, metadata: Mapping[bytes, bytes]
+) -> None:
+    """All of the samples in one batch, or, where a column is not in memory, in blocks that are."""
+    count, lazy = len(order), any(isinstance(rows, LazyRows) for rows in columns.values())
+    values = sum(math.prod(rows.shape[1:]) for rows in columns.values())
+    nothing: list[str | None] = [None] * count
+    writer: pa.RecordBatchFileWriter | None = None
+    for block in sample_blocks((count, values)) if lazy else (slice(0, count),):
+        arrays = {name: to_arrow(rows[block]) for name, rows in columns.items()}
+        arrays["label"] = pa.array((samples.labels or nothing)[block], pa.string())
+        arrays["environment"] = pa.array((samples.environments or nothing)[block], pa.string())
+        arrays["order"] = pa.array(order[block])
+        batch = pa.RecordBatch.from_pydict(arrays).replace_schema_metadata(dict(metadata))
+        writer = writer or pa.ipc.new_file(file, batch.schema)
+        writer.write_batch(batch)
+    if writer is not None:
+        writer.close()
 
 
-def _small_columns(batch: pa.RecordBatch) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
+def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
     """Order, labels, environments; raises `pa.ArrowInvalid` rather than reading outside the file."""
-    batch.validate()
-    names = []
-    for column in (batch["label"], batch["environment"]):
+    names: list[list[str] | None] = []
+    for batch in batches:
+        batch.validate()
+    for name in ("label", "environment"):
+        column = pa.chunked_array([batch[name] for batch in batches])
         column.validate(full=True)
         names.append(None if column.null_count else column.to_pylist())
-    return batch["order"].to_numpy(), *names
+    return np.concatenate([batch["order"].to_numpy() for batch in batches]), names[0], names[1]
 
 
 def _checksum(
@@ -222,12 +256,16 @@ def _checksum(
     return digest.hexdigest().encode()
 
 
-def _fingerprint(samples: Samples, train: np.ndarray, val: np.ndarray) -> str:
+def _fingerprint(samples: Samples, columns: Mapping[str, Rows], train: np.ndarray, val: np.ndarray) -> str:
     digest = hashlib.sha256(json.dumps([samples.x.shape, samples.labels, samples.environments]).encode())
     for index in (train, val):
         digest.update(np.ascontiguousarray(index, dtype="<i8").data)
-    for block in sample_blocks(samples.x.shape):
-        digest.update(_stored(samples.x[block]).data)
+    if columns:
+        named = {name: categories(values).tolist() for name, values in samples.fields.items() if is_category(values)}
+        digest.update(json.dumps([described(columns), named], sort_keys=True).encode())
+    for rows in (samples.x, *columns.values()):
+        for block in sample_blocks(rows.shape):
+            digest.update(stored(rows[block]).data)
     return digest.hexdigest()
 
 

@@ -1,13 +1,15 @@
 """Data of a user's own model: what its function `data(source)` returns, or a NumPy file.
 
-`data` may return an array (N, …), a pair of it and N labels, `Samples`, or a torch `Dataset` of such items;
-`data(None)` is the data set that the model brings along. Without `data` the source is a .npy file, or an .npz file
-with x and, if there are labels, y.
+`data` may return an array (N, …), a pair of it and N labels, `Samples`, or a torch `Dataset` of such items (see
+`trainables.data.items`); in place of an array counts in a scipy.sparse matrix. `data(None)` is the data set that the
+model brings along. Without `data` the source is a .npy file, or an .npz file with x and, if there are labels, y.
+
+Nothing is ever whole in memory that was not so before: a `Dataset` is read item by item, a .npy file and any
+`np.memmap` in blocks, a sparse matrix is made dense in blocks.
 """
 
 from __future__ import annotations
 
-import traceback
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -15,9 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from scipy.sparse import issparse
 
-from trainables.data.errors import DataError
-from trainables.data.samples import Samples
+from trainables.data.blocks import sample_blocks
+from trainables.data.errors import DataError, raised
+from trainables.data.fields import categories, checked_fields, is_category
+from trainables.data.items import ItemByItem, read_items
+from trainables.data.rows import LazyRows, Rows, converted, dense, moments
+from trainables.data.samples import Samples, subset
 
 EMBEDDED = "the model's own data"
 EXPECTED = "expected an array (samples, …) of numbers, a pair (x, labels), Samples, or a torch Dataset"
@@ -25,12 +32,10 @@ PIXELS = "values of 8 bits are taken for pixels and divided by 255; for counts r
 
 
 @runtime_checkable
-class ItemByItem(Protocol):
-    """A torch `Dataset` with a length."""
+class AsArray(Protocol):
+    """What NumPy takes for an array: its own, tensors, tables."""
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
+    def __array__(self) -> Any: ...
 
 
 class UserReader:
@@ -50,13 +55,13 @@ class UserReader:
         self._data = data
 
     def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
-        """The samples of `source`.
+        """The samples of `source`; of a torch `Dataset` no items beyond `settings["subset"]` are read.
 
         Raises:
             DataError: with everything that is wrong; for an exception in `data` its name, text and line.
         """
         made = _read_file(Path(source)) if self._data is None else self._called(source)
-        return _checked(_samples(made, source))
+        return _checked(_samples(made, source, settings.get("subset")))
 
     def embedded(self, settings: Mapping[str, Any]) -> Samples:
         """What `data(None)` returns.
@@ -66,33 +71,29 @@ class UserReader:
         """
         if self._data is None:
             raise DataError(EMBEDDED, [f"{self.name} brings none: give --data FILE (.npy, or .npz with x and y)"])
-        return replace(_checked(_samples(self._called(None), EMBEDDED)), embedded=True)
+        made = self._called(None)
+        return replace(_checked(_samples(made, EMBEDDED, settings.get("subset"))), embedded=True)
 
     def statistics(self, samples: Samples, train_index: np.ndarray) -> dict[str, np.ndarray]:
         """`mean` and `std` of every value over the training samples, each (*shape) float32, in the units that the
-        model sees."""
-        x = samples.x[train_index]
-        scale = np.float32(1 / 255) if x.dtype == np.uint8 else np.float32(1)
-        return {
-            name: getattr(x, name)(axis=0, dtype=np.float64).astype(np.float32) * scale for name in ("mean", "std")
-        }
+        model sees; of each field of strings, under its name, what they are (of all samples), in sorted order."""
+        scale = np.float32(1 / 255) if samples.x.dtype == np.uint8 else np.float32(1)
+        mean, std = (values.astype(np.float32) * scale for values in moments(samples.x, train_index))
+        named = {name: categories(values) for name, values in samples.fields.items() if is_category(values)}
+        return {"mean": mean, "std": std} | named
 
     def _called(self, source: str | None) -> Any:
         assert self._data is not None
         try:
             return self._data(source)
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            own = [frame for frame in frames if frame.filename == frames[min(1, len(frames) - 1)].filename]
-            place = f"{Path(own[-1].filename).name}:{own[-1].lineno}"
-            what = f"data({source!r}) raised {type(error).__name__}: {error} ({place})"
-            raise DataError(source or EMBEDDED, [what]) from error
+            raise DataError(source or EMBEDDED, [f"data({source!r}) {raised(error)}"]) from error
 
 
 def _read_file(path: Path) -> Any:
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return np.load(path, mmap_mode="r", allow_pickle=False)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
@@ -107,35 +108,44 @@ def _read_file(path: Path) -> Any:
     raise DataError(str(path), [problem])
 
 
-def _samples(made: Any, source: str) -> Samples:
+def _samples(made: Any, source: str, size: int | None) -> Samples:
     """What `data` returned as `Samples`."""
     if isinstance(made, Samples):
-        return replace(made, x=_numbers(made.x, source), source=source)
+        return _with_fields(replace(made, x=_numbers(made.x, source), source=source))
     if isinstance(made, tuple) and len(made) == 2:
-        x, labels = _numbers(made[0], source), np.asarray(made[1])
-        if labels.shape != (len(x),):
-            raise DataError(source, [f"labels of shape {labels.shape}; expected ({len(x)},), one a sample"])
-        return Samples(x, source, [str(label) for label in labels.tolist()])
-    if isinstance(made, np.ndarray) or not isinstance(made, ItemByItem):
+        return _with_fields(Samples(_numbers(made[0], source), source, np.asarray(made[1]).tolist()))
+    if isinstance(made, AsArray) or issparse(made) or not isinstance(made, ItemByItem):
         return Samples(_numbers(made, source), source)
-    items = [made[index] for index in range(len(made))]
-    if items and isinstance(items[0], tuple):
-        x = _numbers([np.asarray(item[0]) for item in items], source)
-        second = [np.asarray(item[1]) for item in items if len(item) > 1]
-        scalar = len(second) == len(items) and all(label.ndim == 0 for label in second)
-        return Samples(x, source, [str(label.item()) for label in second] if scalar else None)
-    return Samples(_numbers([np.asarray(item) for item in items], source), source)
+    items = read_items(made, [int(index) for index in subset(len(made), None, size)], source)
+    return _with_fields(replace(items, x=_numbers(items.x, source)))
 
 
-def _numbers(values: Any, source: str) -> np.ndarray:
-    """An array of float32, or of uint8 as it is."""
+def _numbers(values: Any, source: str) -> Rows:
+    """Rows of float32, or of uint8 as they are."""
+    if issparse(values):
+        return dense(values)
     try:
-        x = np.asarray(values)
+        x = values if isinstance(values, np.memmap | LazyRows) else np.asarray(values)
     except (ValueError, TypeError) as error:
         raise DataError(source, [f"{error}; {EXPECTED}, all samples of the same shape"]) from error
-    if x.dtype.kind not in "fiub" or x.ndim < 2:
+    if x.dtype.kind not in "fiub" or len(x.shape) < 2:
         raise DataError(source, [f"values of type {x.dtype} and shape {x.shape}; {EXPECTED}"])
-    return x if x.dtype == np.uint8 else x.astype(np.float32)
+    return x if isinstance(x, LazyRows) else converted(x, x.dtype if x.dtype == np.uint8 else np.dtype(np.float32))
+
+
+def _with_fields(samples: Samples) -> Samples:
+    """`samples` with labels as strings, and fields as they are kept.
+
+    Raises:
+        DataError: labels or fields are not one a sample, or no fields; with all problems.
+    """
+    count, labels = len(samples.x), samples.labels
+    fields, problems = checked_fields(samples.fields, count)
+    if labels is not None and np.shape(labels) != (count,):
+        problems.insert(0, f"labels of shape {np.shape(labels)}; expected ({count},), one a sample")
+    if problems:
+        raise DataError(samples.source, problems)
+    return replace(samples, labels=None if labels is None else [str(label) for label in labels], fields=fields)
 
 
 def _checked(samples: Samples) -> Samples:
@@ -144,13 +154,19 @@ def _checked(samples: Samples) -> Samples:
     Raises:
         DataError: values are not finite, or nothing varies.
     """
-    finite = np.isfinite(samples.x)
-    if not finite.all():
-        bad = np.argwhere(~finite.reshape(len(finite), -1).all(axis=1)).ravel()
-        problem = (
-            f"{int((~finite).sum())} values are NaN, infinite or beyond float32, the first in {samples.name(bad[0])}"
-        )
+    x, bad, first, varies = samples.x, 0, -1, False
+    start = x[:1]
+    for block in sample_blocks(x.shape):
+        rows = x[block]
+        finite = np.isfinite(rows)
+        if not finite.all():
+            bad += int((~finite).sum())
+            place = block.start + int(np.argmin(finite.reshape(len(rows), -1).all(axis=1)))
+            first = place if first < 0 else first
+        varies = varies or bool((rows != start).any())
+    if bad:
+        problem = f"{bad} values are NaN, infinite or beyond float32, the first in {samples.name(first)}"
         raise DataError(samples.source, [f"{problem}; expected finite numbers: drop or repair those samples"])
-    if len(samples.x) and (samples.x == samples.x[:1]).all():
+    if len(x) and not varies:
         raise DataError(samples.source, ["all samples are identical; expected samples that differ"])
-    return replace(samples, notes=(*samples.notes, PIXELS)) if samples.x.dtype == np.uint8 else samples
+    return replace(samples, notes=(*samples.notes, PIXELS)) if x.dtype == np.uint8 else samples

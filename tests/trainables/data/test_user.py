@@ -57,7 +57,7 @@ def test_bytes_are_pixels_and_it_is_said():
     [
         (None, "values of type object and shape (); expected an array"),
         (np.zeros(12), "values of type float64 and shape (12,)"),
-        ([np.zeros(3), np.zeros(4)], "all samples of the same shape"),
+        ([np.zeros(3), np.zeros(4)], "item 1: x has shape (4,); expected (3,), as the first item"),
         ((X, Y[:5]), "labels of shape (5,); expected (12,), one a sample"),
         (
             np.where(np.arange(12)[:, None, None] == 7, np.nan, X),
