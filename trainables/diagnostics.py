@@ -159,8 +159,7 @@ class DecoderStatistics:
         self._closed_form, self._decodes_mu = True, False
         self._draws = self._samples = 0
         self._delta = 0.0
-        self._sum_CL: Tensor | float = 0.0
-        self._square_CL: Tensor | float = 0.0
+        self._sum_CL = self._square_CL = torch.zeros((), dtype=torch.float64)
 
     def add(self, model: Vae, batch: Batch, outputs: Any, decodes: Decodes) -> tuple[Tensor, Tensor]:
         """Add a batch; its target and its reconstruction in the fixed space, (B, …) each."""
@@ -233,10 +232,11 @@ class DecoderStatistics:
     def _z_gain(self) -> float:
         """1 − error of a sample's own decodes / that of the decodes of the others' z."""
         if self._closed_form:
-            own, swapped = self._trained_pairs.own_C().sum(), self._trained_pairs.swapped_C().sum()
+            pairs = self._trained_pairs
+            own, swapped = float(pairs.own_C().sum()), float(pairs.swapped_C().sum())
         else:
-            own, swapped = (self._trained.mse(name) for name in ("samples", "swapped"))
-        return 1.0 - float(own) / max(float(swapped), 1e-30)
+            own, swapped = self._trained.mse("samples"), self._trained.mse("swapped")
+        return 1.0 - own / max(swapped, 1e-30)
 
 
 @torch.no_grad()

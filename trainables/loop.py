@@ -6,6 +6,7 @@ no random state to go on exactly as it would have.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import time
@@ -80,7 +81,7 @@ class Trainer:
         started = time.perf_counter()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        metrics = self._train()
+        metrics: dict[str, Any] = self._train()
         trained = time.perf_counter()
         self.epoch += 1
         evaluated, latent = self.evaluate()
@@ -196,7 +197,7 @@ class Trainer:
             outputs = self.model(batch, generator)
             terms = self.model.terms(outputs)
         weights = {name: weights.get(name, 1.0) for name in terms}
-        loss = sum(weights[name] * term for name, term in terms.items())
+        loss = functools.reduce(torch.add, (weights[name] * term for name, term in terms.items()))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         limit = self.config["grad_clip_norm"]

@@ -96,7 +96,7 @@ class VaeTrainable(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """See `save_checkpoint`."""
 
     def _start(self, config: dict[str, Any]) -> None:

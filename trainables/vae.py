@@ -17,6 +17,7 @@ Shapes: B samples, K latent dimensions, P codes of a sample, C channels, H × W 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -189,9 +190,9 @@ class Vae(nn.Module, ABC):
         `swapped` where there are any; one tensor each, but for the samples."""
         samples = [self.to_fixed(decode, x) for decode in decodes.samples]
         shown = decodes.reconstruction
-        reconstruction = sum(samples) / len(samples) if shown is None else self.to_fixed(shown, x)
+        mean = functools.reduce(torch.add, samples) / len(samples) if shown is None else self.to_fixed(shown, x)
         single = {"zero": decodes.zero, "mu": decodes.mu, "swapped": decodes.swapped}
-        return {"samples": samples, "reconstruction": [reconstruction]} | {
+        return {"samples": samples, "reconstruction": [mean]} | {
             name: [self.to_fixed(decode, x)] for name, decode in single.items() if decode is not None
         }
 
