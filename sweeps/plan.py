@@ -232,8 +232,8 @@ def _survey(config: SweepConfig, forecaster: AnyForecaster) -> dict[str, float] 
 
 
 def _measure(config: SweepConfig, dataset: Dataset | Unprepared) -> tuple[float | None, float]:
-    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains; None and 0 for
-    a loop of the user's own, which is not run."""
+    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains; a loop of
+    the user's own is not run: None and 0."""
     if config.own_loop or isinstance(dataset, Unprepared):
         return None, 0.0
     threads = torch.get_num_threads()
