@@ -99,9 +99,9 @@ def test_a_handful_of_trials_is_not_asked(tmp_path: Path, config: SweepConfig):
 
 
 def test_a_model_that_nobody_has_swept_has_theory_alone(tmp_path: Path):
-    config = complete(SweepOptions(model="vae_dg", name="new", storage=str(tmp_path)))
+    config = complete(SweepOptions(model="dip_vae_sbd", name="new", storage=str(tmp_path)))
     assert forecasting.collapse_model(config) is None
-    sweep(tmp_path, "old", model="vae_dg")
+    sweep(tmp_path, "old", model="dip_vae_sbd")
     found = forecasting.collapse_model(config)
     assert (found.basis, found.source) == ("own sweeps", "12 trials of your own sweeps of this model")
 
