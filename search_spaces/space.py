@@ -13,6 +13,7 @@ import numpy as np
 from search_spaces.target import Target
 
 Value = float | int | bool | str | None
+SCORE = ("val/elbo_gain",)
 DEFAULT: Any = object()  # of a baseline: None is a value
 Kind = Literal["float", "log", "int", "choice", "fixed"]
 
@@ -185,7 +186,7 @@ class SearchSpace:
 
     model: str
     parameters: tuple[Parameter, ...]
-    metrics: tuple[str, ...] = ("val/elbo_gain",)  # that trials may be ranked by; the first is the default
+    metrics: tuple[str, ...] = SCORE  # that trials may be ranked by; the first is the default
     mode: Literal["max", "min"] = "max"
     epochs: int = 100  # per trial, on the user's data
     trials: int = 50
@@ -198,6 +199,11 @@ class SearchSpace:
 
     def __getitem__(self, name: str) -> Parameter:
         return next(parameter for parameter in self.parameters if parameter.name == name)
+
+    @property
+    def states_metrics(self) -> bool:
+        """False where the space leaves the score of our own loop."""
+        return self.metrics != SCORE
 
     @property
     def metric(self) -> str:

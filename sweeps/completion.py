@@ -16,7 +16,6 @@ from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ResumeOptions, SweepOptions, flag, given
 
 DEFAULT_SEEDS = 5
-UNSTATED = SearchSpace("", ()).metrics  # of a space that says nothing of metrics
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 NO_SCHEDULER = "none"
 T = TypeVar("T")
@@ -83,7 +82,7 @@ def _loop_problems(
     if not model.own_loop:
         return []
     problems, names = [], given(options)
-    if "metric" not in names and space.metrics == UNSTATED:
+    if "metric" not in names and not space.states_metrics:
         is_search = isinstance(options, SweepOptions)
         problems.append(
             f"{'--metric' if is_search else 'SPACE.metrics'} is missing: {model.name} trains by its own loop, so "

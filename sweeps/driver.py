@@ -63,7 +63,8 @@ class Driver:
         from sweeps import plan
 
         cpus = os.cpu_count() or 1
-        slots = max(1, min(int(cpus / self.config.cpus_per_trial), self._most_at_once(cpus)))
+        most = min(self.config.max_concurrent or cpus, self.config.trials)
+        slots = max(1, min(int(cpus / self.config.cpus_per_trial), most))
         return plan.make(self.config, self.dataset, self._forecaster(), slots)
 
     def run(self) -> SweepResult:
@@ -155,9 +156,6 @@ class Driver:
         from sweeps.forecasting import forecaster
 
         return forecaster(self.config, self.dataset)
-
-    def _most_at_once(self, cpus: int) -> int:
-        return min(self.config.max_concurrent or cpus, self.config.trials)
 
     def _preflight(self, disk_bytes: float) -> None:
         from sweeps.cluster import connection

@@ -33,7 +33,7 @@ class Place:
     storage: String = None
     """Folder of the sweeps; on a cluster, one that every node sees (default: results)."""
     tracking_uri: String = None
-    """MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the storage)."""
+    """MLflow server or database, or tensorboard:FOLDER (default: MLFLOW_TRACKING_URI, else SQLite in the storage)."""
 
 
 @dataclass(frozen=True)

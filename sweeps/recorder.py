@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import SweepConfig
-from sweeps.records import journal, record
+from sweeps.records import journal, ranking, record
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Ended, Paused, Started, Suggested, SweepEvent
 from sweeps.records.outcomes import Origin, Reason, Status, SweepStatus
@@ -62,7 +62,7 @@ class Recorder:
         self._rows: dict[int, list[Row]] = {}
         self._best: dict[int, BestEpoch] = {}
         self._live: dict[int, Status] = {}
-        self._scores: dict[int, float] = {}  # of the trials that finished healthy, larger is better
+        self._scores: dict[int, list[float]] = {}  # of the trials that finished healthy
         self._unwritten: set[int] = set()
         self._wrote_at, self._cost = time.monotonic(), 0.0
         self._journal.append(SweepEvent(SweepStatus.STARTED))
@@ -110,7 +110,7 @@ class Recorder:
         metrics = self._metrics(trial)
         self._journal.append(Ended(trial, status, reason, detail, self._epoch(trial), metrics))
         if status is Status.FINISHED and self._metric in metrics and self._healthy(trial):
-            self._scores[trial] = metrics[self._metric] * (1.0 if self._mode == "max" else -1.0)
+            self._scores[trial] = [metrics[self._metric]]
 
     def close(self) -> None:
         """The search is over; at the end of the process at the latest."""
@@ -118,7 +118,7 @@ class Recorder:
         for trial, status in list(self._live.items()):
             detail = f"{'waiting' if status is Status.PAUSED else 'cut off'} after epoch {self._epoch(trial)}"
             self.ended(trial, Status.INTERRUPTED, Reason.SIGNAL, detail)
-        best = max(self._scores, key=self._scores.__getitem__, default=None)
+        best = ranking.best(ranking.objectives([self._metric], [self._mode]), self._scores)
         self._journal.append(SweepEvent(SweepStatus.FINISHED, best=best))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def check_loop(definition: Definition, epochs: int = 2) -> Found:
 
 def _stated_metric(space: SearchSpace) -> str:
     """What the space says that trials are ranked by; '' where it says nothing."""
-    return "" if space.metrics == SearchSpace("", ()).metrics else space.metric
+    return space.metric if space.states_metrics else ""
 
 
 def absent_fields(model: type[Vae], fields: Fields) -> list[str]:

@@ -7,8 +7,6 @@ that has a name; nothing else names it.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +14,7 @@ from typing import Any
 
 from sweeps.schedulers.base import Scheduler, Task
 from sweeps.schedulers.settings import Settings
+from trainables.discovery import subclasses_in
 
 DEFAULT = "health-asha"
 
@@ -23,13 +22,7 @@ DEFAULT = "health-asha"
 @cache
 def known() -> dict[str, type[Scheduler[Any]]]:
     """Every scheduler in this folder, by name."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    found = [
-        kind
-        for module in modules
-        for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, Scheduler) and "name" in vars(kind)
-    ]
+    found = subclasses_in(__name__, Scheduler, "name")
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 

@@ -5,12 +5,11 @@ A new one is a file in this folder with a subclass of `Search` that has a name; 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 
 from search_spaces.space import SearchSpace
 from sweeps.searchers.base import Search
+from trainables.discovery import subclasses_in
 
 DEFAULT = "tpe"
 ABLATION = "ablation"  # nothing is searched: the trials are given
@@ -19,13 +18,7 @@ ABLATION = "ablation"  # nothing is searched: the trials are given
 @cache
 def known() -> dict[str, type[Search]]:
     """Every search in this folder, by name."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    found = [
-        kind
-        for module in modules
-        for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, Search) and "name" in vars(kind)
-    ]
+    found = subclasses_in(__name__, Search, "name")
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 

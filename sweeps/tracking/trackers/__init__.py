@@ -6,29 +6,18 @@ their libraries when they are opened, so that checking an address is quick.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 from pathlib import Path
 
 from sweeps.tracking.trackers.base import Tracker
-
-EXPECTED = (
-    "Expected a server (http://HOST:5000) or a database (sqlite:////FOLDER/mlflow.db, postgresql://…): "
-    "set it with --tracking-uri or MLFLOW_TRACKING_URI."
-)
+from sweeps.tracking.trackers.mlflow import EXPECTED
+from trainables.discovery import subclasses_in
 
 
 @cache
 def known() -> dict[str, type[Tracker]]:
     """Every tracker in this folder, by each scheme of addresses that it takes."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    found = [
-        kind
-        for module in modules
-        for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, Tracker) and "schemes" in vars(kind)
-    ]
+    found = subclasses_in(__name__, Tracker, "schemes")
     return {scheme: kind for kind in found for scheme in kind.schemes}
 
 

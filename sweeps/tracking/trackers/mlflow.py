@@ -19,7 +19,7 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
-_EXPECTED = (
+EXPECTED = (
     "Expected a server (http://HOST:5000) or a database (sqlite:////FOLDER/mlflow.db, postgresql://…): "
     "set it with --tracking-uri or MLFLOW_TRACKING_URI."
 )
@@ -70,10 +70,10 @@ def _check_http(uri: str, timeout_s: float) -> str | None:
                     f"the MLflow server {uri} asks for a login ({error.code}): set MLFLOW_TRACKING_USERNAME and "
                     "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
                 )
-            return f"{url} answers {error.code} {error.reason}: is an MLflow server there? {_EXPECTED}"
+            return f"{url} answers {error.code} {error.reason}: is an MLflow server there? {EXPECTED}"
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return f"the MLflow server {uri} does not answer ({reason}): start it, or correct the address. {_EXPECTED}"
+        return f"the MLflow server {uri} does not answer ({reason}): start it, or correct the address. {EXPECTED}"
 
 
 def _tls() -> ssl.SSLContext:
@@ -88,7 +88,7 @@ def _tls() -> ssl.SSLContext:
 def _check_sqlite(database: Path) -> str | None:
     target = database if database.exists() else database.absolute().parent
     if not target.exists():
-        return f"the folder {target} of the MLflow database does not exist: create it, or name another. {_EXPECTED}"
+        return f"the folder {target} of the MLflow database does not exist: create it, or name another. {EXPECTED}"
     if not os.access(target, os.W_OK):
-        return f"no permission to write {target}, the MLflow database: change that, or name another. {_EXPECTED}"
+        return f"no permission to write {target}, the MLflow database: change that, or name another. {EXPECTED}"
     return None
