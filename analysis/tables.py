@@ -15,7 +15,7 @@ from analysis.sweep import Sweep, Trial
 from sweeps.records import ranking
 from sweeps.records.outcomes import Outcome, Status
 from sweeps.records.ranking import Objective
-from trainables.collapse import has_collapsed
+from trainables.collapse import ignores_z
 from trainables.forecast import Reading, reading
 from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
 
@@ -318,7 +318,8 @@ class ForecastRow:
     """What was forecast for a trial before its first step, and what it became. None: not forecast, not known.
 
     `forecast_kl`: the interval of the raw KL, nats; its ends are infinite where nothing bounds it.
-    `theory_collapsed`: no unit is active at the optimum; `probability`: that training ends collapsed.
+    `theory_collapsed`: no unit is active at the optimum; `probability`: that training ends with z ignored;
+    `collapsed`: it did, with the verdict COLLAPSED or IGNORES_Z.
     """
 
     trial: Trial
@@ -432,15 +433,15 @@ def _forecast_kl(forecast: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _collapsed(trial: Trial) -> bool | None:
-    """Whether a trial collapsed: stopped for it, or at its end without an active unit and without use for z."""
+    """Whether a trial was stopped as collapsed, or ignored z at its end."""
     if trial.outcome == Outcome.COLLAPSED:
         return True
     if trial.record.status != Status.FINISHED:
         return None
-    if trial.measured("health/au", "health/z_gain"):
-        return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
+    if trial.measured("health/z_gain"):
+        return ignores_z(trial.metric("health/z_gain"))
     unknown = trial.verdict in (None, Verdict.GRACE, Verdict.NUMERIC)
-    return None if unknown else is_collapse(trial.verdict)
+    return None if unknown else is_collapse(trial.verdict) or trial.verdict == Verdict.IGNORES_Z
 
 
 def _finite(value: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""Fit the probability of collapse on the recorded sweeps of each model, and measure it on sweeps left out.
+"""Fit the probability that z is ignored on the recorded sweeps of each model, and measure it on sweeps left out.
 
     python benchmarks/forecast.py            print the table, write trainables/collapse.json
     python benchmarks/forecast.py --check    print the table alone

@@ -19,7 +19,7 @@ from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.record import RecordError
 from trainables import collapse, definition, epoch_log
-from trainables.collapse import FEATURES, CollapseModel, fit, has_collapsed
+from trainables.collapse import FEATURES, CollapseModel, fit, ignores_z
 from trainables.forecast import Budget, Forecaster
 from trainables.health import Verdict, is_collapse
 
@@ -67,7 +67,7 @@ def collapse_model(config: SweepConfig) -> CollapseModel | None:
 
 
 def outcomes(folder: Path) -> dict[int, bool]:
-    """Whether each trial of a sweep ended collapsed; those whose end is not known are left out."""
+    """Whether each trial of a sweep ended with z ignored; those whose end is not known are left out."""
     last = _last_epochs(folder)
     found = {number: _outcome(trial, last.get(number, {})) for number, trial in journal.read(folder).trials.items()}
     return {number: outcome for number, outcome in found.items() if outcome is not None}
@@ -95,18 +95,15 @@ def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
         return True
     if trial.reason == Reason.RUNG:  # or of those that were stopped the collapsed alone would count
         return False if last.get("verdict") == Verdict.HEALTHY else None
-    if trial.status is not Status.FINISHED or last.get("health/au") is None:
+    if trial.status is not Status.FINISHED or last.get("health/z_gain") is None:
         return None
-    z_gain = last.get("health/z_gain")
-    return has_collapsed(last["health/au"], -np.inf if z_gain is None else z_gain)
+    return ignores_z(last["health/z_gain"])
 
 
 def _last_epochs(folder: Path) -> dict[int, dict[str, Any]]:
-    """The last epoch of every trial: verdict, health/au and health/z_gain, where they were logged."""
+    """The last epoch of every trial: verdict and health/z_gain, where they were logged."""
     log = epoch_log.dataset(folder)
-    wanted = [
-        name for name in ("trial", "epoch", "verdict", "health/au", "health/z_gain") if name in log.schema.names
-    ]
+    wanted = [name for name in ("trial", "epoch", "verdict", "health/z_gain") if name in log.schema.names]
     if "epoch" not in wanted:
         return {}
     table = log.to_table(columns=wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from sweeps.searchers.base import first_searched
 from trainables.data.store import Dataset
 from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
-from trainables.forecast import MEANING, Reading, reading
+from trainables.forecast import MEANING, Forecast, Reading, reading
 from trainables.loop import Trainer
 
 MEASURED_STEPS = 3
@@ -52,6 +53,7 @@ class Plan:
     survey: dict[str, float] | None  # of the whole space: shares forecast to collapse, quartiles of forecast AU
     kl_weight: KlWeight | None
     basis: str  # of the probability of collapse, in words; '' where theory stands alone
+    outside: dict[str, float]  # shares of the whole space that lie outside the trials behind it, by feature
     epoch_seconds: float | None  # None where nothing can be measured: a loop of the user's own
     total_seconds: float | None
     disk_bytes: float
@@ -65,6 +67,7 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
     seconds, checkpoint_bytes = _measure(config, dataset)
+    surveyed = _surveyed(config, space, forecaster)
     return Plan(
         model=config.model,
         data=dataset.source,
@@ -72,9 +75,10 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
         epochs=config.epochs,
         slots=slots,
         configurations=configurations,
-        survey=_survey(config, forecaster),
+        survey=_survey(surveyed),
         kl_weight=kl_weight.find(space, forecaster),
         basis=forecaster.collapse.source if forecaster.collapse else "",
+        outside=_outside(surveyed, forecaster),
         epoch_seconds=seconds,
         total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
         disk_bytes=checkpoint_bytes * config.trials,
@@ -205,10 +209,11 @@ def _survey_lines(plan: Plan) -> list[str]:
     if not plan.basis:
         return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
     learnt = (
-        f"p: probability that training ends collapsed, from {plan.basis}; over one half in "
+        f"p: probability that training ends with a decoder that ignores z, from {plan.basis}; over one half in "
         f"{survey['likely']:.0%} of the space. It informs; it stops nothing."
     )
-    return [theory, learnt]
+    outside = ", ".join(f"{name} ({share:.0%} of the space)" for name, share in plan.outside.items())
+    return [theory, learnt, outside and f"Outside those trials, and answered as the nearest of them: {outside}."]
 
 
 def rounded(value: Any) -> Any:
@@ -216,10 +221,19 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _survey(config: SweepConfig, forecaster: AnyForecaster) -> dict[str, float] | None:
-    space = config.search_space()
+def _surveyed(config: SweepConfig, space: SearchSpace, forecaster: AnyForecaster) -> list[Forecast]:
     draws = (space.draw(np.random.default_rng([config.seed, 1, number])) for number in range(SURVEYED))
-    forecasts = [forecast for draw in draws if (forecast := forecaster.forecast(draw))]
+    return [forecast for draw in draws if (forecast := forecaster.forecast(draw))]
+
+
+def _outside(surveyed: list[Forecast], forecaster: AnyForecaster) -> dict[str, float]:
+    if forecaster.collapse is None:
+        return {}
+    found = Counter(name for forecast in surveyed for name in forecaster.collapse.outside(forecast.features))
+    return {name: count / len(surveyed) for name, count in found.most_common()}
+
+
+def _survey(forecasts: list[Forecast]) -> dict[str, float] | None:
     if not forecasts:
         return None
     quartiles = np.percentile([forecast.au for forecast in forecasts], [25, 50, 75])

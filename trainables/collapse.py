@@ -1,18 +1,22 @@
-"""The probability that training ends collapsed, learnt from trials that have ended. Pure numpy.
+"""The probability that training ends with a decoder that ignores z, learnt from trials that have ended. Pure numpy.
+
+It does so in COLLAPSED and in IGNORES_Z trials. The two are foretold as one: under free bits the units of a trial
+that ignores z flicker about the threshold of activity, and which verdict it ends with is chance.
 
 Theory tells the optimum of the loss (`trainables.forecast`); training may miss it: a KL that is charged before the
 decoder has learnt to read z shuts units for good. How often, past sweeps tell: a logistic regression on five numbers
 that are known before the first step and mean the same in every model. Ridge keeps it sober, for the numbers are
 standardised and its coefficients have a normal prior. Its curvature at the optimum says how sure it is
-(Laplace's approximation; MacKay 1992, "The Evidence Framework Applied to Classification Networks"), which makes it
-the prior for a user's own trials: a few hardly move it, many overrule it.
+(Laplace's approximation; MacKay 1992, "The Evidence Framework Applied to Classification Networks"). That moderates
+the probability, which is averaged over the coefficients that the trials leave possible, and makes the fit the prior
+for a user's own trials: a few hardly move it, many overrule it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,15 +45,16 @@ DATA_VARIANCE = 0.1  # by which coefficients on other data differ from the recor
 INTERCEPT_VARIANCE = 1.0  # … and the intercept; ten times less or more makes no difference that can be measured
 _NEWTON_STEPS = 100
 _CONVERGED = 1e-9
+_ROUNDING = 1e-6
 
 _ARRAYS = ("low", "high", "mean", "scale", "coefficients", "covariance")
 
 TermWeights = Callable[[Mapping[str, Any], Progress], Mapping[str, float]]
 
 
-def has_collapsed(au: float, z_gain: float) -> bool:
-    """Whether a trial ended collapsed: no unit active, and z of no use to the decoder."""
-    return au == 0 and z_gain < HealthConfig().z_gain_floor
+def ignores_z(z_gain: float) -> bool:
+    """Whether the decoder of a trial that ended so ignores z."""
+    return z_gain < HealthConfig().z_gain_floor
 
 
 def features(
@@ -86,9 +91,9 @@ def kl_share(term_weights: TermWeights, config: Mapping[str, Any], steps: int) -
 
 @dataclass(frozen=True)
 class CollapseModel:
-    """P(collapse) = 1 / (1 + exp(−w · (1, (features − mean) / scale))), features no further than trials have been.
+    """The mean of 1 / (1 + exp(−w · x)) over w, x = (1, (features − mean) / scale), no further than trials have been.
 
-    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the
+    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` of the normal w: of the
     intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of the model, `own`
     counts the user's own trials. One fit a model: between models it does not carry over, see
     `benchmarks/forecast.py`.
@@ -116,10 +121,16 @@ class CollapseModel:
         return " and ".join([*own, *recorded])
 
     def probability(self, seen: np.ndarray) -> float:
-        """Of collapse, for the features of one trial."""
-        return float(_sigmoid(self._standardised(seen[None]) @ self.coefficients)[0])
+        """That a trial with these features, (5,), ends ignoring z; the mean over w is MacKay's approximation."""
+        x = self._standardised(seen[None])[0]
+        return float(_sigmoid(x @ self.coefficients / np.sqrt(1.0 + np.pi / 8.0 * x @ self.covariance @ x)))
 
-    def updated(self, seen_NF: np.ndarray, collapsed_N: np.ndarray) -> CollapseModel:
+    def outside(self, seen: Iterable[float]) -> list[str]:
+        """The features in which a trial lies outside what trials have been: it is answered as the nearest of them."""
+        told = zip(FEATURES, seen, self.low - _ROUNDING, self.high + _ROUNDING, strict=True)
+        return [name for name, value, low, high in told if not low <= value <= high]
+
+    def updated(self, seen_NF: np.ndarray, ignored_N: np.ndarray) -> CollapseModel:
         """This model after trials on other data, (N, 5) and (N,)."""
         spread = np.diag([INTERCEPT_VARIANCE, *[DATA_VARIANCE] * len(self.mean)])
         wider = replace(
@@ -129,7 +140,7 @@ class CollapseModel:
             own=self.own + len(seen_NF),
         )
         design = wider._standardised(seen_NF)
-        coefficients, covariance = _posterior(design, collapsed_N, self.coefficients, self.covariance + spread)
+        coefficients, covariance = _posterior(design, ignored_N, self.coefficients, self.covariance + spread)
         return replace(wider, coefficients=coefficients, covariance=covariance)
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,8 +153,8 @@ class CollapseModel:
         return np.column_stack([np.ones(len(seen_NF)), (told_NF - self.mean) / self.scale])
 
 
-def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, recorded: Sequence[str] = ()) -> CollapseModel:
-    """The ridge logistic regression of collapse, (N,) of 0 and 1, on the features, (N, 5), of trials of one model."""
+def fit(seen_NF: np.ndarray, ignored_N: np.ndarray, recorded: Sequence[str] = ()) -> CollapseModel:
+    """The ridge logistic regression of the outcome, (N,) of 0 and 1, on the features, (N, 5), of trials of one model."""
     mean, scale = seen_NF.mean(axis=0), seen_NF.std(axis=0)
     scale = np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1.0), scale, 1.0)
     prior = np.diag([FREE_VARIANCE, *[PRIOR_VARIANCE] * len(mean)])
@@ -151,7 +162,7 @@ def fit(seen_NF: np.ndarray, collapsed_N: np.ndarray, recorded: Sequence[str] = 
         seen_NF.min(axis=0), seen_NF.max(axis=0), mean, scale, np.zeros(len(prior)), prior, tuple(recorded)
     )
     design = blank._standardised(seen_NF)
-    coefficients, covariance = _posterior(design, collapsed_N, blank.coefficients, prior)
+    coefficients, covariance = _posterior(design, ignored_N, blank.coefficients, prior)
     return replace(blank, coefficients=coefficients, covariance=covariance)
 
 
@@ -172,11 +183,11 @@ def shipped(model: str) -> CollapseModel | None:
 
 
 def _posterior(
-    design_NF: np.ndarray, collapsed_N: np.ndarray, prior: np.ndarray, covariance: np.ndarray
+    design_NF: np.ndarray, ignored_N: np.ndarray, prior: np.ndarray, covariance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The most probable coefficients under a normal prior, by damped Newton steps, and Laplace's covariance."""
     precision = np.linalg.inv(covariance)
-    signs = 2.0 * collapsed_N - 1.0
+    signs = 2.0 * ignored_N - 1.0
 
     def loss(w: np.ndarray) -> float:
         return float(np.logaddexp(0.0, -signs * (design_NF @ w)).sum() + 0.5 * (w - prior) @ precision @ (w - prior))
@@ -184,7 +195,7 @@ def _posterior(
     w = prior
     for _ in range(_NEWTON_STEPS):
         p = _sigmoid(design_NF @ w)
-        gradient = design_NF.T @ (p - collapsed_N) + precision @ (w - prior)
+        gradient = design_NF.T @ (p - ignored_N) + precision @ (w - prior)
         hessian = (design_NF * (p * (1.0 - p))[:, None]).T @ design_NF + precision
         step = np.linalg.solve(hessian, gradient)
         while loss(w - step) > loss(w) + _CONVERGED:

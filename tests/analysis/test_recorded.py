@@ -13,7 +13,7 @@ import analysis
 from analysis import report
 from analysis.__main__ import main
 from analysis.sweep import Sweep, Trial, load
-from trainables.collapse import has_collapsed
+from trainables.collapse import ignores_z
 from trainables.health import Verdict
 
 FOLDER = Path(analysis.__file__).parent / "recorded"
@@ -36,7 +36,7 @@ def column(sweep: Sweep, name: str) -> np.ndarray:
 
 
 def collapsed(trial: Trial) -> bool:
-    return has_collapsed(trial.metric("health/au"), trial.metric("health/z_gain"))
+    return trial.metric("health/au") == 0 and ignores_z(trial.metric("health/z_gain"))
 
 
 def test_four_models_by_two_or_three_seeds():

@@ -57,8 +57,8 @@ def test_outcomes_are_those_of_the_last_epoch_of_trials_that_ran_to_it(tmp_path:
         ("STOPPED", "COLLAPSED", {"health/au": 3.0, "health/z_gain": 0.2}, True),
         ("STOPPED", "DIVERGED", {"health/au": 0.0, "health/z_gain": 0.0}, None),
         ("FINISHED", "", {"health/au": 0.0, "health/z_gain": 0.05}, False),
-        ("FINISHED", "", {"health/au": 0.0}, True),
-        ("FINISHED", "", {"health/au": 2.0}, False),
+        ("FINISHED", "", {"health/au": 2.0, "health/z_gain": 0.005}, True),
+        ("FINISHED", "", {"health/au": 0.0}, None),
         ("FINISHED", "", {"health/codebook_usage": 0.9}, None),
     ],
 )

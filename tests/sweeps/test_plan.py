@@ -37,7 +37,7 @@ def planned(config: SweepConfig, *forecasts: dict | None, **changes) -> Plan:
         for number, found in enumerate(forecasts, 1)
     ]
     basis = "the recorded sweeps of imc_vae"
-    return replace(Plan("imc_vae", "embedded", 4, 10, 2, rows, SURVEY, ANSWER, basis, 1.0, 60.0, 1e6), **changes)
+    return replace(Plan("imc_vae", "embedded", 4, 10, 2, rows, SURVEY, ANSWER, basis, {}, 1.0, 60.0, 1e6), **changes)
 
 
 def shown(whole: Plan, config: SweepConfig, width: int = 80) -> str:
@@ -70,6 +70,12 @@ def test_the_kl_weight_is_named(config: SweepConfig):
     assert "kld_loss_scale above 0.2 collapses" in text
     assert "8 up to 0.1" in text
     assert "likelier end of training at this budget from 0.05 on" in text
+
+
+def test_what_no_trial_was_like_is_told(config: SweepConfig):
+    text = shown(planned(config, forecast(False, 0.1), outside={"ln(1 + free nats)": 0.25}), config, 200)
+    assert "Outside those trials, and answered as the nearest of them: ln(1 + free nats) (25% of the space)." in text
+    assert "Outside" not in shown(planned(config, forecast(False, 0.1)), config, 200)
 
 
 def test_theory_alone_says_so(config: SweepConfig):
