@@ -93,9 +93,9 @@ def kl_share(term_weights: TermWeights, config: Mapping[str, Any], steps: int) -
 class CollapseModel:
     """The mean of 1 / (1 + exp(−w · x)) over w, x = (1, (features − mean) / scale), no further than trials have been.
 
-    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` of the normal w: of the
-    intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of the model, `own`
-    counts the user's own trials. One fit a model: between models it does not carry over, see
+    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the normal
+    w: of the intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of the
+    model, `own` counts the user's own trials. One fit a model: between models it does not carry over, see
     `benchmarks/forecast.py`.
     """
 
@@ -154,7 +154,7 @@ class CollapseModel:
 
 
 def fit(seen_NF: np.ndarray, ignored_N: np.ndarray, recorded: Sequence[str] = ()) -> CollapseModel:
-    """The ridge logistic regression of the outcome, (N,) of 0 and 1, on the features, (N, 5), of trials of one model."""
+    """The ridge logistic regression of outcomes, (N,) of 0 and 1, on the features, (N, 5), of one model's trials."""
     mean, scale = seen_NF.mean(axis=0), seen_NF.std(axis=0)
     scale = np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1.0), scale, 1.0)
     prior = np.diag([FREE_VARIANCE, *[PRIOR_VARIANCE] * len(mean)])

@@ -48,8 +48,8 @@ class Forecast:
     `sigma2`: effective decoder variance; `lambda1`: the largest eigenvalue of the data, in the same units; `au`:
     active units; `kl_low`, `kl_high`: raw KL in nats, infinite where nothing charges for it; `collapsed`: no unit is
     active at the optimum. `collapse_probability`: that training ends with a decoder that ignores z, whatever the
-    optimum; None where nothing is known of it; `basis`: what it rests on, theory (alone), recorded, or own sweeps; `features`: those of
-    `trainables.collapse.FEATURES`, where the budget is known.
+    optimum; None where nothing is known of it; `basis`: what it rests on, theory (alone), recorded, or own sweeps;
+    `features`: those of `trainables.collapse.FEATURES`, where the budget is known.
     """
 
     sigma2: float
@@ -81,8 +81,8 @@ class Reading(StrEnum):
 
 
 MEANING = {
-    Reading.AT_RISK: "the data pay for active units, but most trials like these ended with z ignored: training misses "
-    "the optimum. Warm the KL up longer or start its weight lower; the data do not ask for a smaller final weight.",
+    Reading.AT_RISK: "the data pay for active units, but most trials like these ended with z ignored: training "
+    "misses the optimum. Warm the KL up longer or start its weight lower; the data do not ask for a smaller final weight.",
     Reading.MAY_HOLD: "the data pay for no unit at this KL weight, but most trials like these ended with z in use: "
     "free bits that cost nothing, a schedule or budget that ends before the KL has had its way, or a decoder "
     "that finds more in the data than the linear theory. Watch health/z_gain: z may carry little.",
