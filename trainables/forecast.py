@@ -82,7 +82,8 @@ class Reading(StrEnum):
 
 MEANING = {
     Reading.AT_RISK: "the data pay for active units, but most trials like these ended with z ignored: training "
-    "misses the optimum. Warm the KL up longer or start its weight lower; the data do not ask for a smaller final weight.",
+    "misses the optimum. Warm the KL up longer or start its weight lower; the data do not ask for a smaller final "
+    "weight.",
     Reading.MAY_HOLD: "the data pay for no unit at this KL weight, but most trials like these ended with z in use: "
     "free bits that cost nothing, a schedule or budget that ends before the KL has had its way, or a decoder "
     "that finds more in the data than the linear theory. Watch health/z_gain: z may carry little.",
