@@ -93,9 +93,9 @@ def kl_share(term_weights: TermWeights, config: Mapping[str, Any], steps: int) -
 class CollapseModel:
     """The mean of 1 / (1 + exp(−w · x)) over w; x = (1, (features − mean) / scale), as far as trials have been.
 
-    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of
-    the normal w: of the intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of the
-    model, `own` counts the user's own trials. One fit a model: between models it does not carry over, see
+    `low` and `high`: the range of every feature in the trials. `coefficients` and `covariance` are those of the
+    normal w: of the intercept and the standardised features, (6,) and (6, 6); `recorded` names the recorded sweeps of
+    the model, `own` counts the user's own trials. One fit a model: between models it does not carry over, see
     `benchmarks/forecast.py`.
     """
 
