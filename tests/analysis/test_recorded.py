@@ -39,11 +39,9 @@ def collapsed(trial: Trial) -> bool:
     return trial.metric("health/au") == 0 and ignores_z(trial.metric("health/z_gain"))
 
 
-def test_four_models_by_two_or_three_seeds():
-    seeds = {"conv_vae": 2, "imc_vae": 3, "vae3d": 2, "vae_dg": 3}
-    assert [folder.name for folder in RECORDED] == [
-        f"{model}-{seed}" for model in seeds for seed in range(seeds[model])
-    ]
+def test_four_models_by_three_seeds():
+    models = ("conv_vae", "imc_vae", "vae3d", "vae_dg")
+    assert [folder.name for folder in RECORDED] == [f"{model}-{seed}" for model in models for seed in range(3)]
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
@@ -68,9 +66,9 @@ def test_every_trial_was_trained_to_its_end(folder: Path):
     assert "<html" in report.render(sweep)
 
 
-def test_nearly_a_third_of_the_trials_is_sick(trials: list[Trial]):
+def test_more_than_a_quarter_of_the_trials_is_sick(trials: list[Trial]):
     sick = [trial for trial in trials if not trial.healthy]
-    assert 0.3 * len(trials) <= len(sick) <= 2 * len(trials) / 3
+    assert 0.25 * len(trials) <= len(sick) <= 2 * len(trials) / 3
     assert sum(map(collapsed, trials)) >= 10
 
 
