@@ -52,9 +52,10 @@ def test_the_audited_dip_vae_collapses_into_a_template_and_is_stopped(run: Run) 
 
 
 def test_the_recommended_dip_vae_keeps_units_active(run: Run) -> None:
+    """Active they are, and hardly used: neither after these epochs nor after 24 does z gain the decoder 1 %."""
     rows = run("dip_vae_sbd", "documented")
     assert len(rows) == 12
-    assert rows[-1]["verdict"] is Verdict.HEALTHY
+    assert rows[-1]["verdict"] is Verdict.IGNORES_Z
     assert rows[-1]["health/au"] > 0
     assert rows[-1]["health/kl_raw"] > 2.1
 
