@@ -177,8 +177,8 @@ class SweepRecord:
     def not_ours(self, folder: Path) -> str:
         """Of an outside search: why its trials cannot be trained or loaded here, and what its folder is good for."""
         return (
-            f"{self.name} is the record of a search that another script ran ({self.config.scheduler}), which alone has "
-            f"its code, data and weights; here there are python -m analysis report {folder}, "
+            f"{self.name} is the record of a search that another script ran ({self.config.scheduler}), which alone "
+            f"has its code, data and weights; here there are python -m analysis report {folder}, "
             f"python -m analysis replay {folder} and python -m sweeps.tracking {folder}"
         )
 
