@@ -19,7 +19,10 @@ class Writer:
         self._own = self._folder.writer(socket.gethostname(), os.getpid())
 
     def enter(self) -> None:
-        """It writes from now on."""
+        """It writes from now on; the files of those that have died go."""
+        for path in self._folder.writers():
+            if lock.of_the_dead(path):
+                path.unlink(missing_ok=True)
         write_text(self._own, f"{os.getpid()}\n{socket.gethostname()}\n")
 
     def leave(self) -> None:
