@@ -22,11 +22,12 @@ def write(folder: Path, out: Path | None = None, number: int | None = None) -> P
     """Export trial `number` (None: the best) of the sweep in `folder` to `out`, or to `export` in the folder.
 
     Raises:
-        analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
+        analysis.sweep.SweepError: there is no such trial, no healthy one, it has no checkpoint, or another script ran
+            the search.
     """
     from trainables.export import export
 
-    sweep = load(folder)
+    sweep = _ours(folder)
     trial = _chosen(sweep, number)
     out = out or folder / FOLDER
     try:
@@ -40,11 +41,12 @@ def model(folder: Path, number: int | None = None) -> nn.Module:
     """The model of trial `number` (None: the best) of the sweep in `folder`, in evaluation mode, on the CPU.
 
     Raises:
-        analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
+        analysis.sweep.SweepError: there is no such trial, no healthy one, it has no checkpoint, or another script ran
+            the search.
     """
     from trainables.checkpoint import load_model
 
-    trial = _chosen(load(folder), number)
+    trial = _chosen(_ours(folder), number)
     try:
         return load_model(SweepFolder(folder).trial(trial.number))
     except FileNotFoundError as error:
@@ -67,6 +69,14 @@ def card(sweep: Sweep, trial: Trial) -> str:
         code=sweep.record.code,
         packages=sweep.record.packages,
     )
+
+
+def _ours(folder: Path) -> Sweep:
+    """The sweep, of which there are checkpoints."""
+    sweep = load(folder)
+    if sweep.record.outside:
+        raise SweepError(sweep.record.not_ours(folder))
+    return sweep
 
 
 def _chosen(sweep: Sweep, number: int | None) -> Trial:

@@ -55,12 +55,14 @@ class Reference:
         name: of the model, `SPACE.model`.
         module: what has its `SPACE`.
         root: the folder that an own model's imports start from; None for a model of this project.
+        imported: the files below `root` that were imported when `module` had been.
     """
 
     text: str
     name: str
     module: ModuleType
     root: Path | None = None
+    imported: frozenset[Path] = frozenset()
 
     @property
     def space(self) -> SearchSpace:
@@ -86,8 +88,9 @@ class Reference:
             return copied_files(self.root)
         first = self.module.__name__.partition(".")
         below = self.root / first[0] if first[1] else self.root
-        paths = {Path(path).resolve() for module in list(sys.modules.values()) if (path := _file(module))}
-        files = {path for path in paths if path.is_relative_to(below) and path.suffix == ".py"}
+        files = {path for path in self.imported if path.is_relative_to(below)}
+        if sys.modules.get(self.module.__name__) is self.module:  # or another copy of it has been loaded since
+            files |= _imported_from(below)
         files |= {path.parent / "__init__.py" for path in files if (path.parent / "__init__.py").exists()}
         return {
             path.relative_to(self.root).as_posix(): path
@@ -194,7 +197,7 @@ def _from_module(text: str) -> Reference:
     depth = text.count(".") + (Path(path).name == "__init__.py")
     root = Path(path).resolve().parents[depth]
     _OWN_ROOTS.add(root)
-    return _checked(Reference(text, _name(module), module, root))
+    return _checked(Reference(text, _name(module), module, root, _imported_from(root)))
 
 
 _LOADED: dict[tuple[str, int, int], Reference] = {}
@@ -213,7 +216,7 @@ def _loaded(text: str, module_name: str, root: Path) -> Reference:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise ModelError([_import_problem(text, root, error)]) from error
-    _LOADED[key] = _checked(Reference(text, _name(module), module, root))
+    _LOADED[key] = _checked(Reference(text, _name(module), module, root, _imported_from(root)))
     return _LOADED[key]
 
 
@@ -250,6 +253,12 @@ def _is_foreign(stem: str, folder: Path) -> bool:
         return True
     parent = Path(path).resolve().parent if path else folder
     return parent != folder and parent not in _OWN_ROOTS
+
+
+def _imported_from(folder: Path) -> frozenset[Path]:
+    """The Python files below `folder` of the modules that there are now."""
+    paths = {Path(path).resolve() for module in list(sys.modules.values()) if (path := _file(module))}
+    return frozenset(path for path in paths if path.is_relative_to(folder) and path.suffix == ".py")
 
 
 def _file(module: ModuleType) -> str | None:

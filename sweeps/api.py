@@ -22,6 +22,7 @@ from sweeps.listener import Listener
 from sweeps.options import AblationOptions, ResumeOptions, SweepOptions
 from sweeps.preparation import prepare
 from sweeps.records.folder import SweepFolder, sweeps_in
+from sweeps.records.record import RecordError
 from sweeps.repetition import Repetition
 from sweeps.result import SweepResult
 
@@ -61,6 +62,8 @@ def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepR
     """Run a new sweep or ablation."""
     config = completion.complete(options)
     if config.folder.exists():
+        if SweepFolder(config.folder).exists:
+            recorded(config.folder, "--name")
         choices = f"go on with it by --resume {config.name}, or choose another name"
         raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
     return Driver(prepare(config), listener).run()
@@ -98,12 +101,15 @@ def load(name: str, storage: str | None = None) -> SweepResult:
     """A sweep that was run before.
 
     Raises:
-        analysis.sweep.SweepError: there is none of that name.
+        analysis.sweep.SweepError: there is none of that name, or its record cannot be read.
     """
-    from analysis.sweep import find
+    from analysis.sweep import SweepError, find
     from sweeps.result import recorded_result
 
-    return recorded_result(find(name, storage_folder(storage)))
+    try:
+        return recorded_result(find(name, storage_folder(storage)))
+    except RecordError as error:
+        raise SweepError(str(error)) from None
 
 
 def _of(kind: type[Options], **options: Any) -> Options:

@@ -224,15 +224,18 @@ class Driver:
 
 
 def recorded(folder: Path, option: str) -> SweepRecord:
-    """The record of the sweep in `folder`, which `option` names.
+    """The record of the sweep in `folder`, which `option` names, to train more of it.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or another script ran it.
     """
     try:
-        return record.read(folder)
+        found = record.read(folder)
     except RecordError as error:
         raise ConfigError([f"{option} {folder.name}: {line}" for line in str(error).splitlines()]) from None
+    if found.outside:
+        raise ConfigError([f"{option} {folder.name}: {found.not_ours(folder)}"])
+    return found
 
 
 @contextmanager

@@ -15,31 +15,34 @@ import atexit
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.recorder import Recorder
+from sweeps.health_gate import GatedTrial, HealthGate
 from sweeps.records.outcomes import Reason, Status
-from trainables.health import HealthConfig, Verdict, is_control
+from trainables.health import HealthConfig
 
 METRIC = "val/objective"  # in the epoch log: the value that is told
-SEED = 0  # of the choice of controls
 
 
-@dataclass
-class _Known:
-    """A trial: whether it runs on if condemned, and whether it was; no pruner behind hears of it then."""
+class _OfStudy:
+    """The search of a study, which keeps the ids of its sweeps wherever it is stored."""
 
-    number: int  # from 1
-    control: bool
-    unheard: bool = False
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, study: Study, folder: str | None) -> None:
+        self._study, self._folder = study, folder
+
+    def begins(self) -> str:
+        sweep = uuid4().hex
+        self._study.set_user_attr(f"sweep {sweep}", self._folder)
+        return sweep
+
+    def wrote(self, sweep: str) -> bool:
+        return f"sweep {sweep}" in self._study.user_attrs
 
 
 class HealthPruner(BasePruner):
@@ -48,7 +51,9 @@ class HealthPruner(BasePruner):
     Args:
         behind: any pruner of Optuna; None prunes no healthy trial.
         folder: where journal, epochs and record of the sweep go, for `python -m analysis report FOLDER` and
-            `python -m sweeps.tracking FOLDER`; None for none. One process writes there.
+            `python -m sweeps.tracking FOLDER`; None for none. All processes that optimise a study write there
+            together, and a later run of a stored study goes on with it; each calls `close` at its end where that
+            is not the end of a whole program (one of `multiprocessing` ends without the word of its own).
         epochs: the budget of a trial, as its `Monitor` has it.
         health: thresholds, as its `Monitor` has them. Of the condemned a share of `control_share` runs on, so that
             the report can say how often a stop is wrong.
@@ -63,9 +68,7 @@ class HealthPruner(BasePruner):
         health: HealthConfig | None = None,
     ) -> None:
         self.behind = behind or NopPruner()
-        self._folder, self._epochs, self._health = folder, epochs, health or HealthConfig()
-        self._known: dict[int, _Known] = {}  # by Optuna's number
-        self._recorder: Recorder | None = None
+        self._gate = HealthGate(folder, epochs, health)
         self._study: Study | None = None
         self._lock = threading.Lock()
 
@@ -74,26 +77,23 @@ class HealthPruner(BasePruner):
 
         Raises:
             optuna.TrialPruned: the trial ends here; with the sentence why.
-            RecorderError: the folder has a sweep already.
+            RecorderError: the folder has a sweep of another study.
         """
-        verdict = Verdict(row["verdict"])
         with self._lock:
-            known = self._known.get(trial.number) or self._begin(trial)
-            if self._recorder:
-                seconds = time.monotonic() - known.started
-                self._recorder.epoch(known.number, {**row, METRIC: float(value)}, seconds, known.control)
-            if verdict.condemned:
-                known.unheard = True
-                if not known.control:
-                    self._prune(known, Reason(verdict.value), row["verdict_detail"])
-        if verdict is Verdict.HEALTHY and not known.unheard:
+            known = self._gate.trials.get(str(trial.number)) or self._begin(trial)
+            seconds = time.monotonic() - known.began
+            if self._gate.hear(known, {**row, METRIC: float(value)}, seconds):
+                raise optuna.TrialPruned(f"{row['verdict']}: {row['verdict_detail']}")
+        if known.shown:
             trial.report(value, row["epoch"])
             if trial.should_prune():
+                detail = f"pruned by {type(self.behind).__name__} at epoch {row['epoch']}"
                 with self._lock:
-                    self._prune(known, Reason.RUNG, f"pruned by {type(self.behind).__name__} at epoch {row['epoch']}")
-        if row["epoch"] >= self._epochs:
+                    self._gate.end(known, Status.STOPPED, Reason.RUNG, detail)
+                raise optuna.TrialPruned(f"{Reason.RUNG}: {detail}")
+        if row["epoch"] >= self._gate.epochs:
             with self._lock:
-                self._end(known, Status.FINISHED)
+                self._gate.end(known, Status.FINISHED)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """What the pruner behind says; asked by `tell`.
@@ -101,7 +101,7 @@ class HealthPruner(BasePruner):
         Raises:
             ValueError: the trial was never told of.
         """
-        if trial.number not in self._known:
+        if str(trial.number) not in self._gate.trials:
             raise ValueError(
                 f"HealthPruner has heard no verdict of trial {trial.number}, for no pruner sees the posterior: call "
                 "pruner.tell(trial, monitor.epoch(mu, logvar, …), value) instead of report and should_prune"
@@ -109,47 +109,34 @@ class HealthPruner(BasePruner):
         return self.behind.prune(study, trial)
 
     def close(self) -> None:
-        """The search is over; at the end of the process at the latest."""
+        """This process is done with the study; at its end at the latest."""
         with self._lock:
+            if self._gate.recorder:
+                self._gate.recorder.adopt()
             self._settle()
-            if self._recorder:
-                self._recorder.close()
+            self._gate.close()
             atexit.unregister(self.close)
 
-    def _begin(self, trial: optuna.Trial) -> _Known:
+    def _begin(self, trial: optuna.Trial) -> GatedTrial:
         self._study = trial.study
-        if self._folder is not None and self._recorder is None:
+        if self._gate.recorder is None:
             mode = "max" if trial.study.direction is StudyDirection.MAXIMIZE else "min"
-            name = f"HealthPruner({type(self.behind).__name__})"
-            self._recorder = Recorder(
-                Path(self._folder), epochs=self._epochs, metric=METRIC, mode=mode, health=self._health, scheduler=name
-            )
+            search = _OfStudy(trial.study, self._gate.folder)
+            self._gate.open(search, METRIC, mode, f"HealthPruner({type(self.behind).__name__})")
             atexit.register(self.close)
         self._settle()
-        number = trial.number + 1
-        known = self._known[trial.number] = _Known(number, is_control(SEED, number, self._health))
-        if self._recorder:
-            self._recorder.suggested(number, trial.params, known.control)
-        return known
+        return self._gate.add(str(trial.number), trial.params, trial.number + 1)
 
     def _settle(self) -> None:
         """Of the trials whose objective has returned or thrown since nothing more will be told."""
-        if self._recorder is None or self._study is None:
+        if self._gate.recorder is None or self._study is None:
             return
         for frozen in self._study.get_trials(deepcopy=False):
-            if frozen.number + 1 not in self._recorder.live or not frozen.state.is_finished():
+            if frozen.number + 1 not in self._gate.recorder.live or not frozen.state.is_finished():
                 continue
             if frozen.state is TrialState.FAIL:
-                self._recorder.ended(
+                self._gate.recorder.ended(
                     frozen.number + 1, Status.FAILED, Reason.ERROR, "its objective raised an exception"
                 )
             else:
-                self._recorder.ended(frozen.number + 1, Status.FINISHED)
-
-    def _prune(self, known: _Known, reason: Reason, detail: str) -> None:
-        self._end(known, Status.STOPPED, reason, detail)
-        raise optuna.TrialPruned(f"{reason.value}: {detail}")
-
-    def _end(self, known: _Known, status: Status, reason: Reason = Reason.NONE, detail: str = "") -> None:
-        if self._recorder:
-            self._recorder.ended(known.number, status, reason, detail)
+                self._gate.recorder.ended(frozen.number + 1, Status.FINISHED)

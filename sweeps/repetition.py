@@ -29,7 +29,7 @@ class Repetition:
         """Of `NAME:k` in a storage folder.
 
         Raises:
-            ConfigError: there is no such sweep or trial.
+            ConfigError: there is no such sweep or trial, or another script ran it.
         """
         name, _, number = text.rpartition(":")
         folder = storage_folder(storage) / name
@@ -37,6 +37,7 @@ class Repetition:
             raise ConfigError([f"--trial {text}: expected NAME:k, as in {name or number or 'mysweep'}:3"])
         if not SweepFolder(folder).exists:
             raise ConfigError([f"--trial {text}: no sweep {name} in {folder.parent}"])
+        recorded(folder, "--trial")
         trials = journal.read(folder).trials
         if int(number) not in trials:
             raise ConfigError([f"--trial {text}: {name} has trials 1 to {max(trials, default=0)}"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.exit_codes import ExitCode
-from sweeps.records import journal
+from sweeps.records import journal, record
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 
 if TYPE_CHECKING:
@@ -130,9 +130,13 @@ def result(run: SweepRun, best: int | None, crashed: str) -> SweepResult:
 
 
 def recorded_result(folder: Path) -> SweepResult:
-    """What the journal of a sweep says of its end."""
-    state = journal.read(folder)
-    resumable = any(not trial.status.ended for trial in state.trials.values())
+    """What the journal of a sweep says of its end.
+
+    Raises:
+        sweeps.records.record.RecordError: its record cannot be read.
+    """
+    state, outside = journal.read(folder), record.read(folder).outside
+    resumable = not outside and any(not trial.status.ended for trial in state.trials.values())
     if state.status is SweepStatus.FAILED:
         return SweepResult(folder, ExitCode.FAILED, state.detail, resumable)
     if state.status is not SweepStatus.FINISHED:

@@ -117,7 +117,7 @@ def check(
             hyperparameter was read.
         fields: of the samples.
     """
-    space, found, read = definition.space, Found(), set(READ_BY_THE_LOOP)
+    space, found, read = definition.space, Found(_kl_weight_problems(definition.space)), set(READ_BY_THE_LOOP)
     if definition.train is not None:  # it may read any of them
         read |= {parameter.name for parameter in space.parameters}
     if definition.Model is not None and (absent := absent_fields(definition.Model, fields)):
@@ -141,7 +141,7 @@ def check(
 
 def check_train(definition: Definition) -> Found:
     """What can be told of a loop of the user's own without running it: whether it can be called."""
-    found = Found()
+    found = Found(_kl_weight_problems(definition.space))
     if definition.train is not None:
         try:
             inspect.signature(definition.train).bind({}, None)
@@ -194,6 +194,19 @@ def absent_fields(model: type[Vae], fields: Fields) -> list[str]:
         for name in model.reads(method)
         if name not in fields
     ]
+
+
+def _kl_weight_problems(space: SearchSpace) -> list[str]:
+    """What is wrong with the parameter that the space says its KL weight is proportional to."""
+    if space.kl_weight is None:
+        return []
+    defaults = space.documented()
+    if space.kl_weight not in defaults:
+        return [f"SPACE.kl_weight is {space.kl_weight!r}; expected one of its parameters: {', '.join(defaults)}"]
+    default = defaults[space.kl_weight]
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return [f"SPACE.kl_weight names {space.kl_weight}, whose default is {show(default)}; expected a number"]
+    return []
 
 
 def configurations(space: SearchSpace) -> Iterator[dict[str, Value]]:

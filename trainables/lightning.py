@@ -40,11 +40,6 @@ def decode_z(module: Module, z: Tensor) -> Any:
     return module.decode(z)
 
 
-def full_weight(module: Module) -> tuple[float, float]:
-    """No warm-up."""
-    return 1.0, 1.0
-
-
 class StopCollapsed(lightning.Callback):
     """Judges the module after every epoch with a validation, and stops the training when it is condemned.
 
@@ -53,7 +48,7 @@ class StopCollapsed(lightning.Callback):
         encode: the posterior of a batch, mu and logvar (B, K) each.
         decode: z (B, K) → the mean of what is predicted, in the space of `target`; None judges without the decoder.
         target: what a batch is compared with, (B, …).
-        kl_weight: the KL's weight now and at the end of its warm-up.
+        kl_weight: the KL's weight now and at the end of its warm-up; None: there is none, as far as is known.
         health: thresholds, where `monitor` is None.
 
     Raises:
@@ -67,7 +62,7 @@ class StopCollapsed(lightning.Callback):
         encode: Callable[[Module, Any], tuple[Tensor, Tensor]] = encode_first,
         decode: Callable[[Module, Tensor], Tensor] | None = decode_z,
         target: Callable[[Any], Tensor] = first,
-        kl_weight: Callable[[Module], tuple[float, float]] = full_weight,
+        kl_weight: Callable[[Module], tuple[float, float]] | None = None,
         health: HealthConfig | None = None,
     ) -> None:
         self.monitor = monitor
@@ -112,7 +107,7 @@ class StopCollapsed(lightning.Callback):
         parts = [_gathered(trainer, torch.cat(part)) for part in zip(*self._seen, strict=True)]
         self._seen = []
         decode = self._decode
-        weight, final = self._kl_weight(pl_module)
+        weight, final = self._kl_weight(pl_module) if self._kl_weight else (None, 1.0)
         logged: dict[str, Any] = {_named(name): float(value) for name, value in trainer.callback_metrics.items()}
         training = pl_module.training
         pl_module.eval()

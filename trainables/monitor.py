@@ -39,6 +39,7 @@ from trainables.nets.codebook import CodebookStatistics
 
 DECODE_BATCH = 64  # samples
 FEWEST = 2  # samples
+UNWEIGHED = "no kl_weight was given, so a warm-up of the KL would not have been seen"
 
 Decode = Callable[[Tensor], Tensor]
 Row = dict[str, Any]
@@ -105,7 +106,7 @@ class Monitor:
         target: Tensor | None = None,
         codes: Tensor | None = None,
         codebook_size: int | None = None,
-        kl_weight: float = 1.0,
+        kl_weight: float | None = None,
         kl_weight_final: float = 1.0,
         **metrics: float,
     ) -> Row:
@@ -117,7 +118,7 @@ class Monitor:
                 seen whether the decoder uses z; without, only active units are judged, and for longer.
             codes: of a vector-quantised model, (N, P) integers, instead of `mu` and `logvar`; with `codebook_size`.
             kl_weight, kl_weight_final: the weight now and at the end of a warm-up. Without them a warm-up cannot be
-                seen, and a model that is to wake up late may be condemned.
+                seen, and a model that is to wake up late may be condemned, with a sentence that says so.
             metrics: further numbers. A name without a slash gets `val/`; one with replaces what was measured, as
                 `**{"health/kl_raw": kl}` does where the prior is not N(0, 1).
 
@@ -128,14 +129,15 @@ class Monitor:
         if problems:
             raise MonitorError("; ".join(problems))
         row: Row = {"epoch": len(self.rows) + 1}
-        row |= {"schedule/kl_weight": float(kl_weight), "schedule/kl_weight_final": float(kl_weight_final)}
+        weight = 1.0 if kl_weight is None else float(kl_weight)
+        row |= {"schedule/kl_weight": weight, "schedule/kl_weight_final": float(kl_weight_final)}
         with torch.no_grad():
             if codes is not None and codebook_size is not None:
                 row |= _codebook(codes, codebook_size)
             if mu is not None and logvar is not None:
                 row |= self._posterior(mu.detach(), logvar.detach(), decode, target)
         row |= {_named(name): float(value) for name, value in metrics.items()}
-        return self.hear(row)
+        return self.hear(row, weighed=kl_weight is not None)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Hand over what the loop can go on from, just before it tells of the epoch that led there.
@@ -156,10 +158,12 @@ class Monitor:
         """Go on after `rows`, from the `state` that was saved with the last of them."""
         self.rows, self.state = rows, state
 
-    def hear(self, row: Row) -> Row:
-        """Judge a row that has been measured already, and keep it."""
+    def hear(self, row: Row, weighed: bool = True) -> Row:
+        """Judge a row that has been measured already, and keep it; `weighed`: the loop has told its KL weight."""
         self.saved, self._handed = self._handed, None
         self.health = judge([*self.rows, row], self.epochs, self._thresholds)
+        if not weighed and self.health.verdict is Verdict.COLLAPSED:
+            self.health = Health(Verdict.COLLAPSED, f"{self.health.detail}; {UNWEIGHED}")
         row |= {"verdict": self.health.verdict.value, "verdict_detail": self.health.detail}
         self.rows.append(row)
         if self.handover is not None:

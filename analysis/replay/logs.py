@@ -33,6 +33,7 @@ from analysis.replay.curves import Curves
 from analysis.sweep import Sweep, SweepError, load
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.outcomes import Status
+from sweeps.records.record import OUTSIDE
 from trainables.data.errors import DataError
 from trainables.files import EPOCHS
 from trainables.health import HealthConfig
@@ -79,7 +80,7 @@ def read(sources: Sequence[str], storage: Path, metric: str | None = None, mode:
     left_out = sum((log.left_out for log in logs), Counter())
     trials = len(np.unique(table["trial"]))
     if trials < LEAST:
-        raise DataError(name, [_too_few(trials, left_out)])
+        raise DataError(name, [_too_few(logs, trials, left_out)])
     if problems := _problems(table, metric):
         raise DataError(name, problems)
     return Curves(table, logs[0].epochs, metric, mode, logs[0].health, _notes(logs, trials, left_out))
@@ -201,9 +202,16 @@ def _problems(table: pa.Table, metric: str) -> list[str]:
     return problems
 
 
-def _too_few(trials: int, left_out: Counter[str]) -> str:
+def _too_few(logs: Sequence[Log], trials: int, left_out: Counter[str]) -> str:
     found = f"complete trials: {trials}{_listed(left_out)}, expected at least {LEAST}"
-    return f"{found}; record a sweep whose trials all run to their end: sweeps/run.py … --scheduler none"
+    return f"{found}; record a sweep whose trials all run to their end: {_to_the_end(logs)}"
+
+
+def _to_the_end(logs: Sequence[Log]) -> str:
+    """How a sweep is recorded whose healthy trials all run to their end."""
+    if OUTSIDE in {log.search for log in logs}:
+        return "HealthFirst or HealthPruner with nothing behind"
+    return "sweeps/run.py … --scheduler none"
 
 
 def _notes(logs: Sequence[Log], trials: int, left_out: Counter[str]) -> list[str]:
@@ -212,13 +220,13 @@ def _notes(logs: Sequence[Log], trials: int, left_out: Counter[str]) -> list[str
         notes.append(
             f"{trials} of {trials + left_out.total()} trials are complete and replayed{_listed(left_out)}. How the "
             "others would have gone on is unknown, and what is left is the choice of the scheduler that recorded "
-            "it. A sweep recorded with --scheduler none has no such gap."
+            f"it. A sweep recorded so has no such gap: {_to_the_end(logs)}."
         )
     searched = sorted({log.search for log in logs} - {"random", "grid", UNKNOWN})
     if searched:
         notes.append(
-            f"Recorded with --search {', '.join(searched)}: in random order, so that later suggestions being better "
-            "is not replayed."
+            f"Recorded with {', '.join(each if each == OUTSIDE else f'--search {each}' for each in searched)}: "
+            "in random order, so that later suggestions being better is not replayed."
         )
     return notes
 

@@ -8,36 +8,31 @@ and stops whom it likes, for it gives a sick trial the weights of a healthy one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
-from sweeps.recorder import Recorder, RecorderError
+from sweeps.health_gate import HealthGate
+from sweeps.recorder import RecorderError
 from sweeps.records.outcomes import Reason, Status
-from trainables.health import HealthConfig, Verdict, is_control
-
-SEED = 0  # of the choice of controls
+from trainables.health import HealthConfig
 
 
-@dataclass
-class _Known:
-    """A trial.
+@dataclass(frozen=True)
+class _Experiment:
+    """A search with Tune, which keeps the scheduler that it was given: `Tuner.restore` finds its id there."""
 
-    Args:
-        number: from 1, in the order in which they were added.
-        control: it runs on if condemned.
-        unheard: it was condemned: the scheduler behind hears no more of it.
-        shown: the last epoch was told to the scheduler behind.
-    """
+    id: str = field(default_factory=lambda: uuid4().hex)
 
-    number: int
-    control: bool
-    unheard: bool = False
-    shown: bool = True
-    epoch: int = 0
+    def begins(self) -> str:
+        return self.id
+
+    def wrote(self, sweep: str) -> bool:
+        return sweep == self.id
 
 
 class HealthFirst(TrialScheduler):
@@ -47,7 +42,8 @@ class HealthFirst(TrialScheduler):
         behind: any scheduler of Ray Tune; None lets all healthy trials run to their end. Its metric and mode are
             those of `TuneConfig`.
         folder: where journal, epochs and record of the sweep go, for `python -m analysis report FOLDER` and
-            `python -m sweeps.tracking FOLDER`; None for none.
+            `python -m sweeps.tracking FOLDER`; None for none. `Tuner.restore` goes on with it: which trials were
+            condemned, and which are controls, is known again. What the scheduler behind has seen Ray does not keep.
         epochs: the budget of a trial, as its `Monitor` has it.
         health: thresholds, as its `Monitor` has them. Of the condemned a share of `control_share` runs on, unheard
             by the scheduler behind, so that the report can say how often a stop is wrong.
@@ -63,10 +59,8 @@ class HealthFirst(TrialScheduler):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.behind = behind or FIFOScheduler()  # type: ignore[no-untyped-call]
-        self._folder, self._epochs, self._health = folder, epochs, health or HealthConfig()
-        self._passes_all = isinstance(self.behind, PopulationBasedTraining)
-        self._known: dict[str, _Known] = {}
-        self._recorder: Recorder | None = None
+        self._gate = HealthGate(folder, epochs, health, stops=not isinstance(self.behind, PopulationBasedTraining))
+        self._experiment = _Experiment()
 
     @property
     def metric(self) -> str | None:
@@ -83,34 +77,28 @@ class HealthFirst(TrialScheduler):
         """Hear of metric and mode, and begin the sweep's folder.
 
         Raises:
-            RecorderError: there is a folder but no metric, or the folder has a sweep already.
+            RecorderError: there is a folder but no metric, or the folder has a sweep of another search.
         """
-        if self._folder is not None and self._recorder is None:
+        if self._gate.folder is not None:
             if not metric or not mode:
                 raise RecorderError(
                     "HealthFirst(folder=…) needs what trials are ranked by: TuneConfig(metric=…, mode=…), as in "
                     'metric="val/nelbo", mode="min"'
                 )
-            name = f"HealthFirst({type(self.behind).__name__})"
-            self._recorder = Recorder(
-                Path(self._folder), epochs=self._epochs, metric=metric, mode=mode, health=self._health, scheduler=name
-            )
+            self._gate.open(self._experiment, metric, mode, f"HealthFirst({type(self.behind).__name__})")
         return bool(self.behind.set_search_properties(metric, mode, **spec))
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Number it; one that Ray requeues keeps its number."""
-        if trial.trial_id not in self._known:
-            number = len(self._known) + 1
-            known = self._known[trial.trial_id] = _Known(number, is_control(SEED, number, self._health))
-            if self._recorder:
-                self._recorder.suggested(number, trial.config, known.control)
+        """Number it; one that Ray requeues or restores keeps its number."""
+        if trial.trial_id not in self._gate.trials:
+            self._gate.add(trial.trial_id, trial.config)
         self.behind.on_trial_add(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """As the scheduler behind chooses."""
         trial: Trial | None = self.behind.choose_trial_to_run(tune_controller)
-        if trial is not None and self._recorder:
-            self._recorder.started(self._known[trial.trial_id].number)
+        if trial is not None:
+            self._gate.start(self._gate.trials[trial.trial_id])
         return trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -119,58 +107,53 @@ class HealthFirst(TrialScheduler):
         Raises:
             RecorderError: the result has no verdict.
         """
-        known, verdict = self._known[trial.trial_id], _verdict(trial, result)
-        known.epoch = int(result["epoch"])
-        if self._recorder:
-            self._recorder.epoch(known.number, result, float(result["time_total_s"]), known.control)
-        if verdict.condemned and not self._passes_all:
-            known.unheard = True
-            if not known.control:
-                known.shown = False
-                self._end(known, Status.STOPPED, Reason(verdict.value), result["verdict_detail"])
-                return str(TrialScheduler.STOP)
-        known.shown = self._passes_all or (verdict is Verdict.HEALTHY and not known.unheard)
+        known = self._gate.trials[trial.trial_id]
+        if known.over:
+            return str(TrialScheduler.STOP)
+        _require_verdict(trial, result)
+        if self._gate.hear(known, result, float(result["time_total_s"])):
+            return str(TrialScheduler.STOP)
+        last = known.epoch >= self._gate.epochs
         if not known.shown:
-            return str(TrialScheduler.STOP if known.epoch >= self._epochs else TrialScheduler.CONTINUE)
+            return str(TrialScheduler.STOP if last else TrialScheduler.CONTINUE)
         action = str(self.behind.on_trial_result(tune_controller, trial, result))
         told = f"{type(self.behind).__name__} at epoch {known.epoch}"
-        if action == TrialScheduler.STOP and known.epoch < self._epochs:
-            self._end(known, Status.STOPPED, Reason.RUNG, f"stopped by {told}")
-        elif action == TrialScheduler.PAUSE and self._recorder:
-            self._recorder.paused(known.number, Reason.RUNG, f"paused by {told}")
+        if action == TrialScheduler.STOP and not last:
+            self._gate.end(known, Status.STOPPED, Reason.RUNG, f"stopped by {told}")
+        elif action == TrialScheduler.PAUSE:
+            self._gate.pause(known, f"paused by {told}")
         return action
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Its end, by a decision or by itself."""
-        known = self._known[trial.trial_id]
-        self._end(known, Status.FINISHED)
-        if known.shown:
+        known = self._gate.trials[trial.trial_id]
+        self._gate.end(known, Status.FINISHED)
+        if known.shown and not known.over:
             self.behind.on_trial_complete(tune_controller, trial, result)
         else:
             self.behind.on_trial_remove(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """It was stopped while it waited."""
-        known = self._known[trial.trial_id]
+        known = self._gate.trials[trial.trial_id]
         if known.epoch:
             detail = f"stopped by {type(self.behind).__name__} while it waited after epoch {known.epoch}"
-            self._end(known, Status.STOPPED, Reason.RUNG, detail)
+            self._gate.end(known, Status.STOPPED, Reason.RUNG, detail)
         else:
-            self._end(known, Status.INTERRUPTED, Reason.SIGNAL, "removed before it began")
+            self._gate.end(known, Status.INTERRUPTED, Reason.SIGNAL, "removed before it began")
         self.behind.on_trial_remove(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """It threw, or lost its worker."""
-        known = self._known[trial.trial_id]
+        known = self._gate.trials[trial.trial_id]
         error = Path(trial.error_file).read_text().strip() if trial.error_file else ""
-        self._end(known, Status.FAILED, Reason.ERROR, next(iter(error.splitlines()[-1:]), "no cause given"))
+        self._gate.end(known, Status.FAILED, Reason.ERROR, next(iter(error.splitlines()[-1:]), "no cause given"))
         self.behind.on_trial_error(tune_controller, trial)
 
     def debug_string(self) -> str:
         """For Ray's console."""
-        return f"HealthFirst: {sum(known.unheard for known in self._known.values())} condemned. " + str(
-            self.behind.debug_string()
-        )
+        condemned = sum(known.condemned_at is not None for known in self._gate.trials.values())
+        return f"HealthFirst: {condemned} condemned. " + str(self.behind.debug_string())
 
     def save(self, checkpoint_path: str) -> None:
         """Of the scheduler behind."""
@@ -182,15 +165,10 @@ class HealthFirst(TrialScheduler):
 
     def close(self) -> None:
         """The search is over; needed only where the process goes on."""
-        if self._recorder:
-            self._recorder.close()
-
-    def _end(self, known: _Known, status: Status, reason: Reason = Reason.NONE, detail: str = "") -> None:
-        if self._recorder:
-            self._recorder.ended(known.number, status, reason, detail)
+        self._gate.close()
 
 
-def _verdict(trial: Trial, result: Mapping[str, Any]) -> Verdict:
+def _require_verdict(trial: Trial, result: Mapping[str, Any]) -> None:
     if "verdict" not in result or "epoch" not in result:
         has = ", ".join(sorted(name for name in result if "/" in name or name in ("loss", "epoch", "verdict")))
         raise RecorderError(
@@ -198,4 +176,3 @@ def _verdict(trial: Trial, result: Mapping[str, Any]) -> Verdict:
             f"report what the monitor returns, as in tune.report(monitor.epoch(mu, logvar, …)); the result has "
             f"{has or 'none of its names'}"
         )
-    return Verdict(result["verdict"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,19 @@ class SweepFolder:
         return self.path / "driver.lock"
 
     @property
+    def recorder_lock(self) -> Path:
+        """There while a process writes the journal of a search that scripts of the user's own drive."""
+        return self.path / ".recorder.lock"
+
+    def writer(self, host: str, process: int) -> Path:
+        """There as long as that process writes the folder of such a search."""
+        return self.path / f".writer-{host}-{process}"
+
+    def writers(self) -> Iterator[Path]:
+        """Those that are there."""
+        return self.path.glob(".writer-*")
+
+    @property
     def mirror(self) -> Path:
         """How far the mirror to MLflow is."""
         return self.path / "mlflow.json"
@@ -85,6 +98,10 @@ class SweepFolder:
     def log(self, trial: int) -> Path:
         """The file of a trial's epochs."""
         return epochs_file(self.path, trial)
+
+    def unwritten(self, trial: int) -> Path:
+        """The last epochs of a trial of somebody else's search, which are not in its log yet."""
+        return self.log(trial).with_suffix(".jsonl")
 
     def note_error(self, where: str, error: Exception) -> None:
         """Add an error that was survived to `errors`."""

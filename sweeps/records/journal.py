@@ -6,7 +6,7 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
 
     {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
-     "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "time": …}
+     "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "name": "a1b2c_00003", "time": …}
     {"event": "started", "trial": 3, "time": …}
     {"event": "paused", "trial": 3, "epoch": 2, "reason": "RUNG", "detail": "…", "time": …}   waits at its checkpoint
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
@@ -33,7 +33,7 @@ from sweeps.records.outcomes import Reason, Status, SweepStatus
 
 @dataclass(frozen=True)
 class Suggested:
-    """A configuration was chosen for a trial."""
+    """A configuration was chosen for a trial. `name`: what another search calls it, '' in one of ours."""
 
     trial: int
     config: dict[str, Any]
@@ -41,6 +41,7 @@ class Suggested:
     seed: int = 0
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
     time: float = 0.0
 
 
@@ -119,6 +120,7 @@ class TrialRecord:
     seed: int = 0
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
     status: Status = Status.PENDING
     reason: Reason = Reason.NONE
     detail: str = ""
@@ -168,7 +170,7 @@ def read(sweep: Path) -> SweepState:
         elif isinstance(event, Suggested):
             state.trials[event.trial] = TrialRecord(
                 event.trial, event.config, event.origin, event.seed, event.control, event.forecast,
-                suggested_at=event.time,
+                event.name, suggested_at=event.time,
             )  # fmt: skip
         elif (record := state.trials.get(event.trial)) is None:
             state.problems.append(f"trial {event.trial} has an event, but was never suggested; it is left out")

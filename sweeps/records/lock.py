@@ -49,13 +49,27 @@ def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
+def of_the_dead(path: Path) -> bool:
+    """True if the file `path` names a process of this host, by number and host, that has died."""
+    named = _named(path)
+    if named is None or named[1] != socket.gethostname():
+        return False
+    try:
+        os.kill(named[0], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's, alive
+        return False
+    return False
+
+
 def _acquire(lock: SoftFileLock) -> None:
     """Take it, from a dead process of this host too. The library does so where the file system can exchange two
     names, which NFS cannot."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if not _of_the_dead(Path(lock.lock_file)):
+        if not of_the_dead(Path(lock.lock_file)):
             raise
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.acquire(timeout=0)
@@ -74,19 +88,6 @@ def _named(path: Path) -> tuple[int, str] | None:
         return int(process), host
     except (OSError, ValueError):
         return None
-
-
-def _of_the_dead(path: Path) -> bool:
-    named = _named(path)
-    if named is None or named[1] != socket.gethostname():
-        return False
-    try:
-        os.kill(named[0], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # somebody else's, alive
-        return False
-    return False
 
 
 def _holder(path: Path) -> str:

@@ -174,6 +174,14 @@ class SweepRecord:
         """True for a search that a script of the user's own drove: nothing here can train its trials again."""
         return self.config.search == OUTSIDE
 
+    def not_ours(self, folder: Path) -> str:
+        """Of an outside search: why its trials cannot be trained or loaded here, and what its folder is good for."""
+        return (
+            f"{self.name} is the record of a search that another script ran ({self.config.scheduler}), which alone "
+            f"has its code, data and weights; here there are python -m analysis report {folder}, "
+            f"python -m analysis replay {folder} and python -m sweeps.tracking {folder}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""
         return {name: value for name, value in asdict(self).items() if name != "unread"}

@@ -119,6 +119,15 @@ BROKEN = {
         ),
         "searched, but nothing reads it: dropout; all its values would train the same model",
     ),
+    "a slip in SPACE.kl_weight": (
+        GOOD.replace("\n))", '\n), kl_weight="beta")'),
+        "SPACE.kl_weight is 'beta'; expected one of its parameters: kl_weight, latent_dim, learning_rate, "
+        "batch_size, weight_decay, grad_clip_norm, optimizer, lr_warmup, lr_schedule, early_stopping_patience",
+    ),
+    "a KL weight that is a name": (
+        GOOD.replace("\n))", '\n    Parameter("kind", "fixed", "mean"),\n), kl_weight="kind")'),
+        "SPACE.kl_weight names kind, whose default is mean; expected a number",
+    ),
     "no networks": (
         GOOD.replace("nn.Linear", "(lambda *a: None)"),
         "Model has no parameters; build its networks in __init__, as attributes",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainables.epoch_log import read_trial, write
 from trainables.health import HealthConfig, Verdict
-from trainables.monitor import Monitor, MonitorError
+from trainables.monitor import UNWEIGHED, Monitor, MonitorError
 
 SAMPLES, DIMS, VALUES = 80, 4, 6
 
@@ -85,6 +85,24 @@ def test_a_warm_up_is_waited_for():
         collapsed(monitor, kl_weight=0.04 * epoch, kl_weight_final=1.0)
         assert monitor.stopping_reason is Verdict.GRACE
     assert not monitor.tags
+
+
+def test_a_collapse_says_that_no_kl_weight_was_given():
+    silent, told = Monitor(epochs=20), Monitor(epochs=20)
+    for _ in range(7):
+        row = collapsed(silent)
+        assert ("no kl_weight was given" in row["verdict_detail"]) == (row["verdict"] == "COLLAPSED")
+        collapsed(told, kl_weight=1.0)
+    assert silent.stopping_reason is told.stopping_reason is Verdict.COLLAPSED
+    assert silent.tags["stop.detail"] == f"{told.tags['stop.detail']}; {UNWEIGHED}"
+    assert Monitor(epochs=20).epoch(normal(SAMPLES, DIMS), normal(SAMPLES, DIMS) - 3)["verdict_detail"] == ""
+    codes = Monitor(epochs=20)
+    for _ in range(3):
+        codes.epoch(codes=torch.zeros(8, 8, dtype=torch.long), codebook_size=128)
+    assert (codes.stopping_reason, "kl_weight" in codes.stopping_reason_message) == (
+        Verdict.CODEBOOK_COLLAPSED,
+        False,
+    )
 
 
 def test_codes_are_judged_by_their_use():

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import resolve
+from search_spaces.reference import CODE, write_copy
 from sweeps.completion import complete
 from sweeps.config import SweepConfig
-from sweeps.options import SweepOptions
+from sweeps.options import AblationOptions, SweepOptions
+from sweeps.preparation import prepare
 from sweeps.records import journal, record
 from sweeps.records.journal import Ended, Suggested, TrialRecord
 from sweeps.records.reuse import DECIDE_NUMBERS, Finished
 from trainables import epoch_log
 from trainables.checkpoint import folder_of
+from trainables.health import HealthConfig
 
 KIND = {
     "name": "old",
@@ -159,3 +163,48 @@ def test_a_sweep_that_went_on_with_other_code_is_of_no_one_code(config: SweepCon
         assert gone_on.code.fingerprint is None
         assert gone_on.code.before == [other.code]
         assert Finished(config, gone_on).take(config.folder, TrialRecord(9, {"a": 3}, "x", seed=5)) is None
+
+
+def begun(model: Path, name: str, storage: Path) -> SweepConfig:
+    """An ablation of a model of the user's own, as a driver leaves it when its trials begin."""
+    options = AblationOptions(model=str(model), name=name, storage=str(storage), vary=("latent_dim=4,8",), seeds=1)
+    prepared = prepare(complete(options))
+    write_copy(resolve(prepared.config.code), prepared.config.folder / CODE)
+    record.write(record.new(prepared.config, prepared.dataset, HealthConfig()), prepared.config.folder)
+    return prepared.config
+
+
+def taken_by(config: SweepConfig) -> list[str | None]:
+    """Where each of its trials would be taken over from."""
+    assert config.ablation
+    finished = Finished(config, record.read(config.folder))
+    return [
+        finished.take(config.folder, TrialRecord(number, variant.config, variant.name))
+        for number, variant in enumerate(config.ablation.variants, 1)
+    ]
+
+
+@pytest.mark.parametrize("changed", ["my_vae.py", "layers.py"])
+def test_trials_of_an_own_model_are_not_those_of_the_changed_one(changed: str, tmp_path: Path):
+    model = tmp_path / "mine" / "my_vae.py"
+    model.parent.mkdir()
+    text = (record.ROOT / "examples" / "my_vae.py").read_text()
+    model.write_text(text.replace("import numpy", "from layers import ACTIVATION\nimport numpy"))
+    (model.parent / "layers.py").write_text("from torch import nn\n\nACTIVATION = nn.ReLU\n")
+    first = begun(model, "first", tmp_path / "results")
+    log = journal.Journal(first.folder)
+    assert first.ablation
+    for number, variant in enumerate(first.ablation.variants, 1):
+        log.append(Suggested(number, variant.config, variant.name))
+        log.append(Ended(number, "FINISHED", epoch=1))
+        epoch_log.write(first.folder, number, variant.config, [{"epoch": 1, "verdict": "HEALTHY", "val/x": 0.5}])
+        folder_of(first.folder, number).mkdir(parents=True)
+
+    assert taken_by(begun(model, "same", tmp_path / "results")) == [f"trial {n} of sweep first" for n in (1, 2)]
+    file = model.parent / changed
+    was = file.read_text()
+    file.write_text(was.replace("nn.ReLU", "nn.Tanh"))
+    assert file.read_text() != was
+    assert taken_by(begun(model, "changed", tmp_path / "results")) == [None, None]
+    file.write_text(was)
+    assert taken_by(begun(model, "back", tmp_path / "results")) == [f"trial {n} of sweep first" for n in (1, 2)]
