@@ -107,7 +107,7 @@ class Monitor:
         codes: Tensor | None = None,
         codebook_size: int | None = None,
         kl_weight: float | None = None,
-        kl_weight_final: float = 1.0,
+        kl_weight_final: float | None = None,
         **metrics: float,
     ) -> Row:
         """Hear of an epoch; its row, with the verdict.
@@ -117,8 +117,10 @@ class Monitor:
             decode: z (B, K) → the mean of what is predicted, (B, …). With `target`, the same samples (N, …), it is
                 seen whether the decoder uses z; without, only active units are judged, and for longer.
             codes: of a vector-quantised model, (N, P) integers, instead of `mu` and `logvar`; with `codebook_size`.
-            kl_weight, kl_weight_final: the weight now and at the end of a warm-up. Without them a warm-up cannot be
-                seen, and a model that is to wake up late may be condemned, with a sentence that says so.
+            kl_weight, kl_weight_final: the weight now and at the end of a warm-up. A final weight that is not
+                given is taken for 1 at least while the weight rises, and for the weight once it does not.
+                Without either a warm-up cannot be seen, and a model that is to wake up late may be condemned,
+                with a sentence that says so.
             metrics: further numbers. A name without a slash gets `val/`; one with replaces what was measured, as
                 `**{"health/kl_raw": kl}` does where the prior is not N(0, 1).
 
@@ -130,7 +132,8 @@ class Monitor:
             raise MonitorError("; ".join(problems))
         row: Row = {"epoch": len(self.rows) + 1}
         weight = 1.0 if kl_weight is None else float(kl_weight)
-        row |= {"schedule/kl_weight": weight, "schedule/kl_weight_final": float(kl_weight_final)}
+        final = self._final(weight) if kl_weight_final is None else float(kl_weight_final)
+        row |= {"schedule/kl_weight": weight, "schedule/kl_weight_final": final}
         with torch.no_grad():
             if codes is not None and codebook_size is not None:
                 row |= _codebook(codes, codebook_size)
@@ -169,6 +172,11 @@ class Monitor:
         if self.handover is not None:
             self.handover(row)
         return row
+
+    def _final(self, weight: float) -> float:
+        """The final KL weight, if nobody says it."""
+        rises = not self.rows or weight > self.rows[-1].get("schedule/kl_weight", weight)
+        return max(1.0, weight) if rises else weight
 
     def _posterior(self, mu: Tensor, logvar: Tensor, decode: Decode | None, target: Tensor | None) -> Row:
         generator = torch.Generator(mu.device).manual_seed(self.seed)

@@ -87,6 +87,16 @@ def test_a_warm_up_is_waited_for():
     assert not monitor.tags
 
 
+def test_a_constant_weight_is_final_and_a_rising_one_is_waited_for():
+    """A β of 0.1 for ever is no warm-up: what it collapses is condemned like any other collapse."""
+    constant, rising = Monitor(20), Monitor(20)
+    for epoch in range(1, 11):
+        collapsed(constant, kl_weight=0.1)
+        collapsed(rising, kl_weight=0.04 * epoch)
+    assert constant.condemned
+    assert not rising.condemned
+
+
 def test_a_collapse_says_that_no_kl_weight_was_given():
     silent, told = Monitor(epochs=20), Monitor(epochs=20)
     for _ in range(7):
