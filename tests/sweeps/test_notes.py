@@ -66,7 +66,7 @@ def test_channels_that_hardly_vary_are_named(tmp_path: Path) -> None:
 
 def test_the_plan_prints_them_and_a_sweep_records_them(sweeps: Sweeps, tmp_path: Path) -> None:
     arguments = ("vq_vae", "--data", str(crops(tmp_path / "cells")), *FAST, "--trials", "1", "--epochs", "1")
-    for more in (("--plan",), ("--name", "noted")):
+    for more in (("--plan",), ("--name", "noted", *sweeps.untracked)):
         code, output = sweeps.run(*arguments, *more, tiny=False)
         assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
         assert "Note on the data: 1 of 25 are left out: cell24.png" in output
