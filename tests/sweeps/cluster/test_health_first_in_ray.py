@@ -49,9 +49,7 @@ for name in names:
     tune.Tuner(
         train,
         param_space={"beta": tune.grid_search([0.5, 99.0, 0.2, 0.8]), "pause": pause},
-        tune_config=tune.TuneConfig(
-            metric="val/nelbo", mode="min", scheduler=scheduler, max_concurrent_trials=2, reuse_actors=True
-        ),
+        tune_config=tune.TuneConfig(metric="val/nelbo", mode="min", scheduler=scheduler, max_concurrent_trials=2),
         run_config=tune.RunConfig(storage_path=f"{storage}/ray", verbose=0),
     ).fit()
     scheduler.close()
