@@ -77,9 +77,16 @@ class Door:
         return int(code), output.read_text()
 
     def close(self) -> None:
-        """End it, and its Ray."""
-        if self._process is not None:
-            self._process.communicate(timeout=60)
+        """End it, and its Ray; also where the tests were broken off in the middle of a run."""
+        if self._process is None:
+            return
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
 
 
 @pytest.fixture(scope="session")
