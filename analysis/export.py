@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +32,8 @@ def write(folder: Path, out: Path | None = None, number: int | None = None) -> P
     sweep = _ours(folder)
     trial = _chosen(sweep, number)
     out = out or folder / FOLDER
-    try:
+    with _absent_refused():
         export(SweepFolder(folder).trial(trial.number), out, card(sweep, trial))
-    except FileNotFoundError as error:
-        raise SweepError(str(error)) from error
     return out
 
 
@@ -47,10 +47,8 @@ def model(folder: Path, number: int | None = None) -> nn.Module:
     from trainables.checkpoint import load_model
 
     trial = _chosen(_ours(folder), number)
-    try:
+    with _absent_refused():
         return load_model(SweepFolder(folder).trial(trial.number))
-    except FileNotFoundError as error:
-        raise SweepError(str(error)) from error
 
 
 def card(sweep: Sweep, trial: Trial) -> str:
@@ -77,6 +75,15 @@ def _ours(folder: Path) -> Sweep:
     if sweep.record.outside:
         raise SweepError(sweep.record.not_ours(folder))
     return sweep
+
+
+@contextmanager
+def _absent_refused() -> Iterator[None]:
+    """A checkpoint that is not there is a fault of the sweep."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SweepError(str(error)) from error
 
 
 def _chosen(sweep: Sweep, number: int | None) -> Trial:

@@ -49,23 +49,21 @@ class Driver:
     def __init__(
         self, prepared: Prepared, listener: Listener | None = None, *, resuming: bool = False, alone: bool = False
     ) -> None:
-        self.config, self.dataset, self.notes = prepared.config, prepared.dataset, prepared.notes
+        self.prepared, self.config, self.dataset = prepared, prepared.config, prepared.dataset
         self.listener = listener or Listener()
         self._resuming, self._alone = resuming, alone
         for text in prepared.said:
             self.listener.said(text)
-        for about, lines in self.notes.items():
+        for about, lines in prepared.notes.items():
             for line in lines:
                 self.listener.noted(about, line)
 
     def plan(self) -> Plan:
         """What would run, on the processors of this machine; starts nothing."""
-        from sweeps import plan
-
         cpus = os.cpu_count() or 1
         most = min(self.config.max_concurrent or cpus, self.config.trials)
         slots = max(1, min(int(cpus / self.config.cpus_per_trial), most))
-        return plan.make(self.config, self.dataset, self._forecaster(), slots)
+        return self._planned(self._forecaster(), slots)
 
     def run(self) -> SweepResult:
         """Run all trials that are left.
@@ -88,13 +86,13 @@ class Driver:
                 raise
 
     def _run(self) -> SweepResult:
-        from sweeps import kl_weight, plan
+        from sweeps import kl_weight
         from sweeps.cluster import connection
         from sweeps.tracking.process import TrackingProcess
 
         config, forecaster = self.config, self._forecaster()
         connection.connect()
-        planned = plan.make(config, self.dataset, forecaster, connection.slots(config))
+        planned = self._planned(forecaster, connection.slots(config))
         if warning := kl_weight.warning(planned.kl_weight):
             self.listener.warned(warning)
         self._preflight(planned.disk_bytes)
@@ -109,6 +107,11 @@ class Driver:
         crashed = self._fit(run, tracking, planned.slots) if run.remaining > 0 else ""
         return self.close(run, tracking, crashed)
 
+    def _planned(self, forecaster: AnyForecaster, slots: int) -> Plan:
+        from sweeps import plan
+
+        return plan.make(self.config, self.dataset.source, forecaster, self.prepared.cost, slots)
+
     def _started(self, planned: Plan) -> SweepRecord:
         from sweeps import plan
 
@@ -116,7 +119,9 @@ class Driver:
             write_copy(resolve(self.config.code), self.config.folder / CODE)
         thresholds = HealthConfig.from_record(self.config.search_space().thresholds)
         health = schedulers.parse(self.config.scheduler).settings.health(thresholds)
-        written = record.new(self.config, self.dataset, health, self.notes)
+        written = record.new(self.config, self.dataset, health, self.prepared.notes)
+        if self.prepared.references is not None:
+            self.prepared.references.keep(self.config.folder)
         record.write(written, self.config.folder)
         plan.write(self.config, planned)
         return written

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from sweeps.config import SweepConfig
-from trainables.data.unprepared import Unprepared
-
 if TYPE_CHECKING:
     from trainables.data.store import Dataset
+    from trainables.loop import Trainer
 
 BLOCK = 32  # samples read at once
 SHOWN = 20  # channels
@@ -21,25 +19,18 @@ OWN_LOOP = (
 Notes = dict[str, list[str]]  # by what they are about: data, model
 
 
-def gather(config: SweepConfig, dataset: Dataset | Unprepared) -> Notes:
+def gather(dataset: Dataset, trainer: Trainer) -> Notes:
     """The notes of the data, among them the channels that the score leaves out, and those of the model as the
-    documented configuration builds it."""
-    import torch
+    documented configuration builds it.
 
-    if isinstance(dataset, Unprepared):
-        return {"data": [], "model": [OWN_LOOP]}
-    from trainables import definition
+    Args:
+        trainer: of the documented configuration.
+    """
     from trainables.diagnostics import left_out_channels
-    from trainables.loader import Loader
-    from trainables.loop import parts
 
-    documented = config.search_space().documented()
-    model = definition.load(config.reference).build(documented, dataset.shape, dataset.statistics)
-    index = parts(dataset, documented, config.seed).evaluation
-    blocks = (index[start : start + BLOCK] for start in range(0, len(index), BLOCK))
-    loader = Loader(dataset, torch.device("cpu"))
-    dull = left_out_channels(model.eval(), map(loader.batch, blocks))
-    return {"data": [*dataset.notes, *_dull(dull)], "model": list(model.notes)}
+    batches = trainer.loader.batches(trainer.evaluation_index, BLOCK)
+    dull = left_out_channels(trainer.model.eval(), batches)
+    return {"data": [*dataset.notes, *_dull(dull)], "model": list(trainer.model.notes)}
 
 
 def _dull(channels: list[str]) -> list[str]:

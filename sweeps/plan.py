@@ -1,34 +1,28 @@
-"""What a sweep would do: configurations, forecasts, time and disk. Nothing is trained but a few measured steps."""
+"""What a sweep would do: configurations, forecasts, time and disk. Nothing is trained."""
 
 from __future__ import annotations
 
-import io
 import json
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from search_spaces.space import SearchSpace, show
 from sweeps import kl_weight, searchers
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
+from sweeps.cost import Cost
 from sweeps.forecasting import AnyForecaster
 from sweeps.kl_weight import KlWeight
 from sweeps.outlook import outlook
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Origin
 from sweeps.searchers.base import first_searched
-from trainables.data.store import Dataset
-from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecast, Reading, reading
-from trainables.loop import Trainer
 
-MEASURED_STEPS = 3
 SURVEYED = 100  # random configurations, for the share of the space that is forecast to collapse
 _OWN_LOOP = ("No forecast: your own loop: no loss is known.",)
 _FORECAST_COLUMNS = ("forecast", "p", "AU", "KL (nats)", "σ²")
@@ -59,18 +53,18 @@ class Plan:
     disk_bytes: float
 
 
-def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyForecaster, slots: int) -> Plan:
-    """Plan a sweep on `dataset`."""
+def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, slots: int) -> Plan:
+    """Plan a sweep on what `data` names, of trials that cost `cost`, `slots` at once."""
     space = config.search_space()
     configurations = _variants(config.ablation) if config.ablation else first_trials(config, space)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
-    seconds, checkpoint_bytes = _measure(config, dataset)
+    seconds = cost.epoch_seconds
     surveyed = _surveyed(config, space, forecaster)
     return Plan(
         model=config.model,
-        data=dataset.source,
+        data=data,
         trials=config.trials,
         epochs=config.epochs,
         slots=slots,
@@ -81,7 +75,7 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
         outside=_outside(surveyed, forecaster),
         epoch_seconds=seconds,
         total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
-        disk_bytes=checkpoint_bytes * config.trials,
+        disk_bytes=cost.checkpoint_bytes * config.trials,
     )
 
 
@@ -242,27 +236,6 @@ def _survey(forecasts: list[Forecast]) -> dict[str, float] | None:
         "likely": float(np.mean([(forecast.collapse_probability or 0.0) > 0.5 for forecast in forecasts])),
         **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)},
     }
-
-
-def _measure(config: SweepConfig, dataset: Dataset | Unprepared) -> tuple[float | None, float]:
-    """Seconds of one epoch of the documented configuration, and bytes of its checkpoint while it trains; None and 0
-    for a loop of the user's own, which is not run."""
-    if config.own_loop or isinstance(dataset, Unprepared):
-        return None, 0.0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(config.cpus_per_trial)))
-    trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)
-    trainer.train_steps(1)
-    started = time.perf_counter()
-    trainer.train_steps(MEASURED_STEPS)
-    step = (time.perf_counter() - started) / MEASURED_STEPS
-    started = time.perf_counter()
-    trainer.evaluate()
-    evaluation = time.perf_counter() - started
-    torch.set_num_threads(threads)
-    buffer = io.BytesIO()
-    torch.save(trainer.state_dict() | {"best": trainer.model.state_dict()}, buffer)
-    return step * trainer.batches + evaluation, float(buffer.tell())
 
 
 def _duration(seconds: float) -> str:

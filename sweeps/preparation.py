@@ -1,16 +1,27 @@
-"""What every sweep needs before it is planned or run: its data, and a model that does what it must."""
+"""What every sweep needs before it is planned or run: its data, and a model that does what it must.
+
+The documented configuration is built once, for all that is told of it: notes, cost, the reference of a score in nats.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces import resolve
-from sweeps import budget, notes
+from sweeps import budget, cost, notes
 from sweeps.config import ConfigError, SweepConfig
+from sweeps.cost import Cost
 from trainables.data.errors import DataError
 from trainables.data.store import Dataset
 from trainables.data.unprepared import Unprepared
+
+if TYPE_CHECKING:
+    from trainables.loop import Trainer
+    from trainables.references import References
 
 DATA_FOLDER = "data"  # of the storage: the Arrow files
 
@@ -24,12 +35,16 @@ class Prepared:
         dataset: prepared, unless a loop of the user's own reads it itself.
         notes: what the user should know of data and model.
         said: sentences on what was chosen for the user.
+        cost: of a trial.
+        references: what a score in nats compares with; None without data that is prepared.
     """
 
     config: SweepConfig
     dataset: Dataset | Unprepared
     notes: notes.Notes
     said: tuple[str, ...]
+    cost: Cost
+    references: References | None = None
 
 
 def prepare(config: SweepConfig) -> Prepared:
@@ -40,13 +55,18 @@ def prepare(config: SweepConfig) -> Prepared:
     """
     dataset = _dataset(config)
     said = [_what_data(config, dataset)]
-    if config.steps is not None and not isinstance(dataset, Unprepared):
+    if isinstance(dataset, Unprepared):
+        _conformance(config, dataset)
+        return Prepared(config, dataset, {"data": [], "model": [notes.OWN_LOOP]}, tuple(said), Cost())
+    if config.steps is not None:
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
     conforming = _conformance(config, dataset)
-    found = notes.gather(config, dataset)
-    found["model"] += conforming
-    return Prepared(config, dataset, found, tuple(said))
+    with _threads(config):
+        trainer = _documented(config, dataset)
+        found = notes.gather(dataset, trainer)
+        found["model"] += conforming
+        return Prepared(config, dataset, found, tuple(said), _cost(config, trainer), trainer.references)
 
 
 def _dataset(config: SweepConfig) -> Dataset | Unprepared:
@@ -73,7 +93,7 @@ def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
 
 
 def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str]:
-    """The notes on the model, once it is found to do what a model must.
+    """The notes on a model of the user's own, once it is found to do what a model must; tests hold the others to it.
 
     Raises:
         ConfigError: it does not; with all problems.
@@ -84,30 +104,69 @@ def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str
     from trainables.loader import Loader
 
     model = definition.load(config.reference)
-    model = replace(model, space=config.search_space())
+    if model.reference.root is None:
+        return []
     found = conformance.check_train(model)
-    if isinstance(dataset, Unprepared):
-        problems = found.problems
-    else:
+    if not isinstance(dataset, Unprepared):
         batch = Loader(dataset, torch.device("cpu")).batch(dataset.train[: conformance.SAMPLES])
-        found.add(conformance.check(model, batch.x, dataset.statistics, fields=batch.fields))
-        problems = found.problems or _likelihood_problems(config, dataset)
-    if problems:
-        raise ConfigError([f"{config.model}: {problem}" for problem in problems])
+        space = config.search_space()
+        found.add(conformance.check(replace(model, space=space), batch.x, dataset.statistics, fields=batch.fields))
+    _refuse(config, found.problems)
     return found.notes
 
 
-def _likelihood_problems(config: SweepConfig, dataset: Dataset) -> list[str]:
-    """Why a score in nats has nothing to compare with, if so."""
-    from trainables import definition, likelihood
-    from trainables.loop import parts
+def _documented(config: SweepConfig, dataset: Dataset) -> Trainer:
+    """The documented configuration, built.
 
-    model = definition.load(config.reference)
-    if model.Model is None or not model.Model.nats:
-        return []
-    index = parts(dataset, config.search_space().documented(), config.seed).evaluation
+    Raises:
+        ConfigError: it cannot be, or its likelihood gives a score nothing to compare with.
+    """
+    from trainables.conformance import Found, step
+    from trainables.likelihood import LikelihoodError
+    from trainables.loop import Trainer
+
+    found, sweep = Found(), config.folder if config.folder.exists() else None
+    with step("Model(config, shape, statistics)", found):
+        documented = config.search_space().documented()
+        trainer = Trainer(config.reference, documented, dataset, config.epochs, config.seed, sweep=sweep)
+    _refuse(config, found.problems)
     try:
-        likelihood.reference(model, dataset, index)
-    except likelihood.LikelihoodError as error:
-        return [str(error)]
-    return []
+        if trainer.model.nats and not config.own_loop:
+            trainer.references.of(trainer.evaluation_index)
+    except LikelihoodError as error:
+        _refuse(config, [str(error)])
+    return trainer
+
+
+def _cost(config: SweepConfig, trainer: Trainer) -> Cost:
+    """Of a trial; not known of a loop of the user's own, which is not run.
+
+    Raises:
+        ConfigError: the documented configuration cannot be trained on the data.
+    """
+    from trainables.conformance import Found, step
+
+    measured, found = Cost(), Found()
+    if not config.own_loop:
+        with step("the first steps of training", found):
+            measured = cost.measure(trainer)
+    _refuse(config, found.problems)
+    return measured
+
+
+@contextmanager
+def _threads(config: SweepConfig) -> Iterator[None]:
+    """Torch with the threads of a trial, so that its numbers and its cost are those of a trial."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(config.cpus_per_trial)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _refuse(config: SweepConfig, problems: list[str]) -> None:
+    if problems:
+        raise ConfigError([f"{config.model}: {problem}" for problem in problems])

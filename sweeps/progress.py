@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,6 @@ from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
-from trainables.health import Verdict
 
 REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Progress:
     def _summary(self) -> Text:
         with self.run.lock:
             records = list(self.run.records.values())
-            best = self._best(records)
+            best = self.run.best_so_far()
             sick = sum(r.status is Status.STOPPED and r.reason != Reason.RUNG for r in records)
             saved = sum(self.run.config.epochs - r.epoch for r in records if r.status is Status.STOPPED)
             states = Counter(record.status.lower() for record in records)
@@ -100,25 +100,15 @@ class Progress:
         parts = [f"{count} {state}" for state, count in sorted(states.items())]
         parts += [f"{waiting} to come"] * (waiting > 0) + [f"{sick} collapsed or sick", f"{saved} epochs saved"]
         if best is not None:
-            health = _health_text(self.run.latest.get(best.trial, {}))
-            parts.append(f"best trial {best.trial}: {self._score_text(best)}, {health}")
+            health = _health_text(self.run.latest[best])
+            parts.append(f"best trial {best}: {self._score_text(self.run.records[best])}, {health}")
         if left := self._time_left(records):
             parts.append(f"about {left} left")
         return Text(", ".join(parts) + ". " + self.tracking.status_line())
 
-    def _best(self, records: list[TrialRecord]) -> TrialRecord | None:
-        sign = 1.0 if self.run.config.mode[0] == "max" else -1.0
-        healthy = [r for r in records if self.run.latest.get(r.trial, {}).get("verdict") == Verdict.HEALTHY]
-        scored = [(sign * value, r.trial, r) for r in healthy if (value := self._score(r)) is not None]
-        return max(scored)[2] if scored else None
-
-    def _score(self, record: TrialRecord) -> float | None:
-        value = self.run.best.get(record.trial, {}).get(self.run.config.metric[0])
-        return value if value is not None and value == value else None
-
     def _score_text(self, record: TrialRecord) -> str:
-        value = self._score(record)
-        return "–" if value is None else f"{value:.4f}"
+        value = self.run.best.get(record.trial, {}).get(self.run.config.metric[0], math.nan)
+        return "–" if math.isnan(value) else f"{value:.4f}"
 
     def _time_left(self, records: list[TrialRecord]) -> str:
         """From the pace so far; stops to come are not foreseen, so it is on the high side."""

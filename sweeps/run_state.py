@@ -103,13 +103,20 @@ class SweepRun:
 
     def best_trial(self) -> int | None:
         """The best of the trials that ended healthy; None if there is none."""
-        config = self.config
+        finished = {trial: each.metrics for trial, each in self.records.items() if each.status is Status.FINISHED}
+        return self._best_of(finished)
+
+    def best_so_far(self) -> int | None:
+        """The best of all that are healthy, those that run included; None if there is none."""
+        return self._best_of(self.best)
+
+    def _best_of(self, metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
         scores = {
-            trial: [record.metrics.get(metric, math.nan) for metric in config.metric]
-            for trial, record in self.records.items()
-            if record.status is Status.FINISHED and self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+            trial: [row.get(metric, math.nan) for metric in self.config.metric]
+            for trial, row in metrics.items()
+            if self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
         }
-        return ranking.best(ranking.objectives(config.metric, config.mode), scores)
+        return ranking.best(ranking.objectives(self.config.metric, self.config.mode), scores)
 
     def next_trial(self) -> TrialRecord | None:
         """The next trial for a free worker: who was cut off, who waits and may go on, a new one, at last who has to

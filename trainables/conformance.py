@@ -163,9 +163,9 @@ def check_loop(definition: Definition, epochs: int = 2) -> Found:
     monitor = Monitor(epochs, stops=False)
     config = Reads(definition.space.documented())
     loop = OwnLoop(definition.train, config, monitor, metric=_stated_metric(definition.space))
-    with _step("train(config, monitor)", found):
+    with step("train(config, monitor)", found):
         loop.run_epoch()
-    with _step("train(config, monitor), stopped after an epoch", found):
+    with step("train(config, monitor), stopped after an epoch", found):
         loop.close()
     if found.problems:
         return found
@@ -233,7 +233,7 @@ def _of_configuration(
     definition: Definition, config: Reads, batch: Batch, statistics: Mapping[str, np.ndarray]
 ) -> Found:
     found = Found()
-    with torch.random.fork_rng(devices=[]), _step("Model(config, shape, statistics)", found):
+    with torch.random.fork_rng(devices=[]), step("Model(config, shape, statistics)", found):
         torch.manual_seed(SEED)
         model = definition.build(config, tuple(batch.x.shape[1:]), statistics)
     if found.problems:
@@ -246,7 +246,7 @@ def _of_configuration(
 
 
 @contextmanager
-def _step(what: str, found: Found) -> Iterator[None]:
+def step(what: str, found: Found) -> Iterator[None]:
     """Turn an exception into a problem that names what was called, and the last line of the model's own."""
     try:
         yield
@@ -293,7 +293,7 @@ class _Checks:
         self.model.train()
         if self.model.posterior == "codebook":
             return True
-        with _step("encode(x)", self.found), torch.no_grad():
+        with step("encode(x)", self.found), torch.no_grad():
             returned = self.model.encode(self.x, **self.model.read_by("encode", self.batch))
             if not (isinstance(returned, tuple) and len(returned) == 2 and all(map(torch.is_tensor, returned))):
                 self._wrong(f"encode(x) returned {_described(returned)}; expected mu and logvar, tensors (B, K)")
@@ -312,7 +312,7 @@ class _Checks:
 
     def _forward(self) -> bool:
         before = len(self.found.problems)
-        with _step("forward(batch, generator)", self.found):
+        with step("forward(batch, generator)", self.found):
             outputs = self._pass()
             self.prediction = outputs.prediction
             wanted: tuple[str, ...] = ("codes", "prediction", "target")
@@ -352,7 +352,7 @@ class _Checks:
     def _noise(self) -> None:
         """The same generator, the same numbers, in evaluation, where nothing is learnt by a pass."""
         self.model.eval()
-        with _step("forward(batch, generator)", self.found), torch.no_grad():
+        with step("forward(batch, generator)", self.found), torch.no_grad():
             first, second = (self._pass().prediction for _ in range(2))
             if not torch.equal(first, second):
                 why = "draw noise from it alone, or no trial can be resumed or repeated"
@@ -360,7 +360,7 @@ class _Checks:
         self.model.train()
 
     def _terms(self) -> None:
-        with _step("terms(outputs)", self.found):
+        with step("terms(outputs)", self.found):
             outputs = self._pass()
             terms = self.model.terms(outputs)
             if not terms:
@@ -384,7 +384,7 @@ class _Checks:
             )
 
     def _weights(self, terms: Mapping[str, Tensor]) -> None:
-        with _step("term_weights(config, at)", self.found):
+        with step("term_weights(config, at)", self.found):
             self.definition.kl_cycles(self.config, START.steps)
             for at in (START, END):
                 weights = self.definition.term_weights(self.config, at)
@@ -407,7 +407,7 @@ class _Checks:
             )
 
     def _gradient(self, terms: Mapping[str, Tensor]) -> None:
-        with _step("the gradient of the loss", self.found):
+        with step("the gradient of the loss", self.found):
             loss = sum(self.weights[name] * term for name, term in terms.items())
             if not torch.is_tensor(loss) or not loss.requires_grad:
                 self._wrong("terms(): the loss has no gradient; expected terms made of the model's outputs")
@@ -422,7 +422,7 @@ class _Checks:
 
     def _fixed_space(self) -> None:
         self.model.eval()
-        with _step("to_fixed(prediction, x)", self.found), torch.no_grad():
+        with step("to_fixed(prediction, x)", self.found), torch.no_grad():
             fixed, target = self.model.to_fixed(self.prediction, self.x), self.model.fixed_target(self.x)
             if fixed.shape != target.shape:
                 shapes = f"is a tensor of shape {tuple(fixed.shape)}, fixed_target(x) {tuple(target.shape)}"
@@ -442,15 +442,15 @@ class _Checks:
 
         if self.found.problems:
             return
-        with _step("evaluation", self.found):
+        with step("evaluation", self.found):
             generator = torch.Generator().manual_seed(SEED)
             metrics, _ = evaluate(self.model, [self.batch], generator, len(self.x), self.weights)
             zero = [name for name in self.weights if name != "kl" and metrics[f"val/{name}"] == 0]
             self.found.notes += [f"term {name} is 0 in evaluation" for name in zero]
         if self.model.posterior == "gaussian":
-            with _step("generate(count, generator, fields)", self.found):
+            with step("generate(count, generator, fields)", self.found):
                 self.model.generate(len(self.x), torch.Generator().manual_seed(SEED), self.batch.fields)
-        with _step("panel(target, prediction)", self.found), torch.no_grad():
+        with step("panel(target, prediction)", self.found), torch.no_grad():
             pictures = self.model.panel(self.model.fixed_target(self.x), self.model.to_fixed(self.prediction, self.x))
             bad = [picture for picture in pictures if picture.dim() != 4 or picture.shape[-1] != 3]
             if bad:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from search_spaces.training import DEFAULTS
-from trainables import definition, likelihood
+from trainables import definition
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
 from trainables.loader import Loader
 from trainables.losses.kl import kl_per_dim
+from trainables.references import References
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
 
@@ -47,6 +48,7 @@ class Trainer:
         epochs: the budget; schedules are shares of it.
         seed: of the split, the weights, the data order and all noise.
         device: `cuda` if there is one, else `cpu`. On CUDA the forward pass runs in bfloat16.
+        sweep: its folder, for what is fitted once for all trials.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Trainer:
         epochs: int,
         seed: int,
         device: str | None = None,
+        sweep: Path | None = None,
     ) -> None:
         config = DEFAULTS | dict(config)  # those of older sweeps do not have them all
         self.config, self.dataset, self.epochs, self.seed = config, dataset, epochs, seed
@@ -70,6 +73,7 @@ class Trainer:
             self.model.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
         )
         self.loader = Loader(dataset, self.device)
+        self.references = References(self.definition, dataset, sweep)
         self.plateau = Plateau()
         self.epoch = 0
         self.evaluation_batch = min(EVALUATION_BATCH, BATCHES_WITHOUT_GRADIENT * config["batch_size"])
@@ -111,9 +115,9 @@ class Trainer:
         Where an environment is held out, the `val/` metrics on it as well, as `test/`.
         """
         self.model.start_epoch(self.epoch / self.epochs)
-        metrics, latent = self._evaluate(self.evaluation_index, self._evaluation_constant)
+        metrics, latent = self._evaluate(self.evaluation_index)
         if len(self.test_index) >= FEWEST_EVALUATED:
-            held_out = self._evaluate(self.test_index, self._test_constant)[0]
+            held_out = self._evaluate(self.test_index)[0]
             metrics |= {
                 f"test/{name.removeprefix('val/')}": value
                 for name, value in held_out.items()
@@ -226,19 +230,8 @@ class Trainer:
             metrics["schedule/cycle_end"] = float(cycle_ends(at.share, 1 / self.epochs, cycles))
         return metrics
 
-    @cached_property
-    def _evaluation_constant(self) -> float | None:
-        return self._constant(self.evaluation_index)
-
-    @cached_property
-    def _test_constant(self) -> float | None:
-        return self._constant(self.test_index)
-
-    def _constant(self, index: np.ndarray) -> float | None:
-        """−ln p of the best constant for those samples, of a model with `nats`."""
-        return likelihood.reference(self.definition, self.dataset, index) if self.model.nats else None
-
-    def _evaluate(self, index: np.ndarray, constant: float | None) -> tuple[dict[str, float], LatentStatistics]:
+    def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
+        constant = self.references.of(index) if self.model.nats else None
         with self._autocast():
             batches, generator = self.loader.batches(index, self.evaluation_batch), self._generator("evaluation")
             weights = self.definition.term_weights(self.config, END)

@@ -141,7 +141,8 @@ class VaeTrainable(tune.Trainable):
         if settings.dataset:
             if self._dataset is None or str(self._dataset.path) != settings.dataset:
                 self._dataset = open_dataset(Path(settings.dataset))
-            trainer = Trainer(settings.model, self._hyperparameters, self._dataset, settings.epochs, settings.seed)
+            common = settings.epochs, settings.seed
+            trainer = Trainer(settings.model, self._hyperparameters, self._dataset, *common, sweep=self._sweep)
         if train := definition.load(settings.model).train:
             return OwnLoop(train, dict(self._hyperparameters), monitor, settings.metric, trainer)
         assert trainer is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal
 from trainables import epoch_log
+from trainables.references import FOLDER
 
 DONE = (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL)
 EPOCHS = 12
@@ -32,6 +33,7 @@ def test_the_code_travels(run: Run, copied: Callable[[str], Path], tmp_path: Pat
     assert len(record["code"]["model"]["sha256"]) == 64
     assert {file.name for file in (folder / "code").glob("*.py")} == {"my_vae.py", "helpers.py"}
     assert [trial.origin for trial in journal.read(folder).trials.values()] == ["documented", "search"]
+    assert len(list((folder / FOLDER).iterdir())) == 1, "the best constant is not one number of the sweep"
     for file in path.parent.glob("*.py"):
         file.unlink()
 

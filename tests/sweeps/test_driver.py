@@ -10,6 +10,7 @@ from rich import console as rich
 
 from sweeps import api
 from sweeps.console import Console
+from sweeps.cost import Cost
 from sweeps.driver import Driver
 from sweeps.exit_codes import ExitCode
 from sweeps.options import ResumeOptions
@@ -42,7 +43,7 @@ def run(tmp_path: Path) -> SweepRun:
 def close(run: SweepRun) -> tuple[ExitCode, str]:
     """Exit status and output of its end; the mirror is not running."""
     file = io.StringIO()
-    driver = Driver(Prepared(run.config, None, {}, ()), Console(rich.Console(file=file, width=200)))
+    driver = Driver(Prepared(run.config, None, {}, (), Cost()), Console(rich.Console(file=file, width=200)))
     result = driver.close(run, TrackingProcess(run.config.folder, run.config.tracking_uri), "")
     return result.status, file.getvalue()
 

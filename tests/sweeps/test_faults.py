@@ -112,7 +112,7 @@ def test_time_budget_leaves_trials_resumable(sweeps: Sweeps) -> None:
 
 
 def test_a_resume_may_not_change_what_is_compared(sweeps: Sweeps) -> None:
-    sweeps.run("--trials", "1", "--epochs", "1", "--name", "done")
+    sweeps.run("--trials", "1", "--epochs", "1", "--name", "done", *sweeps.untracked)
     code, output = sweeps.resume("done", "--epochs", "5", "--seed", "3")
     assert code == ExitCode.REFUSED
     assert "--epochs: cannot change on a resume" in output
@@ -157,7 +157,7 @@ def test_who_is_ended_by_the_memory_monitor_fails_alone(sweeps: Sweeps, monkeypa
     assert limit < 0.9, "this machine has too little free memory for the test"
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.3f}")
     sizes = ["--space", f"latent_dim=16,{HOG}", "--max-concurrent", "2"]
-    code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
+    code, output = sweeps.run_alone(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
     assert code in DONE, output
     assert_only_the_fourth_failed(sweeps, "hog")
     assert "its worker died 3 times in a row; at last Ray ended it because its node ran out of memory" in output

@@ -64,7 +64,7 @@ def mixed(tmp_path: Path) -> str:
 
 
 def test_every_end_of_a_loop_is_told_as_it_was(sweeps: Sweeps, mixed: str, tmp_path: Path) -> None:
-    code, output = sweeps.run(
+    code, output = sweeps.run_alone(
         mixed, *SMALL, "--search", "grid", "--trials", "6", "--scheduler", "health-asha:eta=7,control=0",
         "--name", "ends", tiny=False,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_a_killed_loop_goes_on_to_the_same_numbers(sweeps: Sweeps, mixed: str) -
     assert process.returncode in DONE, output
     assert len([event for event in sweeps.events("killed") if event["event"] == "started"]) == 2
     assert_whole(sweeps, "killed", 1, 8)
-    assert sweeps.run(*common, "--name", "undisturbed", tiny=False)[0] in DONE
+    assert sweeps.run_alone(*common, "--name", "undisturbed", tiny=False)[0] in DONE
     unlike = {"config/pause"}
     killed, undisturbed = (metrics_of(sweeps, name, 1) for name in ("killed", "undisturbed"))
     assert [{key: row[key] for key in row.keys() - unlike} for row in killed] == [
@@ -104,7 +104,7 @@ def test_a_killed_loop_goes_on_to_the_same_numbers(sweeps: Sweeps, mixed: str) -
 
 
 def test_who_waits_goes_on_from_what_it_saved_or_begins_again(sweeps: Sweeps, mixed: str) -> None:
-    code, output = sweeps.run(
+    code, output = sweeps.run_alone(
         mixed, *SMALL, "--space", "kind=saves,forgets", "--trials", "4", "--scheduler", "pasha", "--search", "random",
         "--name", "waits", tiny=False,
     )  # fmt: skip
@@ -123,7 +123,7 @@ def test_who_waits_goes_on_from_what_it_saved_or_begins_again(sweeps: Sweeps, mi
 def test_a_collapsed_lightning_module_is_stopped(sweeps: Sweeps, tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     path = shutil.copy(ROOT / "examples" / "my_lightning.py", tmp_path)
-    code, output = sweeps.run(
+    code, output = sweeps.run_alone(
         str(path), "--epochs", "8", "--trials", "2", "--search", "grid", "--space", "beta=0.3,300",
         "--set", "learning_rate=0.01", "--scheduler", "health-asha:control=0", "--name", "lit", tiny=False,
     )  # fmt: skip

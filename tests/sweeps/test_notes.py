@@ -10,13 +10,11 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from sweeps import notes
+from sweeps import notes, preparation
 from sweeps.completion import complete
 from sweeps.exit_codes import ExitCode
 from sweeps.options import SweepOptions
 from tests.sweeps.conftest import Sweeps
-from trainables import definition
-from trainables.data.cache import prepare
 
 FAST = (
     "--set",
@@ -45,8 +43,7 @@ def test_notes_of_data_and_model_are_gathered_and_printed(tmp_path: Path) -> Non
     config = complete(
         SweepOptions(model="vq_vae", data=str(crops(tmp_path / "cells")), set=FAST[1::2], storage=str(tmp_path))
     )
-    dataset = prepare(definition.load("vq_vae").reader, config.data, tmp_path, config.data_settings())
-    told = notes.gather(config, dataset)
+    told = preparation.prepare(config).notes
     assert any("cell24.png" in line for line in told["data"])
     assert [("random features" in line, "perceptual_weights" in line) for line in told["model"]] == [(True, True)]
     printed = io.StringIO()
@@ -63,14 +60,13 @@ def test_channels_that_hardly_vary_are_named(tmp_path: Path) -> None:
     x[..., 5] *= 1e-6
     np.save(tmp_path / "grids.npy", x)
     config = complete(SweepOptions(model="imc_vae", data=str(tmp_path / "grids.npy"), storage=str(tmp_path)))
-    dataset = prepare(definition.load("imc_vae").reader, config.data, tmp_path, config.data_settings())
-    told = notes.gather(config, dataset)["data"]
+    told = preparation.prepare(config).notes["data"]
     assert told[-1] == "2 channels hardly vary over the validation samples; the score leaves them out: 2, 5"
 
 
 def test_the_plan_prints_them_and_a_sweep_records_them(sweeps: Sweeps, tmp_path: Path) -> None:
     arguments = ("vq_vae", "--data", str(crops(tmp_path / "cells")), *FAST, "--trials", "1", "--epochs", "1")
-    for more in (("--plan",), ("--name", "noted")):
+    for more in (("--plan",), ("--name", "noted", *sweeps.untracked)):
         code, output = sweeps.run(*arguments, *more, tiny=False)
         assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
         assert "Note on the data: 1 of 25 are left out: cell24.png" in output

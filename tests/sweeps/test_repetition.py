@@ -14,7 +14,8 @@ from trainables import epoch_log
 
 
 def test_a_trial_is_reproduced_to_the_last_digit(sweeps):
-    code, output = sweeps.run("--name", "first", "--trials", "3", "--epochs", "3", "--subset", "100", "--seed", "4")
+    arguments = ("--name", "first", "--trials", "3", "--epochs", "3", "--subset", "100", "--seed", "4")
+    code, output = sweeps.run(*arguments, *sweeps.untracked)
     assert code in DONE, output
     code, output = sweeps.run("--trial", "first:3", tiny=False)
     assert code in DONE, output

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pyarrow.dataset as ds
-import pytest
 
 from sweeps.exit_codes import ExitCode
 from sweeps.records.outcomes import Status
@@ -135,7 +134,7 @@ def test_a_finished_sweep_leaves_everything_behind(sweeps: Sweeps) -> None:
 def test_a_sweep_in_which_all_collapse_has_no_best_trial(sweeps: Sweeps) -> None:
     collapse = ["--set", "kld_free_bits=0", "--set", "kld_loss_scale=30", "--set", "learning_rate=3e-3"]
     collapse += ["--set", "kl_warmup=0", "--set", "two_stage=off"]
-    code, output = sweeps.run("--trials", "3", "--epochs", "20", "--name", "sick", *collapse)
+    code, output = sweeps.run("--trials", "3", "--epochs", "20", "--name", "sick", *collapse, *sweeps.untracked)
     assert code == ExitCode.NO_HEALTHY_TRIAL, output
     assert "no trial ended healthy" in output
     assert "Best:" not in output
@@ -150,7 +149,7 @@ def test_a_sweep_in_which_all_collapse_has_no_best_trial(sweeps: Sweeps) -> None
 def test_a_trial_that_goes_not_finite_is_stopped_at_once(sweeps: Sweeps) -> None:
     code, output = sweeps.run(
         "--trials", "2", "--epochs", "10", "--name", "nan", "--set", "learning_rate=1e12", "--set", "lr_warmup=0",
-        "--set", "grad_clip_norm=none",
+        "--set", "grad_clip_norm=none", *sweeps.untracked,
     )  # fmt: skip
     assert code == ExitCode.NO_HEALTHY_TRIAL, output
     for record in sweeps.state("nan").trials.values():
@@ -159,7 +158,17 @@ def test_a_trial_that_goes_not_finite_is_stopped_at_once(sweeps: Sweeps) -> None
 
 def test_a_trial_that_throws_fails_alone_with_its_reason(sweeps: Sweeps) -> None:
     code, output = sweeps.run(
-        "--trials", "6", "--epochs", "2", "--scheduler", "none", "--name", "throws", "--space", "heads=2..8"
+        "--trials",
+        "6",
+        "--epochs",
+        "2",
+        "--scheduler",
+        "none",
+        "--name",
+        "throws",
+        "--space",
+        "heads=2..8",
+        *sweeps.untracked,
     )
     assert code in DONE, output
     records = sweeps.state("throws").trials.values()
@@ -171,10 +180,3 @@ def test_a_trial_that_throws_fails_alone_with_its_reason(sweeps: Sweeps) -> None
         assert "divisible" in record.detail
         assert "Traceback" in (sweeps.folder("throws") / "trials" / f"{record.trial:05d}" / "error.txt").read_text()
     assert all(record.status is Status.FINISHED for record in records if fits[record.trial])
-
-
-@pytest.mark.parametrize("search", ["random", "grid"])
-def test_other_searches(sweeps: Sweeps, search: str) -> None:
-    code, output = sweeps.run("--trials", "3", "--epochs", "1", "--search", search, "--name", search)
-    assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
-    assert len(sweeps.state(search).trials) == 3

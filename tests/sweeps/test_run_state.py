@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from sweeps.completion import complete
 from sweeps.options import SweepOptions
+from sweeps.progress import Progress
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
@@ -20,6 +23,7 @@ from trainables import epoch_log
 from trainables.files import epochs_file
 from trainables.health import HealthConfig
 
+SILENT = SimpleNamespace(status_line=lambda: "")
 DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
 
 
@@ -72,6 +76,17 @@ def test_the_numbers_of_a_trial_are_those_of_its_best_epoch_even_after_a_sick_sp
         assert run.best[trial]["epoch"] == best
     run.ended(trial, run.latest[trial])
     assert run.records[trial].metrics == {"val/elbo_gain": 0.1}  # and no hyperparameter among them
+
+
+def test_the_best_so_far_is_found_by_the_rule_that_finds_the_best(run):
+    trials = [start(run) for _ in range(3)]
+    assert run.best_so_far() is None
+    for trial, score in zip(trials, (0.3, 0.3, math.nan), strict=True):
+        epoch(run, trial, 1, score)
+    assert (run.best_so_far(), run.best_trial()) == (1, None)  # of two alike the first, as at the end
+    assert "best trial 1: 0.3000" in Progress(run, SILENT, Console())._summary().plain
+    run.epoch(1, {"epoch": 2, "val/elbo_gain": 0.4, "verdict": "COLLAPSED", "verdict_detail": ""})
+    assert run.best_so_far() == 2
 
 
 def test_a_trial_that_lost_its_worker_is_the_next_to_start(run):

@@ -104,7 +104,7 @@ def test_an_absent_cluster_is_refused_at_once(sweeps: Sweeps, monkeypatch: pytes
     address = f"127.0.0.1:{closed_port()}"
     monkeypatch.setenv("RAY_ADDRESS", address)
     started = time.monotonic()
-    code, output = sweeps.run("--trials", "1", "--name", "absent")
+    code, output = sweeps.run_alone("--trials", "1", "--name", "absent")
     assert code == ExitCode.REFUSED
     assert f"error: RAY_ADDRESS {address}: no Ray cluster answers there" in output
     assert "unset RAY_ADDRESS to run on this machine alone" in output

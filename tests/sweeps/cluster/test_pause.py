@@ -16,7 +16,7 @@ def test_who_waits_is_taken_up_at_its_checkpoint_even_by_another_driver(sweeps: 
     def paused() -> list[int]:
         return [event["trial"] for event in sweeps.events("halved") if event["event"] == "paused"]
 
-    process = sweeps.start(*HALVED, "--name", "halved")
+    process = sweeps.start(*HALVED, "--name", "halved", *sweeps.untracked)
     sweeps.wait(process, lambda: len(paused()) >= 2, seconds=240)
     process.kill()
     process.wait()
