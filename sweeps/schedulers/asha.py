@@ -124,9 +124,9 @@ class Asha(Scheduler[AshaSettings]):
         """Stop all that wait, with the place that they had in the end."""
         return [(trial, replace(decision, detail=self._place(trial))) for trial, decision in super().settle()]
 
-    def next_pause(self, trial: int) -> int:
+    def pauses(self, trial: int) -> list[int]:
         """Its rung."""
-        return self.rungs[self.level[trial]]
+        return [self.rungs[self.level[trial]]]
 
     def _reached(self, trial: int, level: int, score: float) -> None:
         self._running.discard(trial)

@@ -12,15 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def best_so_far(scores: Sequence[float]) -> list[float]:
-    """The largest finite score up to every epoch; −∞ before there is one."""
-    best, found = -math.inf, []
-    for score in scores:
-        best = max(best, score) if math.isfinite(score) else best
-        found.append(best)
-    return found
-
-
 class Gains:
     """The gains of E epochs, from all trials as far as they have been heard, and from those that finished.
 

@@ -1,14 +1,13 @@
 """The default: the health verdict in front, then ASHA by promotion until every trial has begun, then the trial with
 the best predicted end, until no other has a plausible way to the best.
 
-Nobody is stopped for a low score alone. A trial waits at its checkpoint after every leg, from rung to rung while there
-are trials to begin, LEG of the budget afterwards, unless it would be taken up again at once. It is given up when its
-best score and 1.5 times what finished trials gained from that epoch on, but for a share `risk` of them, do not reach
-the best that has finished: then it has no plausible way to the best. How often that is wrong is measured
-(`benchmarks/search.py`), not guaranteed.
+Nobody is stopped for a low score alone. A trial waits at its checkpoint after every leg, unless it would be taken up
+again at once: from rung to rung while there are trials to begin, every LEG of the budget afterwards. It is given up when its
+best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them, do not
+reach the best that has finished. How often that is wrong is measured (`benchmarks/search.py`), not guaranteed.
 
-A condemned trial waits at once, behind all others, and is taken up at the end only if condemned trials that trained on
-have been seen to recover often enough, or too few have been seen. NUMERIC stops at once: nothing is left to train.
+A condemned trial waits at once, behind all others, and is taken up at the end only if condemned trials that trained
+on have been seen to recover often enough, or too few have been seen. NUMERIC stops at once: nothing is left to train.
 Controls, drawn before they begin, train to their end whatever they are condemned or given up for.
 """
 
@@ -20,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from sweeps.schedulers.asha import AshaSettings, Rung
 from sweeps.schedulers.base import GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
-from sweeps.schedulers.gains import Gains, best_so_far
+from sweeps.schedulers.gains import Gains
 from sweeps.schedulers.rungs import milestones
 from sweeps.schedulers.settings import FROM_ONE, SHARE, setting
 from trainables.health import HealthConfig, Verdict
@@ -65,10 +64,11 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         first = min(max(task.first_rung(self.settings.grace), LEAST_LEG), task.epochs)
         self.rungs = [*milestones(task.epochs, self.settings.eta, first), task.epochs]
         self.leg = max(LEAST_LEG, math.ceil(LEG * task.epochs))
+        self._ends = sorted({*self.rungs, *range(self.leg, task.epochs, self.leg)})  # of legs
         self.gains = Gains(task.epochs)
         self._at: dict[tuple[int, str], Rung] = {}  # by epoch and cohort
-        self._scores: dict[int, list[float]] = {}  # of every trial that has begun
-        self._heard_to: dict[int, int] = {}  # the epoch up to which `gains` knows a trial
+        self._curves: dict[int, list[float]] = {}  # of every trial that has begun: its best score so far
+        self._heard_to: dict[int, int] = {}  # the epoch up to which `gains` knows a curve
         self._until: dict[int, int] = {}  # the epoch that ends a trial's leg
         self._controls: set[int] = set()
         self._kept: set[int] = set()  # controls that would have been stopped: they train to their end
@@ -84,28 +84,27 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         self._unstarted = self._proposed_unstarted
         if control:
             self._controls.add(trial)
-        if trial not in self._scores:
-            self._scores[trial], self._heard_to[trial], self._until[trial] = [], 0, self.rungs[0]
+        if trial not in self._curves:
+            self._curves[trial], self._until[trial] = [], self.rungs[0]
         elif trial in self.paused:
             self._until[trial] = self._next_stop(trial)
         super().start(trial, control)
 
     def decide(self, trial: int, row: Row) -> Decision:
         """The verdict first; at the end of a leg wait, or go on if nobody has the better prospects."""
-        scores = self._scores.setdefault(trial, [])
-        scores.append(row.score)
+        self._extend(trial, row.score)
         if row.verdict.condemned:
             if (decision := self._condemned(trial, row)) is not None:
                 return decision
         else:
             self._sick.pop(trial, None)
-        if trial in self._kept or row.epoch < self._until.setdefault(trial, self.rungs[0]):
+        if trial in self._kept or row.epoch < self._until[trial]:
             return GO_ON
         return self._end_of_leg(trial, row)
 
     def end(self, trial: int, row: Row) -> Decision:
         """It has trained to its end; one that is condemned there is stopped in name unless it is a control."""
-        self._scores.setdefault(trial, []).append(row.score)
+        self._extend(trial, row.score)
         curve = self._hear(trial)
         healthy = row.verdict is Verdict.HEALTHY and math.isfinite(curve[-1])
         if trial in self._ever_sick:
@@ -133,32 +132,32 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         """Who waits and has no plausible way to the best."""
         examined = (self._unexamined & set(self.paused)) - self._kept - set(self._sick)
         self._unexamined.clear()
-        given_up = [(trial, stop(RUNG, why)) for trial in sorted(examined) if (why := self._no_way(trial))]
-        for trial, _ in given_up:
-            self.leave(trial)
-        return given_up
+        found = [(trial, self._give_up(trial, why)) for trial in sorted(examined) if (why := self._no_way(trial))]
+        for trial, decision in found:
+            if decision.stop:
+                self.leave(trial)
+        return found
 
-    def next_pause(self, trial: int) -> int:
-        """The end of its leg."""
-        return self.task.epochs if trial in self._kept else self._until[trial]
+    def pauses(self, trial: int) -> list[int]:
+        """The ends of all its legs."""
+        trained = len(self._curves[trial])
+        return [epoch for epoch in self._ends if epoch > trained]
 
     def _condemned(self, trial: int, row: Row) -> Decision | None:
         """What becomes of a trial after an epoch in which it was condemned; None if it runs on."""
-        known = trial in self._sick
+        known = trial in self._sick  # then it was taken up all the same
         self._sick[trial] = stop(row.verdict, row.verdict_detail)
         self._ever_sick.add(trial)
+        self.forget(trial)
+        if trial in self._kept or (known and row.verdict is not Verdict.NUMERIC):
+            return None
+        self._hear(trial)
         if trial in self._controls:
             self._kept.add(trial)
-            self.forget(trial)
-            return None
-        if row.verdict is Verdict.NUMERIC:
-            self.forget(trial)
-            return self._sick[trial]
-        if known:
-            return None  # it was taken up although condemned
-        self.forget(trial)
-        self._hear(trial)
-        return replace(self._sick[trial], action=Action.PAUSE)
+            return replace(self._sick[trial], action=Action.KEEP)
+        return (
+            self._sick[trial] if row.verdict is Verdict.NUMERIC else replace(self._sick[trial], action=Action.PAUSE)
+        )
 
     def _end_of_leg(self, trial: int, row: Row) -> Decision:
         self._hear(trial)
@@ -169,9 +168,7 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
             cohort = RISING if row.kl_rising else ""
             self._at.setdefault((row.epoch, cohort), Rung()).reached(trial, row.score)
         if why := self._no_way(trial):
-            return stop(RUNG, why)
-        if trial in self._kept:
-            return GO_ON
+            return self._give_up(trial, why)
         if self._choice(self._unstarted, {*self.paused, trial}) == trial:
             self._until[trial] = self._next_stop(trial)
             return Decision(Action.GO_ON, RUNG, f"{told}: the best prospects of {len(self.paused) + 1}")
@@ -179,21 +176,20 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
 
     def _next_stop(self, trial: int) -> int:
         """The epoch that ends the next leg: the next rung, or LEG further once every trial has begun."""
-        trained, epochs = len(self._scores[trial]), self.task.epochs
+        trained, epochs = len(self._curves[trial]), self.task.epochs
         if trial in self._kept:
             return epochs
         if self._unstarted:
             return next(rung for rung in self.rungs if rung > trained)
-        return min(trained + self.leg, epochs)
+        return min(self.leg * (trained // self.leg + 1), epochs)
 
     def _choice(self, unstarted: int, waiting: Iterable[int]) -> int | None:
         """Who of the waiting is to be trained next; None for a new trial, or nobody."""
         waiting = set(waiting)
         fit = waiting - self._kept - set(self._sick)
         if unstarted:
-            eta = self.settings.eta
-            found = {rung.promotable(eta, lambda trial: trial in fit and self._stands(trial, at[0])) for at, rung in self._at.items()}  # noqa: B023, E501
-            return max(found - {None}, key=self.predicted, default=None)
+            found = [self._promotable(epoch, rung, fit) for (epoch, _), rung in self._at.items()]
+            return max((trial for trial in found if trial is not None), key=self.predicted, default=None)
         if fit:
             return max(fit, key=self.predicted)
         if kept := waiting & self._kept:
@@ -202,51 +198,62 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
             return max(sick, key=self.predicted)
         return None
 
+    def _promotable(self, epoch: int, rung: Rung, fit: set[int]) -> int | None:
+        return rung.promotable(self.settings.eta, lambda trial: trial in fit and self._stands(trial, epoch))
+
     def _stands(self, trial: int, epoch: int) -> bool:
         """True if that rung is the last that the trial has reached."""
-        return epoch <= len(self._scores[trial]) < next(rung for rung in [*self.rungs, math.inf] if rung > epoch)
+        return epoch <= len(self._curves[trial]) < next(rung for rung in [*self.rungs, math.inf] if rung > epoch)
 
     def predicted(self, trial: int) -> tuple[float, int]:
         """The predicted end of a trial and, where two are equal, the older one: its best score, what trials gain from
         that epoch on, and a deviation of that."""
-        curve = best_so_far(self._scores[trial])
+        curve = self._curves[trial]
         mean, deviation = self.gains.to_go(len(curve))
         return curve[-1] + mean + DEVIATIONS * deviation, -trial
+
+    def _give_up(self, trial: int, why: str) -> Decision:
+        if trial not in self._controls:
+            return stop(RUNG, why)
+        self._kept.add(trial)
+        return Decision(Action.KEEP, RUNG, why)
 
     @property
     def risk(self) -> float:
         """The chance at which a way to the best is no longer plausible."""
-        return min(MOST_RISK, RISK / (len(self._scores) + self._unstarted))
+        return min(MOST_RISK, RISK / (len(self._curves) + self._unstarted))
 
     def _no_way(self, trial: int) -> str:
-        """Why the trial cannot plausibly become the best; '' if it can, or is kept as a control all the same."""
+        """Why the trial cannot plausibly become the best; '' if it can."""
         if self.gains.finished < LEAST_FINISHED:
             return ""
-        curve = best_so_far(self._scores[trial])
+        curve = self._curves[trial]
         epoch, missing = len(curve), self._best - curve[-1]
         gain, more = self.gains.largest(epoch, self.risk)
         if missing <= MARGIN * max(gain, 0.0):
             return ""
-        if trial in self._controls:
-            self._kept.add(trial)
-            return ""
-        task, best = self.task, max(gain, 0.0)
-        all_but = f"all but {more} " if more else ""
+        task, finished = self.task, f"{self.gains.finished} trials that finished healthy"
+        told = f"{more} gained more than {gain:.3g}" if more else f"none gained more than {gain:.3g}"
         return (
-            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:+.3g} in {task.epochs - epoch} epochs; of "
-            f"{self.gains.finished} trials that finished healthy, {all_but}gained at most {best:.3g} from epoch {epoch} on"
+            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:.3g} more in {task.epochs - epoch} epochs; of "
+            f"{finished} {told} from epoch {epoch} on"
         )
 
     def _may_recover(self) -> bool:
-        """Whether it is plausible that a condemned trial ends healthy and best: as `_no_way`, of trials that trained on
-        after they were condemned, in this sweep and before."""
+        """Whether it is plausible that a condemned trial ends healthy and best: as `_no_way`, of trials that trained
+        on after they were condemned, in this sweep and before."""
         outcomes = sorted([-math.inf] * SICK_BEFORE + self._recovered)
         place = math.ceil((len(outcomes) + 1) * (1.0 - self.risk) - 1e-9)
         return place > len(outcomes) or outcomes[place - 1] > self._best
 
+    def _extend(self, trial: int, score: float) -> None:
+        curve = self._curves[trial]
+        best = curve[-1] if curve else -math.inf
+        curve.append(max(best, score) if math.isfinite(score) else best)
+
     def _hear(self, trial: int) -> list[float]:
-        """The trial's best scores so far, of which the gains now know all."""
-        curve = best_so_far(self._scores[trial])
+        """The trial's curve, of which the gains now know all."""
+        curve = self._curves[trial]
         self.gains.hear(curve, self._heard_to.get(trial, 0) + 1)
         self._heard_to[trial] = len(curve)
         return curve
