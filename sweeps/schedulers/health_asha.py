@@ -2,9 +2,9 @@
 the best predicted end, until no other has a plausible way to the best.
 
 Nobody is stopped for a low score alone. A trial waits at its checkpoint after every leg, unless it would be taken up
-again at once: from rung to rung while there are trials to begin, every LEG of the budget afterwards. It is given up when its
-best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them, do not
-reach the best that has finished. How often that is wrong is measured (`benchmarks/search.py`), not guaranteed.
+again at once: from rung to rung while there are trials to begin, every LEG of the budget afterwards. It is given up
+when its best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them,
+do not reach the best that has finished. How often that is wrong is measured, not guaranteed.
 
 A condemned trial waits at once, behind all others, and is taken up at the end only if condemned trials that trained
 on have been seen to recover often enough, or too few have been seen. NUMERIC stops at once: nothing is left to train.
@@ -233,10 +233,10 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         if missing <= MARGIN * max(gain, 0.0):
             return ""
         task, finished = self.task, f"{self.gains.finished} trials that finished healthy"
-        told = f"{more} gained more than {gain:.3g}" if more else f"none gained more than {gain:.3g}"
+        told = f"{more or 'none'} gained more than {gain:.3g}"
         return (
-            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:.3g} more in {task.epochs - epoch} epochs; of "
-            f"{finished} {told} from epoch {epoch} on"
+            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:.3g} more in "
+            f"{task.epochs - epoch} epochs; of {finished} {told} from epoch {epoch} on"
         )
 
     def _may_recover(self) -> bool:

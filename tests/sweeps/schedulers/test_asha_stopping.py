@@ -60,14 +60,14 @@ def test_an_epoch_seen_before_changes_nothing():
 
 @pytest.mark.parametrize(("eta", "stopped"), [(2, [2, 3]), (3, [3]), (4, [])])
 def test_eta_is_how_many_share_one_place(eta, stopped):
-    scheduler = made(f"asha:eta={eta}")
+    scheduler = made(f"asha-stopping:eta={eta}")
     scores = {1: 4.0, 2: 1.0, 3: 0.0}
     assert [trial for trial, score in scores.items() if scheduler.on_epoch(trial, Epoch(1, score)).stop] == stopped
 
 
 @pytest.mark.parametrize(("grace", "rung"), [(0, 1), (0.05, 1), (0.25, 5), (0.9, 18)])
 def test_the_grace_moves_the_first_rung(grace, rung):
-    scheduler = made(f"asha:grace={grace}", epochs=20)
+    scheduler = made(f"asha-stopping:grace={grace}", epochs=20)
     stops = [
         epoch
         for epoch in range(1, 20)

@@ -12,7 +12,7 @@ from sweeps.schedulers import known, parse
 from tests.sweeps.schedulers.rows import Epoch, made
 from trainables.health import Verdict
 
-NAMES = ["asha", "health-asha", "hyperband", "median", "none", "pasha"]
+NAMES = ["asha", "asha-stopping", "health-asha", "hyperband", "median", "none", "pasha"]
 
 
 def test_they_are_found_in_their_folder():
