@@ -2,8 +2,8 @@
 
 A pool is every recorded trial of one model. A replicate draws some of them, in some order, and replays the sweep they
 would have been: intervals over orders of the same trials alone would be far too narrow. Regret is in parts of a
-range: R = (best − found) / (best − median of the healthy), cut to 0 … 1, where `found` is the best healthy trial that has
-finished by then; the best may lie below 0.
+range, R = (best − found) / (best − median of the healthy), cut to 0 … 1, where `found` is the best healthy trial that
+has finished by then; the best may lie below 0.
 """
 
 from __future__ import annotations
