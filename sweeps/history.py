@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sweeps.records.journal import Ended, Event, Paused, Started, Suggested, SweepEvent, TrialEvent, TrialRecord
+from sweeps.records.journal import (
+    Ended,
+    Event,
+    Kept,
+    Paused,
+    Started,
+    Suggested,
+    SweepEvent,
+    TrialEvent,
+    TrialRecord,
+    WentOn,
+)  # fmt: skip
 from sweeps.records.outcomes import Status
 from sweeps.schedulers.base import LoggedRow, Scheduler
 
@@ -53,7 +64,7 @@ class _Story:
             self._suggested(trial)
         elif isinstance(event, Started) and trial in self._scheduler.paused:
             self._taken_up(trial)
-        elif isinstance(event, Paused):
+        elif isinstance(event, Paused | WentOn | Kept):
             self._epochs(trial, event.epoch)
         elif isinstance(event, Ended) and Status(event.status).ended:
             self._ended(trial, Status(event.status))

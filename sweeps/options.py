@@ -86,7 +86,8 @@ class SweepOptions(Common):
     """grid, random or tpe (default: tpe)."""
     scheduler: String = None
     """Which trials stop, wait and go on: NAME or NAME:key=value,…, as in asha:eta=4,grace=0.2. One of asha,
-    health-asha (stops collapsed and outranked trials), hyperband, median, none, pasha (default: health-asha)."""
+    asha-stopping, health-asha (health first, then who can still become the best), hyperband, median, none, pasha
+    (default: health-asha)."""
     metric: String = None
     """Held-out metric to rank by; several, separated by commas, make a multi-objective search (default:
     val/elbo_gain)."""

@@ -16,7 +16,7 @@ from sweeps.config import SweepConfig
 from sweeps.forecasting import AnyForecaster
 from sweeps.records import journal, ranking
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, TrialRecord
+from sweeps.records.journal import Ended, Kept, Lost, Paused, Started, Suggested, TrialRecord, WentOn
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
 from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
@@ -132,10 +132,10 @@ class SweepRun:
                 record.status = Status.PENDING
             return record
 
-    def next_pause(self, trial: int) -> int:
-        """The epoch after which a trial may have to wait."""
+    def pauses(self, trial: int) -> list[int]:
+        """The epochs after which a trial may have to wait."""
         with self.lock:
-            return self.scheduler.next_pause(trial)
+            return self.scheduler.pauses(trial)
 
     def started(self, trial: int) -> None:
         """A worker has begun, or begun again, to train `trial`."""
@@ -156,6 +156,10 @@ class SweepRun:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             elif decision.pause:
                 self._pause(trial, decision)
+            elif decision.keep:
+                self._keep(trial, decision)
+            elif decision.detail:
+                self.journal.append(WentOn(trial, self.records[trial].epoch, decision.detail))
             self._end_all(self.scheduler.given_up())
             return decision
 
@@ -256,15 +260,23 @@ class SweepRun:
         self.journal.append(Paused(trial, record.epoch, record.reason, record.detail))
         self.suggestions.tell(record)
 
+    def _keep(self, trial: int, decision: Decision) -> None:
+        record = self.records[trial]
+        record.kept = Kept(trial, record.epoch, decision.reason, decision.detail)
+        self.journal.append(record.kept)
+
     def _fail(self, trial: int, reason: Reason, detail: str) -> None:
         self.scheduler.forget(trial)
         self._end(trial, Status.FAILED, reason, detail)
         self._end_all(self.scheduler.given_up())
 
     def _end_all(self, decisions: list[tuple[int, Decision]]) -> bool:
-        """Stop trials that wait; True if there were any."""
+        """Stop trials that wait, but for controls among them; True if there were any."""
         for trial, decision in decisions:
-            self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+            if decision.keep:
+                self._keep(trial, decision)
+            else:
+                self._end(trial, Status.STOPPED, decision.reason, decision.detail)
         return bool(decisions)
 
     def _end(self, trial: int, status: Status, reason: Reason, detail: str) -> None:

@@ -57,7 +57,7 @@ class TrialSettings:
 class VaeTrainable(tune.Trainable):
     """Runs the trial `config["trial"]` with `config["hyperparameters"]` and `TrialSettings` `config["settings"]`.
 
-    `config["next_pause"]` is the epoch after which the scheduler may let it wait: a checkpoint is kept there.
+    `config["pauses"]` are the epochs after which the scheduler may let it wait: a checkpoint is kept there.
     """
 
     _dataset: Dataset | None
@@ -100,7 +100,7 @@ class VaeTrainable(tune.Trainable):
         """See `save_checkpoint`."""
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._trial, self._control, self._next_pause = config["trial"], config["control"], config["next_pause"]
+        self._trial, self._control, self._pauses = config["trial"], config["control"], config["pauses"]
         self._hyperparameters = config["hyperparameters"]
         self._settings = TrialSettings(**config["settings"])
         self._error = None
@@ -159,7 +159,7 @@ class VaeTrainable(tune.Trainable):
         row["best_epoch"] = self._best.consider(row, self._running.trainer)
         last, condemned = self._ended(), Verdict(row["verdict"]).condemned
         epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
-        self._checkpoint(last or condemned or row["epoch"] == self._next_pause)
+        self._checkpoint(last or condemned or row["epoch"] in self._pauses)
         self._finish(ends=last or (condemned and not self._control))
         return row
 

@@ -35,9 +35,9 @@ class ReplayCommand:
     logs: Annotated[tuple[str, ...], tyro.conf.Positional, _named("[LOG ...]")] = ()
     """Sweeps by name, their folders, a folder of sweeps, or Parquet files with the columns of an epoch log."""
     scheduler: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _named("NAME[:KEY=VALUE,...]")] = ()
-    """none, asha, health-asha, hyperband, median or pasha, as --scheduler of sweeps/run.py takes it, with other
-    settings after a colon, as in health-asha:eta=4,grace=0.1,patience=3,control=0, where grace and control are
-    shares. May be repeated (default: each of them)."""
+    """asha, asha-stopping, health-asha, hyperband, median, none or pasha, as --scheduler of sweeps/run.py takes it,
+    with other settings after a colon, as in health-asha:eta=4,grace=0.1,patience=3,control=0, where grace and control
+    are shares. May be repeated (default: each of them)."""
     synthetic: Annotated[int | None, _named("TRIALS")] = None
     """Replay that many made-up trials instead of a log."""
     epochs: Annotated[int | None, _named("INT")] = None

@@ -153,8 +153,10 @@ class _Simulation:
         return ask(self.curves.numbers[trial], row)
 
     def give_up(self, decisions: list[tuple[int, Decision]]) -> None:
-        """Trials that wait will not be taken up again: they ended where they paused."""
+        """Trials that wait will not be taken up again: they ended where they paused. Controls wait on."""
         for number, decision in decisions:
+            if decision.keep:
+                continue
             trial = self.position[number]
             reason = str(decision.reason)
             self.ends[trial] = replace(self.ends[trial], reason=reason, detail=decision.detail)

@@ -57,7 +57,7 @@ class TuneSearcher(Searcher):
         return {
             "trial": record.trial,
             "control": record.control,
-            "next_pause": self.run.next_pause(record.trial),
+            "pauses": self.run.pauses(record.trial),
             "hyperparameters": record.config,
             "settings": self.settings | {"seed": record.seed},
         }

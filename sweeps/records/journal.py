@@ -9,6 +9,8 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
      "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "name": "a1b2c_00003", "time": …}
     {"event": "started", "trial": 3, "time": …}
     {"event": "paused", "trial": 3, "epoch": 2, "reason": "RUNG", "detail": "…", "time": …}   waits at its checkpoint
+    {"event": "went on", "trial": 3, "epoch": 2, "detail": "…", "time": …}   it might have had to wait there
+    {"event": "kept", "trial": 3, "epoch": 7, "reason": "COLLAPSED", "detail": "…", "time": …}  a control: not stopped
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
      "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
@@ -65,6 +67,27 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class WentOn:
+    """A trial kept its worker where it might have had to wait."""
+
+    trial: int
+    epoch: int
+    detail: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trial would have been stopped, but is a control and trains to its end."""
+
+    trial: int
+    epoch: int
+    reason: str
+    detail: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
 class Lost:
     """The worker of a trial died."""
 
@@ -97,12 +120,14 @@ class SweepEvent:
     time: float = 0.0
 
 
-TrialEvent = Suggested | Started | Paused | Lost | Ended
+TrialEvent = Suggested | Started | Paused | WentOn | Kept | Lost | Ended
 Event = TrialEvent | SweepEvent
 _NAMES: dict[type[Event], str] = {
     Suggested: "suggested",
     Started: "started",
     Paused: "paused",
+    WentOn: "went on",
+    Kept: "kept",
     Lost: "lost",
     Ended: "ended",
     SweepEvent: "sweep",
@@ -126,6 +151,7 @@ class TrialRecord:
     detail: str = ""
     epoch: int = 0
     paused: bool = False  # it waits, or waited when the sweep was cut off
+    kept: Kept | None = None  # the stop that it was spared as a control
     metrics: dict[str, float] = field(default_factory=dict)
     suggested_at: float = 0.0
     started_at: float | None = None
@@ -179,7 +205,7 @@ def read(sweep: Path) -> SweepState:
     return state
 
 
-def _apply(record: TrialRecord, event: Started | Paused | Lost | Ended) -> None:
+def _apply(record: TrialRecord, event: Started | Paused | WentOn | Kept | Lost | Ended) -> None:
     if isinstance(event, Started):
         record.status, record.reason, record.detail = Status.RUNNING, Reason.NONE, ""
         record.started_at = record.started_at or event.time
@@ -187,6 +213,8 @@ def _apply(record: TrialRecord, event: Started | Paused | Lost | Ended) -> None:
     elif isinstance(event, Paused):
         record.status, record.paused, record.epoch = Status.PAUSED, True, event.epoch
         record.reason, record.detail = Reason(event.reason), event.detail
+    elif isinstance(event, Kept):
+        record.kept = event
     elif isinstance(event, Ended):
         record.status, record.reason, record.detail = Status(event.status), Reason(event.reason), event.detail
         record.epoch, record.metrics, record.ended_at = event.epoch, event.metrics, event.time

@@ -7,29 +7,18 @@ trial goes on if it is among the best 1/η of the trials that have reached the r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from sweeps.schedulers.asha import AshaSettings
 from sweeps.schedulers.base import GO_ON, RUNG, Decision, Row, Scheduler, Task, stop
 from sweeps.schedulers.rungs import RungDecision, Rungs
-from sweeps.schedulers.settings import FROM_TWO, SHARE_OF_BUDGET, Settings, setting
 
 RISING = "rising KL"  # a cohort
-
-
-@dataclass(frozen=True)
-class AshaSettings(Settings):
-    """Where the rungs lie and who goes on at them."""
-
-    eta: int = setting(FROM_TWO, 3)
-    """Of the trials at a rung, one in eta goes on; the next rung is eta times as far."""
-    grace: float | None = setting(SHARE_OF_BUDGET, None)
-    """The share of the budget at which the first rung lies; as for the health verdict if not given."""
 
 
 class AshaStopping(Scheduler[AshaSettings]):
     """The rungs alone. A trial whose KL weight still rises is compared with others of which that is true."""
 
-    name = "asha"
+    name = "asha-stopping"
     settings_type = AshaSettings
 
     def __init__(self, task: Task, settings: AshaSettings | None = None) -> None:

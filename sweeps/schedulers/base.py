@@ -5,14 +5,17 @@ recorded curves (`analysis.replay.simulate`) ask the very same objects, in the s
 
     resume    a worker is free: who of the waiting takes it? None leaves it to a new trial
     start     a worker begins to train a trial, or goes on with one that waited
-    on_epoch  the trial has trained an epoch that is not its last: go on, pause at the checkpoint, or stop
+    on_epoch  the trial has trained an epoch that is not its last: go on, pause at the checkpoint, stop, or be kept
     end       the trial has trained its last epoch; a stop is one in name
     forget    the trial has failed: it counts for nothing
-    given_up  after each of these: the waiting that will not be taken up again
+    given_up  after each of these: the waiting that will not be taken up again, but for controls among them
     settle    nothing runs and nothing is to come: what still waits ends
 
 Paused is not stopped: a paused trial lies at its checkpoint until it is taken up, given up or settled. Trials are
-known by number. A start or an epoch may come again, after the death of a worker, and then changes nothing.
+known by number. A start or an epoch may come again, after the death of a worker, and then changes nothing. What a
+scheduler decides may depend on what it has decided before and told (a start, an end, a decision that is in the
+journal), but of epochs only on those of the trial that is asked about: a resume does not know how those of others lay
+between.
 """
 
 from __future__ import annotations
@@ -37,11 +40,13 @@ class Action(StrEnum):
     GO_ON = "GO_ON"
     PAUSE = "PAUSE"  # it leaves its worker, and may be taken up again
     STOP = "STOP"
+    KEEP = "KEEP"  # it would be stopped, but is a control: it goes on, or waits on
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a trial; for a pause or a stop why, and that in one sentence with the numbers."""
+    """What to do with a trial and why, the latter in one sentence with the numbers; to go on needs none, except where
+    it might have had to wait: then the journal has it."""
 
     action: Action
     reason: Reason = Reason.NONE
@@ -56,6 +61,11 @@ class Decision:
     def pause(self) -> bool:
         """True if the trial waits."""
         return self.action is Action.PAUSE
+
+    @property
+    def keep(self) -> bool:
+        """True if the trial is a control that would be stopped."""
+        return self.action is Action.KEEP
 
 
 GO_ON = Decision(Action.GO_ON)
@@ -219,7 +229,7 @@ class Scheduler(ABC, Generic[S]):
         return None
 
     def given_up(self) -> list[tuple[int, Decision]]:
-        """Waiting trials that will not be taken up again, each told once."""
+        """Waiting trials that will not be taken up again, each told once: they stop, or are kept as controls."""
         return []
 
     def settle(self) -> list[tuple[int, Decision]]:
@@ -233,6 +243,7 @@ class Scheduler(ABC, Generic[S]):
         """The trial has ended and waits no more."""
         self.paused.pop(trial, None)
 
-    def next_pause(self, trial: int) -> int:
-        """The epoch after which the trial may have to wait, so that its worker keeps a checkpoint there."""
-        return self.task.epochs
+    def pauses(self, trial: int) -> list[int]:
+        """The epochs after which the trial, once started, may have to wait: its worker keeps a checkpoint there, and
+        at any epoch in which it is condemned."""
+        return []

@@ -1,78 +1,37 @@
-"""The health verdict in front of another scheduler, and the default: in front of ASHA."""
+"""The default: the health verdict in front, then ASHA by promotion until every trial has begun, then the trial with
+the best predicted end, until no other has a plausible way to the best.
+
+Nobody is stopped for a low score alone. A trial waits at its checkpoint after every leg, unless it would be taken up
+again at once: from rung to rung while there are trials to begin, every LEG of the budget afterwards. It is given up
+when its best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them,
+do not reach the best that has finished. How often that is wrong is measured, not guaranteed.
+
+A condemned trial waits at once, behind all others, and is taken up at the end only if condemned trials that trained
+on have been seen to recover often enough, or too few have been seen. NUMERIC stops at once: nothing is left to train.
+Controls, drawn before they begin, train to their end whatever they are condemned or given up for.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
-from sweeps.schedulers.asha_stopping import AshaSettings, AshaStopping
-from sweeps.schedulers.base import GO_ON, Decision, Row, Scheduler, Task, stop
-from sweeps.schedulers.settings import FROM_ONE, SHARE, Settings, setting
-from trainables.health import HealthConfig
+from sweeps.schedulers.asha import AshaSettings, Rung
+from sweeps.schedulers.base import GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
+from sweeps.schedulers.gains import Gains
+from sweeps.schedulers.rungs import milestones
+from sweeps.schedulers.settings import FROM_ONE, SHARE, setting
+from trainables.health import HealthConfig, Verdict
 
-S = TypeVar("S", bound=Settings)
-
-
-class HealthFirst(Scheduler[S]):
-    """A condemned trial stops at once, and the scheduler `behind` forgets it; a control among them runs to its end,
-    unheard by the scheduler behind."""
-
-    def __init__(self, task: Task, settings: S | None, behind: Scheduler[Any]) -> None:
-        super().__init__(task, settings)
-        self.behind = behind
-        self._controls: set[int] = set()
-        self._condemned_controls: set[int] = set()
-
-    def start(self, trial: int, control: bool = False) -> None:
-        """Note whether it is a control."""
-        super().start(trial, control)
-        if control:
-            self._controls.add(trial)
-        self.behind.start(trial, control)
-
-    def decide(self, trial: int, row: Row) -> Decision:
-        """The verdict, then what stands behind it."""
-        if row.verdict.condemned:
-            self.behind.forget(trial)
-            if trial not in self._controls:
-                return stop(row.verdict, row.verdict_detail)
-            self._condemned_controls.add(trial)
-        return GO_ON if trial in self._condemned_controls else self.behind.on_epoch(trial, row)
-
-    def end(self, trial: int, row: Row) -> Decision:
-        """A trial condemned in its very last epoch is stopped in name; what it left at the rungs stays."""
-        if row.verdict.condemned:
-            return GO_ON if trial in self._controls else stop(row.verdict, row.verdict_detail)
-        return GO_ON if trial in self._condemned_controls else self.behind.end(trial, row)
-
-    def forget(self, trial: int) -> None:
-        """As the scheduler behind does."""
-        self.behind.forget(trial)
-
-    def resume(self, unstarted: int) -> int | None:
-        """Who may go on behind."""
-        return self.behind.resume(unstarted)
-
-    def given_up(self) -> list[tuple[int, Decision]]:
-        """Whom the scheduler behind gives up."""
-        dropped = self.behind.given_up()
-        for trial, _ in dropped:
-            self.leave(trial)
-        return dropped
-
-    def settle(self) -> list[tuple[int, Decision]]:
-        """With the words of the scheduler behind."""
-        self.paused.clear()
-        return self.behind.settle()
-
-    def leave(self, trial: int) -> None:
-        """It waits no more behind either."""
-        super().leave(trial)
-        self.behind.leave(trial)
-
-    def next_pause(self, trial: int) -> int:
-        """As behind."""
-        return self.behind.next_pause(trial)
+LEG = 0.05  # of the budget, once every trial has begun
+LEAST_LEG = 2  # epochs
+MARGIN = 1.5  # times the gain of the finished trials
+RISK, MOST_RISK = 5.0, 0.25  # risk = min(MOST_RISK, RISK / trials of the sweep)
+LEAST_FINISHED = 4  # before anybody is given up
+DEVIATIONS = 1.0  # of the gains to come, added to the predicted end: who has the longer way is known less well
+SICK_BEFORE = 10  # condemned trials of other sweeps that stayed sick; 39 of 39 in `analysis/recorded`
+RISING = "rising KL"  # a cohort
 
 
 @dataclass(frozen=True)
@@ -82,7 +41,7 @@ class HealthAshaSettings(AshaSettings):
     patience: int | None = setting(FROM_ONE, None)
     """Sick evaluations in a row before the verdict condemns."""
     control: float | None = setting(SHARE, None)
-    """The share of the condemned that keep running."""
+    """The share of the condemned and given up that keep running."""
 
     def health(self, thresholds: HealthConfig) -> HealthConfig:
         """With the grace, the patience and the share of controls that are given."""
@@ -94,12 +53,207 @@ class HealthAshaSettings(AshaSettings):
         )
 
 
-class HealthAsha(HealthFirst[HealthAshaSettings]):
-    """The health verdict, and the stopping form of ASHA behind it."""
+class HealthAsha(Scheduler[HealthAshaSettings]):
+    """Health first, then who can still become the best."""
 
     name = "health-asha"
     settings_type = HealthAshaSettings
 
     def __init__(self, task: Task, settings: HealthAshaSettings | None = None) -> None:
-        settings = settings or HealthAshaSettings()
-        super().__init__(task, settings, AshaStopping(task, AshaSettings(settings.eta, settings.grace)))
+        super().__init__(task, settings)
+        first = min(max(task.first_rung(self.settings.grace), LEAST_LEG), task.epochs)
+        self.rungs = [*milestones(task.epochs, self.settings.eta, first), task.epochs]
+        self.leg = max(LEAST_LEG, math.ceil(LEG * task.epochs))
+        self._ends = sorted({*self.rungs, *range(self.leg, task.epochs, self.leg)})  # of legs
+        self.gains = Gains(task.epochs)
+        self._at: dict[tuple[int, str], Rung] = {}  # by epoch and cohort
+        self._curves: dict[int, list[float]] = {}  # of every trial that has begun: its best score so far
+        self._heard_to: dict[int, int] = {}  # the epoch up to which `gains` knows a curve
+        self._until: dict[int, int] = {}  # the epoch that ends a trial's leg
+        self._controls: set[int] = set()
+        self._kept: set[int] = set()  # controls that would have been stopped: they train to their end
+        self._sick: dict[int, Decision] = {}  # condemned, with the words of the verdict
+        self._ever_sick: set[int] = set()
+        self._recovered: list[float] = []  # what the condemned that trained on were worth; −∞ if they ended sick
+        self._best = -math.inf  # of those that finished healthy
+        self._unexamined: set[int] = set()  # waiting trials that may have to be given up
+        self._unstarted = self._proposed_unstarted = 0
+
+    def start(self, trial: int, control: bool = False) -> None:
+        """A leg begins."""
+        self._unstarted = self._proposed_unstarted
+        if control:
+            self._controls.add(trial)
+        if trial not in self._curves:
+            self._curves[trial], self._until[trial] = [], self.rungs[0]
+        elif trial in self.paused:
+            self._until[trial] = self._next_stop(trial)
+        super().start(trial, control)
+
+    def decide(self, trial: int, row: Row) -> Decision:
+        """The verdict first; at the end of a leg wait, or go on if nobody has the better prospects."""
+        self._extend(trial, row.score)
+        if row.verdict.condemned:
+            if (decision := self._condemned(trial, row)) is not None:
+                return decision
+        else:
+            self._sick.pop(trial, None)
+        if trial in self._kept or row.epoch < self._until[trial]:
+            return GO_ON
+        return self._end_of_leg(trial, row)
+
+    def end(self, trial: int, row: Row) -> Decision:
+        """It has trained to its end; one that is condemned there is stopped in name unless it is a control."""
+        self._extend(trial, row.score)
+        curve = self._hear(trial)
+        healthy = row.verdict is Verdict.HEALTHY and math.isfinite(curve[-1])
+        if trial in self._ever_sick:
+            self._recovered.append(curve[-1] if healthy else -math.inf)
+        if healthy:
+            self.gains.finish(curve)
+            self._best = max(self._best, curve[-1])
+            self._unexamined.update(self.paused)
+        if row.verdict.condemned and trial not in self._controls:
+            return stop(row.verdict, row.verdict_detail)
+        return GO_ON
+
+    def forget(self, trial: int) -> None:
+        """It stands at no rung."""
+        for rung in self._at.values():
+            rung.forget(trial)
+
+    def resume(self, unstarted: int) -> int | None:
+        """While trials are to begin, who of the best 1/η of a rung has the best predicted end. Then who has it of all
+        that wait; then controls; at last the condemned, as long as it is plausible that they recover."""
+        self._proposed_unstarted = unstarted
+        return self._choice(unstarted, self.paused)
+
+    def given_up(self) -> list[tuple[int, Decision]]:
+        """Who waits and has no plausible way to the best."""
+        examined = (self._unexamined & set(self.paused)) - self._kept - set(self._sick)
+        self._unexamined.clear()
+        found = [(trial, self._give_up(trial, why)) for trial in sorted(examined) if (why := self._no_way(trial))]
+        for trial, decision in found:
+            if decision.stop:
+                self.leave(trial)
+        return found
+
+    def pauses(self, trial: int) -> list[int]:
+        """The ends of all its legs."""
+        trained = len(self._curves[trial])
+        return [epoch for epoch in self._ends if epoch > trained]
+
+    def _condemned(self, trial: int, row: Row) -> Decision | None:
+        """What becomes of a trial after an epoch in which it was condemned; None if it runs on."""
+        known = trial in self._sick  # then it was taken up all the same
+        self._sick[trial] = stop(row.verdict, row.verdict_detail)
+        self._ever_sick.add(trial)
+        self.forget(trial)
+        if trial in self._kept or (known and row.verdict is not Verdict.NUMERIC):
+            return None
+        self._hear(trial)
+        if trial in self._controls:
+            self._kept.add(trial)
+            return replace(self._sick[trial], action=Action.KEEP)
+        return (
+            self._sick[trial] if row.verdict is Verdict.NUMERIC else replace(self._sick[trial], action=Action.PAUSE)
+        )
+
+    def _end_of_leg(self, trial: int, row: Row) -> Decision:
+        self._hear(trial)
+        told = f"{self.task.metric} {self.task.told(row.score)} at epoch {row.epoch}"
+        if trial in self._sick:
+            return replace(self._sick[trial], action=Action.PAUSE)
+        if row.epoch in self.rungs:
+            cohort = RISING if row.kl_rising else ""
+            self._at.setdefault((row.epoch, cohort), Rung()).reached(trial, row.score)
+        if why := self._no_way(trial):
+            return self._give_up(trial, why)
+        if self._choice(self._unstarted, {*self.paused, trial}) == trial:
+            self._until[trial] = self._next_stop(trial)
+            return Decision(Action.GO_ON, RUNG, f"{told}: the best prospects of {len(self.paused) + 1}")
+        return Decision(Action.PAUSE, RUNG, f"{told}: others have the better prospects")
+
+    def _next_stop(self, trial: int) -> int:
+        """The epoch that ends the next leg: the next rung, or LEG further once every trial has begun."""
+        trained, epochs = len(self._curves[trial]), self.task.epochs
+        if trial in self._kept:
+            return epochs
+        if self._unstarted:
+            return next(rung for rung in self.rungs if rung > trained)
+        return min(self.leg * (trained // self.leg + 1), epochs)
+
+    def _choice(self, unstarted: int, waiting: Iterable[int]) -> int | None:
+        """Who of the waiting is to be trained next; None for a new trial, or nobody."""
+        waiting = set(waiting)
+        fit = waiting - self._kept - set(self._sick)
+        if unstarted:
+            found = [self._promotable(epoch, rung, fit) for (epoch, _), rung in self._at.items()]
+            return max((trial for trial in found if trial is not None), key=self.predicted, default=None)
+        if fit:
+            return max(fit, key=self.predicted)
+        if kept := waiting & self._kept:
+            return min(kept)
+        if (sick := waiting & set(self._sick)) and self._may_recover():
+            return max(sick, key=self.predicted)
+        return None
+
+    def _promotable(self, epoch: int, rung: Rung, fit: set[int]) -> int | None:
+        return rung.promotable(self.settings.eta, lambda trial: trial in fit and self._stands(trial, epoch))
+
+    def _stands(self, trial: int, epoch: int) -> bool:
+        """True if that rung is the last that the trial has reached."""
+        return epoch <= len(self._curves[trial]) < next(rung for rung in [*self.rungs, math.inf] if rung > epoch)
+
+    def predicted(self, trial: int) -> tuple[float, int]:
+        """The predicted end of a trial and, where two are equal, the older one: its best score, what trials gain from
+        that epoch on, and a deviation of that."""
+        curve = self._curves[trial]
+        mean, deviation = self.gains.to_go(len(curve))
+        return curve[-1] + mean + DEVIATIONS * deviation, -trial
+
+    def _give_up(self, trial: int, why: str) -> Decision:
+        if trial not in self._controls:
+            return stop(RUNG, why)
+        self._kept.add(trial)
+        return Decision(Action.KEEP, RUNG, why)
+
+    @property
+    def risk(self) -> float:
+        """The chance at which a way to the best is no longer plausible."""
+        return min(MOST_RISK, RISK / (len(self._curves) + self._unstarted))
+
+    def _no_way(self, trial: int) -> str:
+        """Why the trial cannot plausibly become the best; '' if it can."""
+        if self.gains.finished < LEAST_FINISHED:
+            return ""
+        curve = self._curves[trial]
+        epoch, missing = len(curve), self._best - curve[-1]
+        gain, more = self.gains.largest(epoch, self.risk)
+        if missing <= MARGIN * max(gain, 0.0):
+            return ""
+        task, finished = self.task, f"{self.gains.finished} trials that finished healthy"
+        told = f"{more or 'none'} gained more than {gain:.3g}"
+        return (
+            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:.3g} more in "
+            f"{task.epochs - epoch} epochs; of {finished} {told} from epoch {epoch} on"
+        )
+
+    def _may_recover(self) -> bool:
+        """Whether it is plausible that a condemned trial ends healthy and best: as `_no_way`, of trials that trained
+        on after they were condemned, in this sweep and before."""
+        outcomes = sorted([-math.inf] * SICK_BEFORE + self._recovered)
+        place = math.ceil((len(outcomes) + 1) * (1.0 - self.risk) - 1e-9)
+        return place > len(outcomes) or outcomes[place - 1] > self._best
+
+    def _extend(self, trial: int, score: float) -> None:
+        curve = self._curves[trial]
+        best = curve[-1] if curve else -math.inf
+        curve.append(max(best, score) if math.isfinite(score) else best)
+
+    def _hear(self, trial: int) -> list[float]:
+        """The trial's curve, of which the gains now know all."""
+        curve = self._curves[trial]
+        self.gains.hear(curve, self._heard_to.get(trial, 0) + 1)
+        self._heard_to[trial] = len(curve)
+        return curve

@@ -127,9 +127,9 @@ class Hyperband(Scheduler[HyperbandSettings]):
             self.leave(trial)
         return dropped
 
-    def next_pause(self, trial: int) -> int:
+    def pauses(self, trial: int) -> list[int]:
         """The next rung of its bracket."""
-        return self._bracket_of[trial].epoch
+        return [self._bracket_of[trial].epoch]
 
     def _arrived(self, members: _Members, trial: int) -> None:
         members.awaited.discard(trial)

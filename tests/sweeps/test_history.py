@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sweeps import history
-from sweeps.records.journal import Ended, Paused, Started, Suggested, TrialEvent, TrialRecord
+from sweeps.records.journal import Ended, Kept, Paused, Started, Suggested, TrialEvent, TrialRecord, WentOn
 from sweeps.records.outcomes import Status
 from sweeps.schedulers import known
 from sweeps.schedulers.base import LoggedRow
@@ -79,13 +79,20 @@ class Driver:
             elif decision.pause:
                 self.records[trial].status = Status.PAUSED
                 self.note(Paused(trial, epoch))
+            elif decision.keep:
+                self.note(Kept(trial, epoch, decision.reason))
+            elif decision.detail:
+                self.note(WentOn(trial, epoch, decision.detail))
         self.drop(self.scheduler.given_up())
         if self.records[trial].status is not Status.RUNNING:
             self.running.remove(trial)
 
     def drop(self, decisions: list) -> None:
-        for trial, _ in decisions:
-            self.end(trial, Status.STOPPED)
+        for trial, decision in decisions:
+            if decision.keep:
+                self.note(Kept(trial, len(self.logs[trial]), decision.reason))
+            else:
+                self.end(trial, Status.STOPPED)
 
     def run(self, unheard: list[int]) -> list[tuple[int, int, str]]:
         """The decisions until nothing is left to do."""

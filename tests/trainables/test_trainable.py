@@ -75,7 +75,7 @@ def settings(tmp_path: Path, source: str, trial: int = 1, dataset: str = "", **m
     common = TrialSettings(
         str(path), str(tmp_path / "sweep"), dataset, EPOCHS, 0, 1, asdict(HealthConfig()), "val/nelbo", "min"
     )
-    config = {"trial": trial, "control": False, "next_pause": EPOCHS, "hyperparameters": {"beta": 1.0}}
+    config = {"trial": trial, "control": False, "pauses": [EPOCHS], "hyperparameters": {"beta": 1.0}}
     return config | {"settings": asdict(common)} | more
 
 
@@ -95,7 +95,7 @@ def test_a_trial_of_a_loop_leaves_what_any_trial_leaves(worker: Worker, tmp_path
 
 
 def test_after_the_death_of_a_worker_a_loop_goes_on_from_what_it_saved(worker: Worker, tmp_path: Path) -> None:
-    first = worker(SAVING, next_pause=2)  # so that there is a checkpoint, fast as the epochs are
+    first = worker(SAVING, pauses=[2])  # so that there is a checkpoint, fast as the epochs are
     before = [first.step() for _ in range(2)]
     second = worker(SAVING)  # the first is gone, and nobody has heard of its last epoch
     again = second.step()

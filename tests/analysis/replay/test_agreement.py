@@ -125,6 +125,7 @@ class Driven:
 EXPECTED = {
     "none": {""},
     "asha": {"", "RUNG"},
+    "asha-stopping": {"", "RUNG"},
     "health-asha": {"", "RUNG", "COLLAPSED"},
     "median": {"", "RUNG"},
     "hyperband": {"", "RUNG"},

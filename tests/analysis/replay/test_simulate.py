@@ -123,20 +123,11 @@ def ends_of(text: str, curves: Curves, trials: int, seed: int = 0, workers: int 
     return Variant(parse(text), curves).ends(seed, range(trials), workers)
 
 
-@pytest.mark.parametrize(
-    ("text", "spent", "finished", "condemned"),
-    [
-        ("asha", 630, 14, 0),
-        ("health-asha", 640, 13, 19),
-        ("health-asha:eta=2,grace=0.2,patience=3,control=0.5", 1579, 23, 2),
-    ],
-)
-def test_what_the_first_edition_of_the_policy_decided(text, spent, finished, condemned):
-    """Numbers of the object that knew all three policies by name; trials are decided one by one as it did."""
-    ends = ends_of(text, synthetic.generate(200, 20, seed=3), 200, SEED, workers=4)
-    reasons = [end.reason for end in ends]
-    assert ends[-1].spent == spent
-    assert (reasons.count(""), reasons.count("COLLAPSED")) == (finished, condemned)
+def test_what_the_first_edition_of_the_stopping_form_decided():
+    """Numbers of the object that knew all policies by name; trials are decided one by one as it did."""
+    ends = ends_of("asha-stopping", synthetic.generate(200, 20, seed=3), 200, SEED, workers=4)
+    assert ends[-1].spent == 630
+    assert [end.reason for end in ends].count("") == 14
 
 
 def test_hyperband_by_hand(scored):
@@ -179,5 +170,5 @@ def test_a_trial_condemned_in_its_last_epoch_is_stopped_in_name():
     curves = curves_of([[{SCORE: 1.0}, {SCORE: 1.0} | sick]] * 2)
     ends = ends_of("health-asha:control=0", curves, 2)
     assert [(end.epoch, end.reason, end.detail) for end in ends] == [(2, "COLLAPSED", "at last")] * 2
-    for scheduler in ("asha", "none", "health-asha:control=1"):
+    for scheduler in ("asha-stopping", "none", "health-asha:control=1"):
         assert [end.reason for end in ends_of(scheduler, curves, 2)] == ["", ""]

@@ -1,4 +1,6 @@
-"""The default: the verdict first, the rungs behind it."""
+"""The default, followed by hand: the verdict first, then legs, promotion, predicted ends and who is given up."""
+
+import math
 
 import pytest
 
@@ -7,75 +9,221 @@ from sweeps.schedulers.base import LoggedRow, Task
 from tests.sweeps.schedulers.rows import SCORE, Epoch, made
 from trainables.health import HealthConfig, Verdict
 
-CONDEMNED = [verdict for verdict in Verdict if verdict.condemned]
+WAITS = [verdict for verdict in Verdict if verdict.condemned and verdict is not Verdict.NUMERIC]
 
 
-@pytest.mark.parametrize("verdict", CONDEMNED)
-def test_a_condemned_trial_stops_at_once_and_leaves_the_rungs(verdict):
+def train(scheduler, trial, first, last, score=0.0, verdict=Verdict.HEALTHY):
+    """The last decision of a trial that trains epochs `first` to `last`; `score`: a number or of the epoch."""
+    value = score if callable(score) else lambda epoch: score
+    decision = None
+    for epoch in range(first, last + 1):
+        hear = scheduler.end if epoch == scheduler.task.epochs else scheduler.on_epoch
+        decision = hear(trial, Epoch(epoch, value(epoch), verdict))
+    return decision
+
+
+def begun(scheduler, trial, unstarted, control=False):
+    """A worker takes up a trial that the scheduler chose, or a new one."""
+    scheduler.resume(unstarted)
+    scheduler.start(trial, control)
+
+
+def finish(scheduler, trials, unstarted, gain=1.0):
+    """Trials 1, 2, … that rise by `gain` from 0 to the end of the budget."""
+    last = scheduler.task.epochs
+    for trial in trials:
+        begun(scheduler, trial, unstarted)
+        for epoch in range(1, last + 1):
+            if train(scheduler, trial, epoch, epoch, gain * epoch / last).pause:
+                scheduler.start(trial)
+
+
+# ---- the verdict
+
+
+@pytest.mark.parametrize("verdict", WAITS)
+def test_a_condemned_trial_waits_behind_all_others(verdict):
+    scheduler = made("health-asha", epochs=40)
+    begun(scheduler, 1, 2)
+    decision = train(scheduler, 1, 1, 1, 9.0, verdict)
+    assert (decision.pause, decision.reason, decision.detail) == (True, verdict, "sick at epoch 1")
+    for trial in (2, 3):
+        begun(scheduler, trial, 3 - trial)
+        assert train(scheduler, trial, 1, 2, 0.1 * trial).pause == (trial == 2)
+    assert scheduler.resume(0) == 2  # the better score of the condemned does not count
+
+
+def test_numeric_stops_at_once():
     scheduler = made("health-asha")
-    scheduler.on_epoch(1, Epoch(1, 9.0))
-    decision = scheduler.on_epoch(1, Epoch(2, 9.0, verdict))
-    assert (decision.stop, decision.reason, decision.detail) == (True, verdict, "sick at epoch 2")
-    assert not any(scheduler.on_epoch(trial, Epoch(1, 0.1)).stop for trial in (2, 3, 4))
+    begun(scheduler, 1, 0)
+    decision = train(scheduler, 1, 1, 1, math.nan, Verdict.NUMERIC)
+    assert (decision.stop, decision.reason, decision.detail) == (True, "NUMERIC", "sick at epoch 1")
 
 
-def test_the_grace_stops_nothing():
-    scheduler = made("health-asha")
-    assert not scheduler.on_epoch(1, Epoch(1, 9.0, Verdict.GRACE)).stop
-    assert not scheduler.on_epoch(2, Epoch(1, 0.2)).stop
-    assert scheduler.on_epoch(3, Epoch(1, 0.1)).stop  # the values of the first count
+def test_a_condemned_trial_is_taken_up_at_last_while_recovery_is_plausible_and_ends_with_its_verdict():
+    """Ten condemned trials of other sweeps stayed sick. Among 200 one in forty may still recover, among 20 one in
+    four is no longer plausible."""
+    for trials, taken_up in ((200, 1), (20, None)):
+        scheduler = made("health-asha", epochs=40)
+        begun(scheduler, 1, trials - 1)
+        train(scheduler, 1, 1, 1, 0.5, Verdict.COLLAPSED)
+        scheduler.resume(trials - 1)
+        for other in range(2, trials + 1):
+            scheduler.start(other)
+            scheduler.forget(other)
+        assert scheduler.resume(0) == taken_up
+    ((trial, decision),) = scheduler.settle()
+    assert (trial, decision.stop, decision.reason, decision.detail) == (1, True, "COLLAPSED", "sick at epoch 1")
 
 
-def test_a_condemned_control_runs_on_outside_the_rungs():
-    scheduler = made("health-asha")
-    scheduler.start(1, control=True)
-    scheduler.on_epoch(1, Epoch(1, 9.0))
-    scheduler.on_epoch(2, Epoch(3, 1.0))
-    scheduler.on_epoch(3, Epoch(3, 1.0))
-    assert not scheduler.on_epoch(1, Epoch(2, 9.0, Verdict.COLLAPSED)).stop
-    assert not scheduler.on_epoch(1, Epoch(3, -9.0, Verdict.COLLAPSED)).stop
-    assert not scheduler.on_epoch(1, Epoch(9, 99.0)).stop  # recovered: still outside
-    assert not any(scheduler.on_epoch(trial, Epoch(1, 0.1)).stop for trial in (4, 5, 6))
-    assert not any(scheduler.on_epoch(trial, Epoch(9, 1.0)).stop for trial in (2, 3, 4))
-    assert not scheduler.end(1, Epoch(12, 9.0, Verdict.COLLAPSED)).stop
+def test_a_condemned_trial_that_was_taken_up_trains_a_leg_and_may_recover():
+    scheduler = made("health-asha", epochs=40)
+    begun(scheduler, 1, 199)
+    train(scheduler, 1, 1, 1, 0.5, Verdict.COLLAPSED)
+    begun(scheduler, 1, 0)
+    assert train(scheduler, 1, 2, 2, 0.5, Verdict.COLLAPSED).reason == "COLLAPSED"  # the end of the leg
+    begun(scheduler, 1, 0)
+    assert not train(scheduler, 1, 3, 3, 0.5, Verdict.COLLAPSED).pause
+    assert not train(scheduler, 1, 4, 39, 0.6).pause  # nobody else has the better prospects
+    assert not train(scheduler, 1, 40, 40, 0.6).stop
 
 
-def test_a_healthy_control_is_ranked_like_any_other():
-    scheduler = made("health-asha")
-    scheduler.on_epoch(1, Epoch(1, 9.0))
-    scheduler.on_epoch(2, Epoch(1, 2.0))
-    scheduler.start(3, control=True)
-    assert scheduler.on_epoch(3, Epoch(1, 1.0)).stop
+def test_a_condemned_control_trains_to_its_end():
+    scheduler = made("health-asha", epochs=40)
+    begun(scheduler, 1, 9, control=True)
+    decision = train(scheduler, 1, 1, 1, 0.1, Verdict.COLLAPSED)
+    assert (decision.keep, decision.reason, decision.detail) == (True, "COLLAPSED", "sick at epoch 1")
+    assert train(scheduler, 1, 2, 39, 0.1, Verdict.COLLAPSED) == scheduler.on_epoch(1, Epoch(39, 0.1))
+    assert not train(scheduler, 1, 40, 40, 0.1, Verdict.COLLAPSED).stop
 
 
-def test_who_is_condemned_in_the_last_epoch_is_stopped_in_name():
-    scheduler = made("health-asha")
-    scheduler.start(2, control=True)
-    decision = scheduler.end(1, Epoch(12, 1.0, Verdict.COLLAPSED))
-    assert (decision.stop, decision.reason, decision.detail) == (True, "COLLAPSED", "sick at epoch 12")
-    assert not scheduler.end(2, Epoch(12, 1.0, Verdict.COLLAPSED)).stop
-    assert not made("asha").end(1, Epoch(12, 1.0, Verdict.COLLAPSED)).stop
+def test_who_is_condemned_in_the_last_epoch_is_stopped_in_name_unless_it_is_a_control():
+    for control in (False, True):
+        scheduler = made("health-asha")
+        begun(scheduler, 1, 0, control)
+        train(scheduler, 1, 1, 11, 1.0)
+        assert train(scheduler, 1, 12, 12, 1.0, Verdict.COLLAPSED).stop is not control
 
 
-def test_what_a_trial_condemned_in_the_last_epoch_left_at_the_rungs_stays():
-    scheduler = made("health-asha")
-    scheduler.on_epoch(1, Epoch(1, 9.0))
-    scheduler.end(1, Epoch(12, 1.0, Verdict.COLLAPSED))
-    assert not scheduler.on_epoch(2, Epoch(1, 0.2)).stop
-    assert scheduler.on_epoch(3, Epoch(1, 0.1)).stop
+# ---- legs
 
 
-def test_a_failed_trial_sets_no_cutoff():
-    scheduler = made("health-asha")
-    scheduler.on_epoch(1, Epoch(1, 9.0))
-    scheduler.forget(1)
-    assert not any(scheduler.on_epoch(trial, Epoch(1, 0.1)).stop for trial in (2, 3, 4))
+def test_trials_are_promoted_from_rung_to_rung_while_there_are_trials_to_begin():
+    scheduler = made("health-asha", epochs=40)
+    assert scheduler.rungs == [2, 6, 18, 40]
+    for trial, score in ((1, 0.3), (2, 0.1)):
+        begun(scheduler, trial, 20)
+        decision = train(scheduler, trial, 1, 2, score)
+        assert (decision.pause, decision.reason) == (True, "RUNG")
+        assert decision.detail == f"val/elbo_gain {score} at epoch 2: others have the better prospects"
+    assert scheduler.resume(20) is None  # of two nobody is a third
+    begun(scheduler, 3, 20)
+    decision = train(scheduler, 3, 1, 2, 0.5)
+    assert not decision.pause  # it would be taken up at once
+    assert decision.detail == "val/elbo_gain 0.5 at epoch 2: the best prospects of 3"
+    assert train(scheduler, 3, 3, 6, 0.5).pause
+    assert scheduler.resume(20) is None
 
 
-def test_the_first_rung_lies_at_the_end_of_the_grace():
-    scheduler = made("health-asha", epochs=100)
-    stops = [[scheduler.on_epoch(trial, Epoch(epoch, -trial)).stop for trial in (1, 2, 3)] for epoch in range(1, 6)]
-    assert stops == [[False] * 3] * 4 + [[False, False, True]]
+def test_once_all_have_begun_the_best_predicted_end_goes_on():
+    scheduler = made("health-asha", epochs=40)
+    for trial, score in ((1, 0.3), (2, 0.1), (3, 0.2)):
+        begun(scheduler, trial, 3 - trial)
+        train(scheduler, trial, 1, 2, score)
+    assert scheduler.resume(0) == 1
+    begun(scheduler, 1, 0)
+    assert not train(scheduler, 1, 3, 4, 0.3).pause
+    assert not train(scheduler, 1, 5, 6, 0.3).pause  # no gain yet, and still the best
+    assert 2 not in scheduler.pauses(1)
+    assert 8 in scheduler.pauses(1)
+
+
+def test_the_longer_way_counts_by_what_others_gained_on_it():
+    scheduler = made("health-asha", epochs=40)
+    for trial in (1, 2):
+        begun(scheduler, trial, 2 - trial)
+    train(scheduler, 1, 1, 2, 0.0)
+    train(scheduler, 2, 1, 2, 0.1)
+    begun(scheduler, 2, 0)
+    train(scheduler, 2, 3, 4, lambda epoch: 0.1 * epoch)  # it gains 0.1 an epoch
+    (one, _), (other, _) = scheduler.predicted(1), scheduler.predicted(2)
+    assert one == pytest.approx(0.0 + 0.2 + 0.1)  # what 2 gained, on the mean, in epochs 3 and 4
+    assert other == pytest.approx(0.4)
+
+
+# ---- who is given up
+
+
+def test_who_has_no_plausible_way_to_the_best_is_given_up_with_the_numbers():
+    scheduler = made("health-asha", epochs=40)
+    finish(scheduler, (1, 2, 3, 4), 6)
+    begun(scheduler, 5, 5)
+    assert train(
+        scheduler, 5, 1, 2, -0.4
+    ).pause  # 1.4 missing; the others gained 0.95 from there: 1.5 times as much is
+    assert scheduler.given_up() == []
+    begun(scheduler, 6, 4)
+    decision = train(scheduler, 6, 1, 2, -0.5)
+    assert (decision.stop, decision.reason) == (True, "RUNG")
+    assert decision.detail == (
+        "val/elbo_gain at best -0.5: needs 1.5 more in 38 epochs; of 4 trials that finished healthy none gained more "
+        "than 0.95 from epoch 2 on"
+    )
+
+
+def test_a_finish_gives_up_those_that_wait():
+    scheduler = made("health-asha", epochs=40)
+    begun(scheduler, 1, 9)
+    train(scheduler, 1, 1, 2, -0.5)
+    finish(scheduler, (2, 3, 4), 5)
+    assert scheduler.given_up() == []  # three finished trials are too few
+    finish(scheduler, (5,), 5)
+    ((trial, decision),) = scheduler.given_up()
+    assert (trial, decision.stop, decision.reason) == (1, True, "RUNG")
+    assert scheduler.given_up() == []
+    assert scheduler.paused == {}
+
+
+def test_a_control_that_is_given_up_trains_to_its_end():
+    scheduler = made("health-asha", epochs=40)
+    begun(scheduler, 1, 9, control=True)
+    train(scheduler, 1, 1, 2, -0.5)
+    finish(scheduler, (2, 3, 4, 5), 1)
+    ((trial, decision),) = scheduler.given_up()
+    assert (trial, decision.keep, decision.reason) == (1, True, "RUNG")
+    begun(scheduler, 6, 0)
+    assert train(scheduler, 6, 1, 2, 0.1).pause is False  # a control comes last
+    scheduler.forget(6)
+    assert scheduler.resume(0) == 1
+    begun(scheduler, 1, 0)
+    assert not any(train(scheduler, 1, epoch, epoch, -0.5).pause for epoch in range(3, 40))
+
+
+def test_many_trials_ask_for_more_evidence():
+    for trials, given_up in ((10, True), (100, False)):
+        scheduler = made("health-asha", epochs=40)
+        finish(scheduler, (1, 2, 3, 4), trials - 4)
+        begun(scheduler, 5, trials - 5)
+        assert train(scheduler, 5, 1, 2, -9.0).stop is given_up
+
+
+def test_a_failed_trial_sets_no_rung():
+    scheduler = made("health-asha", epochs=40)
+    for trial, score in ((1, 0.3), (2, 0.9), (3, 0.1)):
+        begun(scheduler, trial, 20)
+        train(scheduler, trial, 1, 2, score)
+    assert scheduler.resume(20) == 2
+    scheduler.forget(2)
+    scheduler.leave(2)
+    assert scheduler.resume(20) is None
+
+
+@pytest.mark.parametrize(("epochs", "rungs"), [(1, [1]), (2, [2]), (3, [2, 3]), (100, [5, 15, 45, 100])])
+def test_the_first_rung_lies_at_the_end_of_the_grace_and_no_leg_is_a_single_epoch(epochs, rungs):
+    assert made("health-asha", epochs=epochs).rungs == rungs
+
+
+# ---- settings
 
 
 def test_settings_not_given_are_those_of_the_health_thresholds():

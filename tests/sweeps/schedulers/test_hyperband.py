@@ -66,7 +66,7 @@ def test_the_best_third_goes_on_when_all_are_there():
     assert resumed(scheduler) == [2, 6, 0]
     assert not pauses(scheduler, 2, 2, 9.0)  # no rung
     for trial, value in ((2, 1.0), (0, 5.0), (6, 3.0)):
-        assert scheduler.next_pause(trial) == 3
+        assert scheduler.pauses(trial) == [3]
         assert pauses(scheduler, trial, 3, value)
     assert resumed(scheduler) == [0]
 

@@ -16,7 +16,7 @@ def waiting(scores: dict[int, float]):
 def train(scheduler, trial: int, epoch: int, score: float):
     """Until the epoch, after which it has to wait."""
     scheduler.start(trial)
-    assert scheduler.next_pause(trial) == epoch
+    assert scheduler.pauses(trial) == [epoch]
     decision = scheduler.on_epoch(trial, Epoch(epoch, score))
     assert decision.pause
     return decision
@@ -72,7 +72,7 @@ def test_the_best_is_finished_when_nothing_else_is_left():
     assert scheduler.resume(1) is None  # a new trial comes first
     assert scheduler.resume(0) == 2
     scheduler.start(2)
-    assert scheduler.next_pause(2) == 27
+    assert scheduler.pauses(2) == [27]
     assert not scheduler.on_epoch(2, Epoch(6, 1.0)).pause  # straight to the end
     scheduler.end(2, Epoch(27, 2.0))
     assert scheduler.resume(0) is None
