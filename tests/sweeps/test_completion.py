@@ -85,7 +85,7 @@ def test_impossible_durations(text):
         ({"epochs": 0}, "--epochs 0: expected at least 1"),
         ({"seed": -1}, "--seed -1: expected 0 or more"),
         ({"search": "bayes"}, "--search bayes: expected one of grid, random, tpe"),
-        ({"scheduler": "pbt"}, "--scheduler pbt: unknown scheduler 'pbt'; expected one of asha, health-asha, "),
+        ({"scheduler": "pbt"}, "--scheduler pbt: unknown scheduler 'pbt'; expected one of asha, asha-stopping, "),
         ({"scheduler": "asha:eta=1"}, "--scheduler asha:eta=1: eta=1: expected a whole number from 2"),
         ({"gpus_per_trial": -0.5}, "--gpus-per-trial -0.5: expected 0 or more"),
         ({"cpus_per_trial": 0.0}, "--cpus-per-trial 0: expected more than 0"),
