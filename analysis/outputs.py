@@ -12,7 +12,7 @@ measured).
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
-                 controls (condemned, measured, false_stops, low, high)
+                 controls (condemned; verdicts, outdone: wrong, measured, low, high; storage: the same over sweeps)
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
     targets      stated by the model's source: metric, text, source, low, high (null: open), when (hyperparameters),
                  best, documented, before (value and met; null: not measured), met of trials that trained to their end
@@ -43,7 +43,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import ablation, compare, formats, names, settings, tables, targets
+from analysis import ablation, compare, formats, names, settings, stops, tables, targets
 from analysis.importance import importances
 from analysis.sweep import Sweep, Trial, counts, load
 from search_spaces import Target
@@ -182,18 +182,26 @@ def _best(sweep: Sweep) -> dict[str, Any] | None:
     }
 
 
+def _stop_rate(rate: stops.Rate) -> dict[str, Any]:
+    low, high = rate.interval
+    return {"wrong": rate.wrong, "measured": rate.measured, "low": low, "high": high}
+
+
 def _stopping(sweep: Sweep) -> dict[str, Any]:
-    controls = tables.controls(sweep)
-    low, high = controls.interval
+    controls = stops.controls(sweep)
+    pooled = stops.pooled(sweep.folder.parent, sweep.model)
     return {
         "outcomes": {outcome.value: count for outcome, count in counts(sweep.trials).items()},
         "epochs": _fields(tables.effort(sweep), "full", "spent", "saved_by_health", "saved_at_rungs", "unused"),
         "controls": {
             "condemned": controls.condemned,
-            "measured": len(controls.measured),
-            "false_stops": controls.false_stops,
-            "low": low,
-            "high": high,
+            "verdicts": _stop_rate(controls.of_verdicts),
+            "outdone": _stop_rate(controls.of_outdone),
+            "storage": {
+                "sweeps": pooled.sweeps,
+                "verdicts": _stop_rate(pooled.of_verdicts),
+                "outdone": _stop_rate(pooled.of_outdone),
+            },
         },
     }
 

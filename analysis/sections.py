@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis import ablation, compare, figures, formats, names, pictures, settings, summary, tables, targets
+from analysis import ablation, compare, figures, formats, names, pictures, settings, stops, summary, tables, targets
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
@@ -175,7 +175,7 @@ def comparison(sweep: Sweep, other: Sweep) -> tuple[Section, dict[str, Any]]:
 
 def _stops(sweep: Sweep) -> dict[str, Any] | None:
     ends = tables.stop_reasons(sweep)
-    controls = tables.controls(sweep)
+    controls = stops.controls(sweep)
     if not ends and not controls.measured:
         return None
     return {
@@ -184,6 +184,7 @@ def _stops(sweep: Sweep) -> dict[str, Any] | None:
         "reasons": tables.reason_counts(ends, sweep.health),
         "controls": controls,
         "measured": controls.measured[:MOST_ROWS],
+        "pooled": stops.pooled(sweep.folder.parent, sweep.model),
     }
 
 

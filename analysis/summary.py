@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import search_spaces
-from analysis import ablation, formats, settings, tables
+from analysis import ablation, formats, settings, stops, tables
 from analysis.ablation import Finding
 from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
@@ -33,7 +33,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
         "margin": None if ranking else settings.margin(sweep),
         "advice": _advice(sweep),
         "effort": tables.effort(sweep),
-        "controls": tables.controls(sweep),
+        "controls": stops.controls(sweep),
         "unhealthy": sum(
             trial.outcome in (Outcome.FINISHED, Outcome.CONTROL) and not trial.healthy for trial in sweep.trials
         ),

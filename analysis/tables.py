@@ -21,7 +21,6 @@ from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
 
 _PARTS_OF_THE_SCORE = ("mse", "mse_constant", "mse_swapped")
 _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
-NORMAL_95 = 1.959963984540054
 
 
 # ---- ranking
@@ -249,65 +248,6 @@ def effort(sweep: Sweep) -> Effort:
         saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
         unused=sum(sweep.epochs - trial.epochs for trial in sweep.trials if trial.record.status == Status.FINISHED),
     )
-
-
-# ---- controls: how often is a stop wrong?
-
-
-@dataclass(frozen=True)
-class Control:
-    """A trial that trained on to its end after it was condemned."""
-
-    trial: Trial
-    condemned_at: int
-    false_stop: bool  # healthy in the end: stopping it would have been wrong
-
-
-@dataclass(frozen=True)
-class Controls:
-    """How many trials of the sweep were `condemned`, how many of them were `stopped`, and those that trained on to
-    the end though condemned before it."""
-
-    condemned: int
-    stopped: int
-    measured: list[Control]
-
-    @property
-    def false_stops(self) -> int:
-        """Controls that recovered."""
-        return sum(control.false_stop for control in self.measured)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the false-stop rate; (0, 1) when nothing was measured."""
-        return wilson(self.false_stops, len(self.measured))
-
-
-def controls(sweep: Sweep) -> Controls:
-    """Every condemned trial that trained on to the end of its budget, whether as a control or because nothing
-    stopped it (`--scheduler none`)."""
-    condemned = [trial for trial in sweep.trials if trial.condemned_at is not None or _stopped_sick(trial)]
-    measured = [
-        Control(trial, at, trial.healthy)
-        for trial in condemned
-        if trial.record.status == Status.FINISHED and (at := trial.condemned_at) is not None and at < trial.epochs
-    ]
-    return Controls(len(condemned), sum(map(_stopped_sick, condemned)), measured)
-
-
-def _stopped_sick(trial: Trial) -> bool:
-    return trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG
-
-
-def wilson(successes: int, trials: int, z: float = NORMAL_95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion (E. B. Wilson 1927); (0, 1) without trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    share = successes / trials
-    centre = share + z**2 / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    scale = 1 + z**2 / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 # ---- forecast

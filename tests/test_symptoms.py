@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from analysis import palette, report, tables
+from analysis import palette, report, stops
 from analysis import sweep as sweeps_read
 from analysis.replay.verdicts import JudgedVerdicts
 from analysis.sweep import Outcome
@@ -80,13 +80,13 @@ def test_the_judge_knows_a_new_symptom(template):
     assert looks_sick(lambda name: FLAT.get(name, float("nan")), HealthConfig())
 
 
-def test_the_scheduler_stops_for_it(template):
+def test_the_scheduler_lets_it_wait_behind_the_others(template):
     scheduler = parse("health-asha").make(Task(20, SCORE, "max"))
     scheduler.start(1)
     decision = scheduler.on_epoch(
         1, LoggedRow({"epoch": 3, "verdict": NAME, "verdict_detail": DETAIL}, scheduler.task)
     )
-    assert decision.stop
+    assert decision.pause
     assert (decision.reason, decision.detail) == (template, DETAIL)
 
 
@@ -107,7 +107,7 @@ def test_report_forecast_and_ablation_tell_it(template, tmp_path):
     sweep = sweeps_read.load(writer.path)
     assert [trial.outcome for trial in sweep.trials] == [Outcome.COLLAPSED] * 2
     assert [trial.condemned_at for trial in sweep.trials] == [3, 5]
-    assert tables.controls(sweep).stopped == 1
+    assert stops.controls(sweep).stopped == 1
     page = report.write(writer.path).read_text()
     assert f"<code>{NAME}</code>: a trial is sick when its samples are all alike. Draw them apart." in page
     assert OUTCOMES["outcome/collapsed"](NAME)

@@ -137,39 +137,6 @@ def test_epochs_saved_and_spent(writer):  # the budget is 10 epochs
     assert (effort.saved_by_health, effort.saved_at_rungs, effort.saved) == (7, 14, 21)
 
 
-# ---- controls
-
-
-def test_wilson_against_published_values():
-    # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3
-    for successes, trials, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
-        assert tables.wilson(successes, trials) == pytest.approx((low, high), abs=5e-5)
-    assert tables.wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=5e-5)
-    assert tables.wilson(0, 0) == (0.0, 1.0)
-
-
-def test_false_stops_are_the_controls_that_recovered(writer):
-    condemned = {3: "COLLAPSED", 4: "COLLAPSED"}
-    writer.trial([0.0] * 10, control=True, verdicts=condemned)
-    writer.trial([0.0] * 10, control=True, verdicts=dict.fromkeys(range(3, 11), "COLLAPSED"))
-    writer.trial([0.0] * 10, control=True)
-    writer.trial([0.0] * 4, status="STOPPED", reason="COLLAPSED", verdicts=condemned)
-    writer.trial([0.0] * 4, status="RUNNING", control=True, verdicts=condemned)
-    writer.trial([0.0] * 4, status="STOPPED", reason="RUNG")
-    controls = tables.controls(writer.load())
-    assert controls.condemned == 4
-    measured = [(control.trial.number, control.condemned_at, control.false_stop) for control in controls.measured]
-    assert measured == [(1, 3, True), (2, 3, False)]
-    assert controls.false_stops == 1
-    assert controls.interval == pytest.approx(tables.wilson(1, 2))
-
-
-def test_a_trial_condemned_at_its_last_epoch_measures_nothing(writer):
-    writer.trial([0.0] * 10, control=True, verdicts={10: "COLLAPSED"})
-    controls = tables.controls(writer.load())
-    assert (controls.condemned, controls.measured, controls.interval) == (1, [], (0.0, 1.0))
-
-
 # ---- forecast
 
 

@@ -166,9 +166,9 @@ def test_controls_run_on_unheard_and_the_report_counts_them(tmp_path: Path) -> N
     assert heard == []
     state = journal.read(tmp_path / "own")
     assert {number for number, record in state.trials.items() if record.status is Status.FINISHED} == controls
-    from analysis import sweep, tables
+    from analysis import stops, sweep
 
-    found = tables.controls(sweep.load(tmp_path / "own"))
+    found = stops.controls(sweep.load(tmp_path / "own"))
     assert len(found.measured) == len(controls)
 
 
