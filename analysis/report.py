@@ -78,7 +78,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "LONG_TABLE": LONG_TABLE,
-        "ORIGINS": {Origin.DOCUMENTED: "documented", Origin.BASELINE: "before"},
+        "ORIGINS": {Origin.TRIED: "tried", Origin.DOCUMENTED: "documented", Origin.BASELINE: "before"},
     }
     return environment
 

@@ -106,7 +106,12 @@ def leaderboard(sweep: Sweep) -> Leaderboard:
         (
             "Stopped by the health verdict",
             "scores after a part of the budget",
-            lambda trial: trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG,
+            _stopped_sick,
+        ),
+        (
+            "Stopped by hand",
+            "scores after a part of the budget",
+            lambda trial: trial.outcome == Outcome.BY_HAND,
         ),
         ("Failed", "", lambda trial: trial.outcome == Outcome.FAILED),
         ("Not ended", "", lambda trial: not trial.record.status.ended),
@@ -245,7 +250,7 @@ def effort(sweep: Sweep) -> Effort:
     return Effort(
         full=sweep.epochs * len(sweep.trials),
         spent=sum(trial.epochs for trial in sweep.trials),
-        saved_by_health=sum(end.saved for end in ends if end.trial.outcome != Outcome.RUNG),
+        saved_by_health=sum(end.saved for end in ends if _stopped_sick(end.trial)),
         saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
         unused=sum(sweep.epochs - trial.epochs for trial in sweep.trials if trial.record.status == Status.FINISHED),
     )
@@ -296,7 +301,7 @@ def controls(sweep: Sweep) -> Controls:
 
 
 def _stopped_sick(trial: Trial) -> bool:
-    return trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG
+    return trial.record.status == Status.STOPPED and trial.record.reason.is_sickness
 
 
 def wilson(successes: int, trials: int, z: float = NORMAL_95) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeps import completion
+from sweeps import completion, stopping
 from sweeps.config import ConfigError, SweepConfig, storage_folder
 from sweeps.console import Reporting
 from sweeps.driver import Driver, recorded
@@ -80,6 +80,11 @@ def resumed(name: str, options: ResumeOptions | SweepOptions | AblationOptions) 
         raise ConfigError([f"--resume {name}: no such sweep in {storage}; {there}"])
     config = replace(recorded(storage / name, "--resume").config, name=name)
     return completion.resumed(config, replace(options, storage=str(storage)))
+
+
+def stop(name: str, trial: int | None = None, *, storage: str | Path | None = None) -> None:
+    """End a running sweep in order, or one of its trials, wherever its driver runs; returns before it has ended."""
+    stopping.ask(name if trial is None else f"{name}:{trial}", _plain(storage))
 
 
 def repeat(repetition: Repetition, name: str | None, listener: Listener) -> SweepResult:

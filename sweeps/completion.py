@@ -14,6 +14,7 @@ from search_spaces import SearchSpace, study
 from sweeps import ablation, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ResumeOptions, SweepOptions, flag, given
+from sweeps.tried import configurations
 
 DEFAULT_SEEDS = 5
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
@@ -41,6 +42,9 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     problems += space_problems + _loop_problems(model, space, options)
     embedded, storage = options.data is None and model.prepares_data, str(storage_folder(options.storage))
     metric, mode = _objectives(search, space)
+    fixed = [text.partition("=")[0] for text in options.set]
+    tried, tried_problems = configurations(changed, search.tried, fixed)
+    problems += tried_problems
     config = SweepConfig(
         model=model.name,
         code=model.text if model.root else "",
@@ -55,6 +59,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         mode=mode,
         set=list(options.set),
         space=list(search.space),
+        tried=tried,
         gpus_per_trial=_given(options.gpus_per_trial, 0.0),
         cpus_per_trial=_given(options.cpus_per_trial, 1.0),
         max_concurrent=options.max_concurrent,
@@ -177,6 +182,10 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
     allowed = "a name with val/, test/ or health/" if own_loop else f"one of {', '.join(space.metrics)}"
     checks = [
         (config.trials >= 1, f"--trials {config.trials}: expected at least 1"),
+        (
+            config.trials >= len(config.tried) or config.trials < 1,
+            f"--trials {config.trials}: expected at least {len(config.tried)}, the configurations of --try",
+        ),
         (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),

@@ -9,6 +9,7 @@ from typing import Any
 import search_spaces
 from search_spaces import SearchSpace
 from search_spaces.reference import CODE, MANIFEST
+from search_spaces.space import Value
 from sweeps.ablation import Ablation
 
 
@@ -46,6 +47,7 @@ class SweepConfig:
     tracking_uri: str = ""
     ablation: Ablation | None = None  # instead of a search
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
+    tried: list[dict[str, Value]] = field(default_factory=list)  # whole configurations that run before all others
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property

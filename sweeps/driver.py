@@ -16,7 +16,7 @@ from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
 from sweeps.preparation import Prepared
-from sweeps.records import lock, record
+from sweeps.records import lock, record, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
@@ -74,8 +74,6 @@ class Driver:
             ConfigError: cluster, tracking server or disk do not allow it, or another driver works on the sweep;
                 nothing was started.
         """
-        if self.config.time_budget and threading.current_thread() is not threading.main_thread():
-            raise ConfigError(["--time-budget: can be kept in a program's main thread alone"])
         folder = self.config.folder
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +98,7 @@ class Driver:
         self._preflight(planned.disk_bytes)
         written = self._resumed() if self._resuming else self._started(planned)
         run = self._state(written, forecaster)
+        requests.done(config.folder)  # whoever wanted the sweep ended did not mean this driver
         run.journal.append(SweepEvent(SweepStatus.RESUMED if self._resuming else SweepStatus.STARTED))
         for problem in run.problems:
             self.listener.warned(f"{problem}.")
@@ -150,7 +149,9 @@ class Driver:
         config = self.config
         if config.ablation:
             return None
-        return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
+        return searchers.make(
+            config.search, config.search_space(), config.seed, config.metric, config.mode, tried=len(config.tried)
+        )
 
     def _forecaster(self) -> AnyForecaster:
         from sweeps.forecasting import forecaster

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sweeps.records.journal import Ended, Event, Paused, Started, Suggested, SweepEvent, TrialEvent, TrialRecord
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers.base import LoggedRow, Scheduler
 
 Rows = Sequence[Mapping[str, Any]]
@@ -56,7 +56,7 @@ class _Story:
         elif isinstance(event, Paused):
             self._epochs(trial, event.epoch)
         elif isinstance(event, Ended) and Status(event.status).ended:
-            self._ended(trial, Status(event.status))
+            self._ended(trial, event)
         self._scheduler.given_up()
 
     def rest(self) -> None:
@@ -81,12 +81,16 @@ class _Story:
             self._scheduler.on_epoch(trial, LoggedRow(row, self._scheduler.task))
             self._told[trial] += 1
 
-    def _ended(self, trial: int, status: Status) -> None:
-        rows = self._logs.get(trial, ())
+    def _ended(self, trial: int, event: Ended) -> None:
+        rows, status = self._logs.get(trial, ()), Status(event.status)
         if self._taken_over(trial):
             return
         if status is Status.FAILED:
             self._scheduler.forget(trial)
+        elif event.reason == Reason.BY_HAND:
+            self._epochs(trial, len(rows))
+            self._scheduler.forget(trial)
+            self._scheduler.leave(trial)
         elif trial in self._scheduler.paused:
             self._scheduler.leave(trial)
         elif rows and (status is Status.FINISHED or len(rows) == self._scheduler.task.epochs):

@@ -18,10 +18,10 @@ from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.forecasting import AnyForecaster
 from sweeps.kl_weight import KlWeight
+from sweeps.openings import openings
 from sweeps.outlook import outlook
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Origin
-from sweeps.searchers.base import first_searched
 from trainables.data.store import Dataset
 from trainables.data.unprepared import Unprepared
 from trainables.files import write_text
@@ -88,11 +88,12 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
 def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
     trials = [
-        {"trial": 1, "origin": Origin.DOCUMENTED, "config": space.documented()},
-        {"trial": 2, "origin": Origin.BASELINE, "config": space.baseline()},
-    ][: min(config.trials, first_searched(space) - 1)]
-    search = searchers.make(config.search, space, config.seed, config.metric, config.mode)
-    for trial in range(first_searched(space), int(min(config.trials, search.ahead)) + 1):
+        {"trial": number, "origin": origin, "config": given}
+        for number, (origin, given) in enumerate(openings(config, space)[: config.trials], 1)
+    ]
+    tried = len(config.tried)
+    search = searchers.make(config.search, space, config.seed, config.metric, config.mode, tried=tried)
+    for trial in range(search.first, int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
             trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})
     return trials

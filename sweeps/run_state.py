@@ -14,12 +14,12 @@ from typing import Any
 from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.forecasting import AnyForecaster
-from sweeps.records import journal, ranking
+from sweeps.records import journal, ranking, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Ended, Lost, Paused, Started, Suggested, TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
-from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
+from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler, stop
 from sweeps.searchers.base import Search
 from sweeps.standing import Standing
 from sweeps.suggestions import Suggestions
@@ -57,6 +57,7 @@ class SweepRun:
         self.problems = told.problems  # what is broken in the folder, and costs what it told
         self.lock = threading.RLock()  # the progress display reads from its own thread
         self.stopping = Reason.NONE  # why the sweep is being cut off
+        self._asked_to_stop: set[int] = set()  # trials that end with their next epoch
         self.errors = 0  # of our own code, survived
         self.standing = Standing()
         self.suggestions = Suggestions(config, search, self.standing, self._logged, self.note_error)
@@ -147,6 +148,8 @@ class SweepRun:
             decision = self.scheduler.on_epoch(trial, LoggedRow(row, self.scheduler.task))
             if decision.stop:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+            elif trial in self._asked_to_stop:
+                decision = self._stop_by_hand(trial)
             elif decision.pause:
                 self._pause(trial, decision)
             self._end_all(self.scheduler.given_up())
@@ -190,6 +193,21 @@ class SweepRun:
                     how = "waiting" if record.status is Status.PAUSED else "cut off"
                     detail = f"{how} after epoch {record.epoch} of {self.config.epochs}; a resume goes on from there"
                     self._end(trial, Status.INTERRUPTED, reason, detail)
+
+    def hear_requests(self) -> None:
+        """Carry out what has been asked by hand: a trial that runs ends with its next epoch, another at once."""
+        with self.lock:
+            folder, asked = self.config.folder, requests.read(self.config.folder)
+            if asked.sweep:
+                self.stopping = self.stopping or Reason.BY_HAND
+                requests.done(folder)
+            for trial in asked.trials:
+                record = self.records.get(trial)
+                if record and (record.status is Status.PAUSED or trial in self.queue.waiting):
+                    self._stop_by_hand(trial)
+                if record is None or record.status.ended:
+                    requests.done(folder, trial)
+            self._asked_to_stop = asked.trials
 
     def note_error(self, where: str, error: Exception) -> None:
         """Write down an error of the orchestration itself; the sweep goes on."""
@@ -248,6 +266,18 @@ class SweepRun:
         record.reason, record.detail = decision.reason, decision.detail
         self.journal.append(Paused(trial, record.epoch, record.reason, record.detail))
         self.suggestions.tell(record)
+
+    def _stop_by_hand(self, trial: int) -> Decision:
+        """End a trial that somebody wants ended; as one that failed, it stands in nobody's way."""
+        self.queue.remove(trial)
+        self.scheduler.forget(trial)
+        self.scheduler.leave(trial)
+        epoch = self.records[trial].epoch
+        when = f"at epoch {epoch}" if epoch else "before its first epoch"
+        decision = stop(Reason.BY_HAND, f"stopped by hand {when}")
+        self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+        self._end_all(self.scheduler.given_up())
+        return decision
 
     def _fail(self, trial: int, reason: Reason, detail: str) -> None:
         self.scheduler.forget(trial)

@@ -4,7 +4,7 @@
 thing it tells happens (a suggestion) or as soon as it has (an end). A last line cut short by a crash is ignored; any
 other line that cannot be read costs what it tells, and is named in `SweepState.problems`.
 
-    {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
+    {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "tried|documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
      "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "time": …}
     {"event": "started", "trial": 3, "time": …}

@@ -22,12 +22,14 @@ def known() -> dict[str, type[Search]]:
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 
-def make(search: str, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> Search:
-    """The search called `search`.
+def make(
+    search: str, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+) -> Search:
+    """The search called `search`, with the arguments of `Search`.
 
     Raises:
         ValueError: an unknown name.
     """
     if search not in known():
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
-    return known()[search](space, seed, metrics, modes)
+    return known()[search](space, seed, metrics, modes, tried=tried)

@@ -20,12 +20,16 @@ class Search(ABC):
         seed: of what is drawn; the same seed proposes the same.
         metrics: that trials are ranked by.
         modes: max or min, of each.
+        tried: how many configurations of the user's own come before the documented ones.
     """
 
     name: ClassVar[str]  # on the command line
 
-    def __init__(self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> None:
+    def __init__(
+        self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+    ) -> None:
         self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
+        self.first = tried + (3 if space.has_baseline else 2)  # the first trial that is searched
 
     @property
     def ahead(self) -> float:
@@ -38,8 +42,3 @@ class Search(ABC):
 
     def tell(self, record: TrialRecord) -> None:  # noqa: B027  most learn nothing
         """Hear of a trial that was suggested (here or before a resume); called again when it has ended."""
-
-
-def first_searched(space: SearchSpace) -> int:
-    """The first trial that is searched: before it come the documented configuration, and the "before" if another."""
-    return 3 if space.has_baseline else 2

@@ -9,8 +9,8 @@ from typing import Any
 
 from search_spaces.space import Parameter, SearchSpace, Value, applies
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Reason, Status
-from sweeps.searchers.base import Search, first_searched
+from sweeps.records.outcomes import Status
+from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
 
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
@@ -24,8 +24,10 @@ class TpeSearch(Search):
 
     name = "tpe"
 
-    def __init__(self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> None:
-        super().__init__(space, seed, metrics, modes)
+    def __init__(
+        self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+    ) -> None:
+        super().__init__(space, seed, metrics, modes, tried=tried)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -42,7 +44,7 @@ class TpeSearch(Search):
     @property
     def ahead(self) -> float:
         """The last of the random draws."""
-        return first_searched(self.space) - 1 + STARTUP_TRIALS
+        return self.first - 1 + STARTUP_TRIALS
 
     def suggest(self, trial: int) -> dict[str, Value]:
         """A random draw for the first trials, then what TPE finds most promising."""
@@ -62,7 +64,7 @@ class TpeSearch(Search):
             return
         trial = self._asked[record.trial]
         values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
-        sick = record.status is Status.STOPPED and record.reason != Reason.RUNG
+        sick = record.status is Status.STOPPED and record.reason.is_sickness
         if record.status is Status.FAILED:
             state = optuna.trial.TrialState.FAIL
         elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):

@@ -10,7 +10,7 @@ import pytest
 
 from sweeps import history
 from sweeps.records.journal import Ended, Paused, Started, Suggested, TrialEvent, TrialRecord
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers import known
 from sweeps.schedulers.base import LoggedRow
 from tests.sweeps.schedulers.rows import SCORE, made
@@ -35,9 +35,14 @@ class Driver:
     def note(self, event: TrialEvent) -> None:
         self.events.append(event)
 
-    def end(self, trial: int, status: Status) -> None:
+    def end(self, trial: int, status: Status, reason: str = "") -> None:
         self.records[trial].status = status
-        self.note(Ended(trial, status))
+        self.note(Ended(trial, status, reason))
+
+    def stop_by_hand(self, trial: int) -> None:
+        self.scheduler.forget(trial)
+        self.scheduler.leave(trial)
+        self.end(trial, Status.STOPPED, Reason.BY_HAND)
 
     def fill(self) -> None:
         """Give every free worker something to do."""
@@ -76,6 +81,8 @@ class Driver:
             self.decisions.append((trial, epoch, f"{decision.action} {decision.detail}"))
             if decision.stop or epoch == EPOCHS:
                 self.end(trial, Status.STOPPED if decision.stop else Status.FINISHED)
+            elif self.rng.random() < 0.02:
+                self.stop_by_hand(trial)
             elif decision.pause:
                 self.records[trial].status = Status.PAUSED
                 self.note(Paused(trial, epoch))
@@ -98,6 +105,10 @@ class Driver:
     def step(self) -> bool:
         """One epoch of one trial; False if nothing is left to do."""
         self.fill()
+        if (waiting := sorted(self.scheduler.paused)) and self.rng.random() < 0.02:
+            self.stop_by_hand(self.rng.choice(waiting))
+            self.drop(self.scheduler.given_up())
+            self.fill()
         if not self.running:
             return False
         trial = self.rng.choice(self.running)
@@ -120,7 +131,7 @@ def test_it_decides_on_like_the_one_that_lived(name, seed):
     died = 0
     while driver.step():
         driver.fill()
-        if driver.running and driver.rng.random() < 0.1:
+        if driver.running and driver.rng.random() < 0.15:
             undisturbed, other = copy.deepcopy(driver), copy.deepcopy(driver)
             unheard = list(driver.running)
             for one in (undisturbed, other):

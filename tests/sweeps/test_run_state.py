@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sweeps.completion import complete
 from sweeps.options import SweepOptions
-from sweeps.records import journal
+from sweeps.records import journal, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
@@ -23,11 +24,18 @@ from trainables.health import HealthConfig
 DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
 
 
-def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
+def sweep(storage: Path, scheduler: str = "none", trials: int = 3, **options: Any) -> SweepRun:
     """A sweep of trials of nine epochs; on a folder that has one, its resume."""
     config = complete(
         SweepOptions(
-            model="imc_vae", trials=trials, epochs=9, seed=0, scheduler=scheduler, storage=str(storage), name="run"
+            model="imc_vae",
+            trials=trials,
+            epochs=9,
+            seed=0,
+            scheduler=scheduler,
+            storage=str(storage),
+            name="run",
+            **options,
         )
     )
     config.folder.mkdir(exist_ok=True)
@@ -245,3 +253,88 @@ def test_an_unreadable_line_of_the_journal_is_told_and_its_number_is_not_given_a
     assert "line 1 cannot be read" in resumed.problems[0]
     assert [start(resumed) for _ in range(3)] == [2, 3, 4]
     assert resumed.next_trial() is None
+
+
+def by_hand(run: SweepRun, trial: int) -> None:
+    requests.stop(run.config.folder, trial)
+    run.hear_requests()
+
+
+def test_a_running_trial_stopped_by_hand_ends_with_its_next_epoch_and_keeps_its_value(run):
+    assert [start(run), start(run)] == [1, 2]
+    by_hand(run, 1)
+    assert run.records[1].status is Status.RUNNING
+    row = {"epoch": 2, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "verdict_detail": "", "best_epoch": 2}
+    assert run.epoch(1, row).stop
+    run.ended(1, row)  # Ray tells the end too
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason, record.detail) == (Status.STOPPED, "BY_HAND", "stopped by hand at epoch 2")
+    assert (record.epoch, record.metrics) == (2, {"val/elbo_gain": 0.5})
+    run.hear_requests()
+    assert requests.read(run.config.folder) == requests.Requests()
+    assert not run.epoch(2, row).stop
+    assert start(run) == 3
+
+
+def test_a_waiting_trial_stopped_by_hand_ends_at_once_and_is_not_taken_up(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    for trial in range(1, 10):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))  # 7, 8 and 9 may go on
+    by_hand(run, 9)
+    assert (run.records[9].status, run.records[9].detail) == (Status.STOPPED, "stopped by hand at epoch 1")
+    assert [start(run), start(run)] == [8, 7]
+    by_hand(run, 8)
+    epoch(run, 8, 2, score=8.0)
+    epoch(run, 7, 3, score=7.0)  # the rung: nobody else is waited for
+    assert start(run) == 7
+
+
+def test_nobody_is_measured_against_a_trial_stopped_by_hand(tmp_path):
+    run = sweep(tmp_path, "asha", trials=5)
+    for trial in (1, 2, 3, 4):
+        assert start(run) == trial
+        epoch(run, trial, 1, score=10.0 - trial)
+    assert [run.records[trial].status for trial in (3, 4)] == [Status.STOPPED] * 2
+    by_hand(run, 1)
+    epoch(run, 1, 2)
+    assert start(run) == 5
+    epoch(run, 5, 1, score=8.5)  # better than all but the first
+    assert run.records[5].status is Status.RUNNING
+
+
+def test_a_request_outlives_the_driver_and_a_trial_that_waits_to_begin_again_is_not_begun(tmp_path):
+    run = sweep(tmp_path)
+    assert [start(run), start(run)] == [1, 2]
+    requests.stop(run.config.folder, 1)
+    requests.stop(run.config.folder, 1)
+    requests.stop(run.config.folder, 17)  # no such trial
+    again = sweep(tmp_path)
+    again.hear_requests()
+    assert (again.records[1].status, again.records[1].detail) == (
+        Status.STOPPED,
+        "stopped by hand before its first epoch",
+    )
+    assert requests.read(run.config.folder) == requests.Requests()
+    assert [start(again), start(again)] == [2, 3]
+    assert [event for event in events(run) if event is journal.Ended] == [journal.Ended]
+
+
+def test_a_trial_that_loses_its_worker_before_it_is_stopped_by_hand_does_not_begin_again(run):
+    start(run)
+    by_hand(run, 1)
+    run.lost(1, *DEATH)
+    run.hear_requests()
+    assert run.records[1].reason is Reason.BY_HAND
+    assert start(run) == 2
+
+
+def test_a_whole_sweep_stopped_by_hand_is_cut_off_and_can_go_on(run):
+    start(run)
+    requests.stop(run.config.folder)
+    run.hear_requests()
+    assert run.stopping is Reason.BY_HAND
+    assert requests.read(run.config.folder) == requests.Requests()
+    run.interrupted(run.stopping)
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason) == (Status.INTERRUPTED, "BY_HAND")

@@ -9,9 +9,8 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.searchers import known, make
-from sweeps.searchers.base import first_searched
 from sweeps.searchers.grid import grid_levels
 from sweeps.searchers.random import RandomSearch
 from sweeps.searchers.tpe import STARTUP_TRIALS, TpeSearch
@@ -33,12 +32,12 @@ SPACE = SearchSpace(
         toy(name="width", kind="fixed", default=7),
     ),
 )
-FIRST_SEARCHED = first_searched(SPACE)
+FIRST_SEARCHED = 3
 
 
 def ended(trial, config, value=0.0, status=Status.FINISHED, reason="", metrics=None) -> TrialRecord:
     metrics = {SCORE: value} if metrics is None else metrics
-    return TrialRecord(trial, config, "search", status=status, reason=reason, epoch=4, metrics=metrics)
+    return TrialRecord(trial, config, "search", status=status, reason=Reason(reason), epoch=4, metrics=metrics)
 
 
 def search(name="tpe", seed=0, space=SPACE, metrics=(SCORE,), modes=("max",)):
