@@ -84,9 +84,10 @@ def _environment() -> Environment:
 
 
 def _state(sweep: Sweep) -> str:
+    extended = "".join(f"; extended {each}" for each in sweep.state.extended)
     if sweep.ended:
-        return sweep.state.status + (f": {sweep.state.detail}" if sweep.state.detail else "")
-    return "not ended: it is still running, or its driver was killed"
+        return sweep.state.status + (f": {sweep.state.detail}" if sweep.state.detail else "") + extended
+    return f"not ended: it is still running, or its driver was killed{extended}"
 
 
 def _date(seconds: float | None) -> str:

@@ -13,7 +13,7 @@ import search_spaces
 from search_spaces import SearchSpace, study
 from sweeps import ablation, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
-from sweeps.options import AblationOptions, ResumeOptions, SweepOptions, flag, given
+from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
 from sweeps.tried import configurations
 
 DEFAULT_SEEDS = 5
@@ -138,19 +138,36 @@ def _as_ablation(
     return replace(config, ablation=built, trials=built.trials, search=searchers.ABLATION)
 
 
-def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
+def resumed(config: SweepConfig, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
     """A recorded sweep with what the options change.
 
     Raises:
         ConfigError: with all problems at once, among them options that would change what is compared.
     """
-    names = given(given_options)
-    problems = [_refused(name) for name in names if name not in (*ResumeOptions.__dataclass_fields__, "resume")]
-    options = ResumeOptions(
-        **{name: getattr(given_options, name) for name in names if name in ResumeOptions.__dataclass_fields__}
-    )
-    if config.ablation and options.trials is not None:
-        problems.append("--trials: an ablation has as many as its variants and seeds; leave it out")
+    allowed = (*ResumeOptions.__dataclass_fields__, "resume")
+    return _again(config, options, [_refused(name) for name in given(options) if name not in allowed])
+
+
+def extended(config: SweepConfig, options: ExtendOptions | SweepOptions) -> SweepConfig:
+    """A recorded sweep with more trials, and what else the options change.
+
+    Raises:
+        ConfigError: with all problems at once, among them options that would change what is compared.
+    """
+    allowed = (*ExtendOptions.__dataclass_fields__, "extend")
+    problems = [_refused(name) for name in given(options) if name not in allowed]
+    if config.ablation:
+        problems.append(f"--extend {config.name}: an ablation has as many trials as its variants and seeds")
+    elif options.trials is None or options.trials <= config.trials:
+        asked = "--trials is missing" if options.trials is None else f"--trials {options.trials}"
+        problems.append(f"{asked}: expected more than the {config.trials} that {config.name} has already")
+    return _again(replace(config, trials=_given(options.trials, config.trials)), options, problems)
+
+
+def _again(
+    config: SweepConfig, options: ResumeOptions | SweepOptions | AblationOptions, problems: list[str]
+) -> SweepConfig:
+    """`config` with the place and the limits of `options`, where there are no problems."""
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
     storage = str(storage_folder(options.storage)) if options.storage else config.storage
@@ -159,7 +176,6 @@ def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | A
     config = replace(
         config,
         storage=storage,
-        trials=_given(options.trials, config.trials),
         max_concurrent=_given(options.max_concurrent, config.max_concurrent),
         tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),
@@ -174,6 +190,8 @@ def _refused(name: str) -> str:
     """Why a resume does not take an option."""
     if name == "seeds":
         return "--seeds: cannot change on a resume; start a new ablation, which takes over what was run"
+    if name == "trials":
+        return "--trials: cannot change on a resume; --extend NAME --trials N goes on with more"
     return f"{flag(name)}: cannot change on a resume; start a new sweep with --name instead"
 
 

@@ -52,6 +52,14 @@ def resume(options: SweepOptions | AblationOptions, name: str) -> int:
     return api.go_on(name, options, Console()).status
 
 
+def extend(options: SweepOptions, name: str) -> int:
+    """Go on with the sweep called `name`, and with more trials."""
+    from sweeps import api
+    from sweeps.console import Console
+
+    return api.go_on_further(name, options, Console()).status
+
+
 def repeat(options: SweepOptions, trial: str) -> int:
     """Run the trial NAME:k again, alone."""
     from sweeps import api

@@ -16,9 +16,9 @@ from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
 from sweeps.preparation import Prepared
-from sweeps.records import lock, record, requests
+from sweeps.records import journal, lock, record, requests
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import SweepEvent
+from sweeps.records.journal import Extended, SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import RecordError, SweepRecord
 from sweeps.result import SweepResult, result
@@ -121,10 +121,15 @@ class Driver:
         return written
 
     def _resumed(self) -> SweepRecord:
-        written = record.resumed(recorded(self.config.folder, "--resume"), self.config)
+        was = recorded(self.config.folder, "--resume")
+        written = record.resumed(was, self.config)
         if written.data.fingerprint != self.dataset.fingerprint:
             changed = f"{self.dataset.source} has changed since; start a new sweep"
             raise ConfigError([f"--resume {self.config.name}: {changed}"])
+        before, trials = was.config.trials, self.config.trials
+        if trials > before:
+            journal.Journal(self.config.folder).append(Extended(before, trials))
+            self.listener.said(f"{self.config.name} had {before} trials, and is given {trials}.")
         record.write(written, self.config.folder)
         return written
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sweeps.records.journal import Ended, Event, Paused, Started, Suggested, SweepEvent, TrialEvent, TrialRecord
+from sweeps.records.journal import (
+    Ended,
+    Event,
+    Extended,
+    Paused,
+    Started,
+    Suggested,
+    SweepEvent,
+    TrialEvent,
+    TrialRecord,
+)
 from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers.base import LoggedRow, Scheduler
 
@@ -30,11 +40,13 @@ def retell(
         events: of the journal.
         records: its trials.
         logs: the epochs of every trial that has any; of each what `LoggedRow` reads.
-        trials: how many the sweep has in all.
+        trials: how many the sweep had in all before it was extended.
     """
     story = _Story(scheduler, records, logs, trials)
     for event in events:
-        if not isinstance(event, SweepEvent) and event.trial in records:
+        if isinstance(event, Extended):
+            story.more(event.trials - event.before)
+        elif not isinstance(event, SweepEvent) and event.trial in records:
             story.tell(event)
     story.rest()
 
@@ -46,6 +58,10 @@ class _Story:
         self._scheduler, self._records, self._logs = scheduler, records, logs
         self._unstarted = trials
         self._told = dict.fromkeys(records, 0)  # epochs
+
+    def more(self, trials: int) -> None:
+        self._scheduler.resume(self._unstarted)  # as it was last asked
+        self._unstarted += trials
 
     def tell(self, event: TrialEvent) -> None:
         trial = event.trial

@@ -120,10 +120,16 @@ class AblationOptions(Common):
 class ResumeOptions(Limits, Place):
     """What a resume may change: place and limits, never what is being compared."""
 
-    trials: Integer = None
-    """Number of trials."""
     model: Model = None
     """The model; it cannot change."""
+
+
+@dataclass(frozen=True)
+class ExtendOptions(ResumeOptions):
+    """A resume with more trials."""
+
+    trials: Integer = None
+    """Number of trials in all, more than there were."""
 
 
 _WRITTEN = {"tried": "try"}  # options whose names are no names in Python

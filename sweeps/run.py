@@ -8,6 +8,7 @@
     python sweeps/run.py --new my_vae.py                 a start for a VAE of your own
     python sweeps/run.py my_vae.py --data x.npz          your own VAE
     python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
+    python sweeps/run.py --extend NAME --trials 100      go on with more trials than it had
     python sweeps/run.py --stop NAME                     end it in order, from any machine; NAME:7 for trial 7 alone
     python sweeps/run.py --trial NAME:7                  the numbers of trial 7 once more
 
@@ -33,6 +34,8 @@ class Command(SweepOptions):
 
     resume: String = None
     """Go on with the sweep of this name."""
+    extend: String = None
+    """Go on with the sweep of this name, ended or not, to more --trials than it had."""
     stop: String = None
     """End a running sweep in order, NAME, or one of its trials, NAME:k; its driver may be on another machine."""
     trial: String = None
@@ -55,6 +58,8 @@ def main() -> int:
             return doors.stop(command, command.stop)
         if command.trial is not None:
             return doors.repeat(command, command.trial)
+        if command.extend is not None:
+            return doors.extend(command, command.extend)
         if command.resume is not None:
             return doors.resume(command, command.resume)
         return doors.plan(command) if command.plan else doors.start(command)

@@ -53,6 +53,7 @@ class SweepRun:
         self.health, self.finished = health, finished
         self.journal = journal.Journal(config.folder)
         told = journal.read(config.folder)
+        self._trials_at_first = told.extended[0].before if told.extended else config.trials
         self.records: dict[int, TrialRecord] = told.trials
         self.problems = told.problems  # what is broken in the folder, and costs what it told
         self.lock = threading.RLock()  # the progress display reads from its own thread
@@ -319,7 +320,7 @@ class SweepRun:
                 record.epoch = int(rows[-1]["epoch"])
                 logs[trial] = [{name: row[name] for name in columns if row.get(name) is not None} for row in rows]
         events = journal.events(self.config.folder, [])  # what cannot be read is told already
-        history.retell(self.scheduler, events, self.records, logs, self.config.trials)
+        history.retell(self.scheduler, events, self.records, logs, self._trials_at_first)
         for record in self.records.values():
             if record.paused and not record.status.ended:
                 record.status = Status.PAUSED

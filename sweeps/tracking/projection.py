@@ -190,6 +190,7 @@ def sweep_view(sweep: SweepRecord, state: SweepState, logs: Mapping[int, LogSumm
         "sweep.name": sweep.name,
         "sweep.status": state.status.value,
         "sweep.detail": state.detail,
+        "sweep.extended": "; ".join(map(str, state.extended)),
         "model": sweep.model,
         "seed": config.seed,
         "data.source": data.source,

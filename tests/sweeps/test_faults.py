@@ -81,7 +81,7 @@ def test_killed_driver_resumes_without_loss_or_repetition(sweeps: Sweeps) -> Non
     code, output = sweeps.resume("driver")
     assert code == ExitCode.FINISHED, output
     assert_whole(sweeps, "driver", 4, 8)
-    code, output = sweeps.resume("driver", "--trials", "4")
+    code, output = sweeps.resume("driver")
     assert code == ExitCode.FINISHED
     assert_whole(sweeps, "driver", 4, 8)
 

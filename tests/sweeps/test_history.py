@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sweeps import history
-from sweeps.records.journal import Ended, Paused, Started, Suggested, TrialEvent, TrialRecord
+from sweeps.records.journal import Ended, Extended, Paused, Started, Suggested, TrialEvent, TrialRecord
 from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers import known
 from sweeps.schedulers.base import LoggedRow
@@ -17,6 +17,7 @@ from tests.sweeps.schedulers.rows import SCORE, made
 from trainables.health import Verdict
 
 EPOCHS, TRIALS, WORKERS = 12, 24, 4
+AT_FIRST = 15  # trials; the others are added when these have ended
 
 
 class Driver:
@@ -31,6 +32,7 @@ class Driver:
         self.logs: dict[int, list[dict[str, Any]]] = {}
         self.running: list[int] = []
         self.decisions: list[tuple[int, int, str]] = []
+        self.trials = AT_FIRST
 
     def note(self, event: TrialEvent) -> None:
         self.events.append(event)
@@ -47,9 +49,9 @@ class Driver:
     def fill(self) -> None:
         """Give every free worker something to do."""
         while len(self.running) < WORKERS:
-            trial = self.scheduler.resume(TRIALS - len(self.records))
+            trial = self.scheduler.resume(self.trials - len(self.records))
             self.drop(self.scheduler.given_up())
-            if trial is None and len(self.records) == TRIALS:
+            if trial is None and len(self.records) == self.trials:
                 return
             if trial is None:
                 trial = len(self.records) + 1
@@ -109,6 +111,8 @@ class Driver:
             self.stop_by_hand(self.rng.choice(waiting))
             self.drop(self.scheduler.given_up())
             self.fill()
+        if not self.running and self.trials < TRIALS:
+            self.extend()
         if not self.running:
             return False
         trial = self.rng.choice(self.running)
@@ -116,10 +120,17 @@ class Driver:
         self.hear(trial)
         return True
 
+    def extend(self) -> None:
+        """All have ended; there shall be more."""
+        self.drop(self.scheduler.settle())
+        self.note(Extended(self.trials, TRIALS))
+        self.trials = TRIALS
+        self.fill()
+
     def die(self, name: str) -> None:
         """Another driver takes over. Its workers will report the last epochs of their checkpoints again."""
         self.scheduler = made(name, EPOCHS)
-        history.retell(self.scheduler, self.events, self.records, self.logs, TRIALS)
+        history.retell(self.scheduler, self.events, self.records, self.logs, AT_FIRST)
         for trial in self.running:
             self.scheduler.start(trial, self.records[trial].control)
 

@@ -14,7 +14,7 @@ from sweeps.records import journal, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.schedulers import parse
+from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
 from trainables import epoch_log
@@ -338,3 +338,41 @@ def test_a_whole_sweep_stopped_by_hand_is_cut_off_and_can_go_on(run):
     run.interrupted(run.stopping)
     record = journal.read(run.config.folder).trials[1]
     assert (record.status, record.reason) == (Status.INTERRUPTED, "BY_HAND")
+
+
+def play(run: SweepRun, workers: int) -> list[int]:
+    """Train with so many workers until nothing is left; who started, in order."""
+    begun: list[int] = []
+    running: list[int] = []
+    while True:
+        while len(running) < workers and (record := run.next_trial()) is not None:
+            run.started(record.trial)
+            running.append(record.trial)
+            begun.append(record.trial)
+        if not running:
+            return begun
+        trial = running.pop(0)
+        number = run.records[trial].epoch + 1
+        row = {"epoch": number, "val/elbo_gain": (trial * 7 % 11) + 0.1 * number, "verdict": "HEALTHY"}
+        log = epoch_log.read_trial(run.config.folder, trial)
+        epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, [*log, {"seconds": 1.0 * number, **row}])
+        if number == 9:
+            run.records[trial].epoch = 9
+            run.ended(trial, row)
+        elif not run.epoch(trial, row).stop and run.records[trial].status is Status.RUNNING:
+            running.append(trial)
+
+
+@pytest.mark.parametrize("scheduler", known())
+@pytest.mark.parametrize("first", [4, 10])
+def test_an_extended_sweep_leaves_what_has_ended_and_and_begins_the_others(tmp_path, scheduler, first):
+    run = sweep(tmp_path, scheduler, trials=first)
+    play(run, workers=2)
+    ended = {trial: (record.status, record.detail) for trial, record in run.records.items()}
+    run.journal.append(journal.Extended(first, 24))
+    again = sweep(tmp_path, scheduler, trials=24)
+    begun = play(again, workers=2)
+    assert not set(begun) & set(ended)
+    assert set(again.records) == set(range(1, 25))
+    assert {trial: (again.records[trial].status, again.records[trial].detail) for trial in ended} == ended
+    assert all(record.status.ended for record in again.records.values())

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps.records import record
-from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.journal import Extended, SweepState, TrialRecord
 from sweeps.records.outcomes import Status, SweepStatus
 from sweeps.tracking import projection
 from sweeps.tracking.projection import LogSummary
@@ -71,6 +71,13 @@ def test_stated_targets_and_notes_are_tags():
     tags = projection.sweep_view(sweep, SweepState(), {}).tags
     assert tags["note.data"] == "a is left out; b is grey"
     assert "note.data" not in projection.sweep_view(record.of(SWEEP), SweepState(), {}).tags
+
+
+def test_an_extension_is_a_tag():
+    state = SweepState(extended=[Extended(5, 9, 1_760_000_000.0), Extended(9, 20, 1_760_086_400.0)])
+    assert projection.sweep_view(record.of(SWEEP), state, {}).tags["sweep.extended"] == (
+        "from 5 to 9 trials on 2025-10-09 08:53 UTC; from 9 to 20 trials on 2025-10-10 08:53 UTC"
+    )
 
 
 def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
