@@ -28,8 +28,9 @@ NORMAL_95 = 1.959963984540054
 
 
 def best_trial(sweep: Sweep) -> Trial | None:
-    """The best configuration: finished, healthy, best by the sweep's first metric at its best epoch; None if none."""
-    candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    """The best configuration: finished, healthy, as required, best by the sweep's first metric at its best epoch, if
+    there is one."""
+    candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.ranked])
     return candidates[0] if candidates and math.isfinite(candidates[0].metric(sweep.objectives[0].metric)) else None
 
 
@@ -92,7 +93,12 @@ class Leaderboard:
 def leaderboard(sweep: Sweep) -> Leaderboard:
     """Healthy finished trials ranked; all others below, in groups of their own, so that none outranks them."""
     groups = (
-        ("Finished and healthy", "ranked", lambda trial: trial.healthy),
+        ("Finished and healthy", "ranked", lambda trial: trial.ranked),
+        (
+            "Finished and healthy, not as required",
+            f"miss {' or '.join(sweep.record.config.require)}",
+            lambda trial: trial.healthy and not trial.ranked,
+        ),
         (
             "Finished, not healthy",
             "sick at the last epoch",

@@ -15,6 +15,7 @@ from sweeps import ablation, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
 from sweeps.tried import configurations
+from trainables.requirements import Requirement
 
 DEFAULT_SEEDS = 5
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
@@ -59,6 +60,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         mode=mode,
         set=list(options.set),
         space=list(search.space),
+        require=list(search.require),
         tried=tried,
         gpus_per_trial=_given(options.gpus_per_trial, 0.0),
         cpus_per_trial=_given(options.cpus_per_trial, 1.0),
@@ -248,7 +250,18 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
             "--set fixes every hyperparameter: leave at least one to search",
         ),
     ]
-    return [problem for fine, problem in checks if not fine] + _scheduler_problems(config.scheduler)
+    found = [problem for fine, problem in checks if not fine]
+    return found + _requirement_problems(config.require) + _scheduler_problems(config.scheduler)
+
+
+def _requirement_problems(required: list[str]) -> list[str]:
+    problems = []
+    for text in required:
+        try:
+            Requirement.parse(text)
+        except ValueError as error:
+            problems.append(f"--require {text}: {error}")
+    return problems
 
 
 def _scheduler_problems(text: str) -> list[str]:

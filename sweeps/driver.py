@@ -155,7 +155,13 @@ class Driver:
         if config.ablation:
             return None
         return searchers.make(
-            config.search, config.search_space(), config.seed, config.metric, config.mode, tried=len(config.tried)
+            config.search,
+            config.search_space(),
+            config.seed,
+            config.metric,
+            config.mode,
+            tried=len(config.tried),
+            requirements=config.requirements,
         )
 
     def _forecaster(self) -> AnyForecaster:

@@ -94,6 +94,9 @@ class SweepOptions(Common):
     val/elbo_gain)."""
     mode: String = None
     """max or min, one per metric (default: max)."""
+    require: Repeated = ()
+    """Rank only trials that meet this at the epoch whose weights are kept: 'health/au>=32', 'memory/rss_mib<=20000'.
+    May be repeated."""
     space: Repeated = ()
     """Change a range: name=low..high or name=a,b,c. May be repeated."""
     tried: Tried = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import resolve
-from sweeps import budget, notes
+from sweeps import budget, logged, notes
 from sweeps.config import ConfigError, SweepConfig
 from trainables.data.errors import DataError
 from trainables.data.store import Dataset
@@ -36,7 +36,8 @@ def prepare(config: SweepConfig) -> Prepared:
     """Prepare the sweep of `config`; writes the Arrow file of the data to the storage where there is none yet.
 
     Raises:
-        ConfigError: the data cannot be used, or the model does not do what it must; with all problems.
+        ConfigError: the data cannot be used, the model does not do what it must, or does not log what is required;
+            with all problems.
     """
     dataset = _dataset(config)
     said = [_what_data(config, dataset)]
@@ -44,6 +45,8 @@ def prepare(config: SweepConfig) -> Prepared:
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
     conforming = _conformance(config, dataset)
+    if not isinstance(dataset, Unprepared) and (missing := logged.problems(config, dataset)):
+        raise ConfigError(missing)
     found = notes.gather(config, dataset)
     found["model"] += conforming
     return Prepared(config, dataset, found, tuple(said))

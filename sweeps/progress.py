@@ -19,6 +19,7 @@ from sweeps.records.outcomes import Status
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
 from trainables.health import Verdict
+from trainables.requirements import unmet
 
 REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
@@ -109,7 +110,9 @@ class Progress:
     def _best(self, records: list[TrialRecord]) -> TrialRecord | None:
         sign = 1.0 if self.run.config.mode[0] == "max" else -1.0
         healthy = [r for r in records if self.run.latest.get(r.trial, {}).get("verdict") == Verdict.HEALTHY]
-        scored = [(sign * value, r.trial, r) for r in healthy if (value := self._score(r)) is not None]
+        required = self.run.config.requirements
+        meeting = [r for r in healthy if not unmet(required, self.run.best.get(r.trial, {}))]
+        scored = [(sign * value, r.trial, r) for r in meeting if (value := self._score(r)) is not None]
         return max(scored)[2] if scored else None
 
     def _score(self, record: TrialRecord) -> float | None:

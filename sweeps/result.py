@@ -125,7 +125,10 @@ def result(run: SweepRun, best: int | None, crashed: str) -> SweepResult:
     if all(record.status is Status.FAILED for record in records):
         return ended(ExitCode.FAILED, f"every trial failed; {counts}")
     if best is None:
-        return ended(ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy, so there is no best one; {counts}")
+        required = f" and meets {' and '.join(run.config.require)}" if run.config.require else ""
+        return ended(
+            ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy{required}, so there is no best one; {counts}"
+        )
     return ended(ExitCode.FINISHED, counts)
 
 

@@ -26,6 +26,7 @@ from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict, is_control
+from trainables.requirements import unmet
 
 
 class SweepRun:
@@ -104,12 +105,14 @@ class SweepRun:
         return self.standing.best
 
     def best_trial(self) -> int | None:
-        """The best of the trials that ended healthy; None if there is none."""
-        config = self.config
+        """The best of the trials that ended healthy and meet what is required; None if there is none."""
+        config, requirements = self.config, self.config.requirements
         scores = {
             trial: [record.metrics.get(metric, math.nan) for metric in config.metric]
             for trial, record in self.records.items()
-            if record.status is Status.FINISHED and self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+            if record.status is Status.FINISHED
+            and self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+            and not unmet(requirements, record.metrics)
         }
         return ranking.best(ranking.objectives(config.metric, config.mode), scores)
 
@@ -183,7 +186,8 @@ class SweepRun:
             if decision.stop:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self._end(trial, Status.FINISHED, Reason.NONE, "")
+                missed = unmet(self.config.requirements, self.standing.metrics(trial))
+                self._end(trial, Status.FINISHED, Reason.NONE, "; ".join(missed))
             self._end_all(self.scheduler.given_up())
 
     def interrupted(self, reason: Reason) -> None:

@@ -40,6 +40,7 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
         health=asdict(run.health),
         metric=config.metric[0],
         mode=config.mode[0],
+        require=config.require,
     )
     tuner = tune.Tuner(
         tune.with_resources(VaeTrainable, {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}),

@@ -101,6 +101,7 @@ class Outcome(StrEnum):
 
     FINISHED = "finished"
     CONTROL = "kept as control"  # condemned, but kept running to measure false stops
+    UNMET = "misses a requirement"
     IGNORES_Z = "ignores z"
     RUNG = "stopped at a rung"
     BY_HAND = "stopped by hand"
@@ -124,7 +125,9 @@ _OF_STATUS = {
 }
 
 
-def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bool, sweep_ended: bool) -> Outcome:
+def outcome(
+    status: Status, reason: Reason, verdict: Verdict | None, control: bool, sweep_ended: bool, met: bool = True
+) -> Outcome:
     """What became of a trial.
 
     Args:
@@ -132,6 +135,7 @@ def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bo
         verdict: after the last epoch; None where there is none.
         control: it was condemned and kept running.
         sweep_ended: whatever has not ended by then was cut off.
+        met: the trial meets all that the sweep requires.
     """
     if status is Status.STOPPED:
         return _OF_STOP.get(reason) or _of_sickness(reason) or Outcome.OTHER
@@ -140,7 +144,7 @@ def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bo
             return Outcome.CONTROL
         if verdict is Verdict.OTHER:
             return Outcome.OTHER
-        return _of_sickness(verdict) or Outcome.FINISHED
+        return _of_sickness(verdict) or (Outcome.FINISHED if met else Outcome.UNMET)
     if sweep_ended and not status.ended:
         return Outcome.INTERRUPTED
     return _OF_STATUS.get(status, Outcome.OTHER)

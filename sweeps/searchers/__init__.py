@@ -5,11 +5,13 @@ A new one is a file in this folder with a subclass of `Search` that has a name; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from search_spaces.space import SearchSpace
 from sweeps.searchers.base import Search
 from trainables.discovery import subclasses_in
+from trainables.requirements import Requirement
 
 DEFAULT = "tpe"
 ABLATION = "ablation"  # nothing is searched: the trials are given
@@ -23,7 +25,14 @@ def known() -> dict[str, type[Search]]:
 
 
 def make(
-    search: str, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+    search: str,
+    space: SearchSpace,
+    seed: int,
+    metrics: list[str],
+    modes: list[str],
+    *,
+    tried: int = 0,
+    requirements: Sequence[Requirement] = (),
 ) -> Search:
     """The search called `search`, with the arguments of `Search`.
 
@@ -32,4 +41,4 @@ def make(
     """
     if search not in known():
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
-    return known()[search](space, seed, metrics, modes, tried=tried)
+    return known()[search](space, seed, metrics, modes, tried=tried, requirements=requirements)

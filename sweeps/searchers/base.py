@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from search_spaces.space import SearchSpace, Value
 from sweeps.records.journal import TrialRecord
+from trainables.requirements import Requirement
 
 
 class Search(ABC):
     """Proposes configurations by trial number and hears how trials ended.
 
     It is told the truth: a trial stopped at a rung is *pruned* (its value is that of a part of the budget, never
-    learnt as a final one), a sick one violates a constraint, a failed one is no observation at all.
+    learnt as a final one), one that is sick or misses a requirement violates a constraint, a failed one is no
+    observation at all.
 
     Args:
         space: what may vary.
@@ -21,14 +24,23 @@ class Search(ABC):
         metrics: that trials are ranked by.
         modes: max or min, of each.
         tried: how many configurations of the user's own come before the documented ones.
+        requirements: what a trial must meet to be ranked.
     """
 
     name: ClassVar[str]  # on the command line
 
     def __init__(
-        self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+        self,
+        space: SearchSpace,
+        seed: int,
+        metrics: list[str],
+        modes: list[str],
+        *,
+        tried: int = 0,
+        requirements: Sequence[Requirement] = (),
     ) -> None:
         self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
+        self.requirements = requirements
         self.first = tried + (3 if space.has_baseline else 2)  # the first trial that is searched
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from search_spaces.space import Parameter, SearchSpace, Value
 from sweeps.searchers.base import Search
+from trainables.requirements import Requirement
 
 LEVELS = 3  # of a continuous range
 
@@ -18,9 +20,16 @@ class GridSearch(Search):
     name = "grid"
 
     def __init__(
-        self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+        self,
+        space: SearchSpace,
+        seed: int,
+        metrics: list[str],
+        modes: list[str],
+        *,
+        tried: int = 0,
+        requirements: Sequence[Requirement] = (),
     ) -> None:
-        super().__init__(space, seed, metrics, modes, tried=tried)
+        super().__init__(space, seed, metrics, modes, tried=tried, requirements=requirements)
         self.names = [parameter.name for parameter in space.parameters]
         self.levels = [grid_levels(parameter) for parameter in space.parameters]
         self.cells = math.prod(len(levels) for levels in self.levels)

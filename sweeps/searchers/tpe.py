@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.space import Parameter, SearchSpace, Value, applies
@@ -12,6 +12,7 @@ from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Status
 from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
+from trainables.requirements import Requirement
 
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 
@@ -25,9 +26,16 @@ class TpeSearch(Search):
     name = "tpe"
 
     def __init__(
-        self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str], *, tried: int = 0
+        self,
+        space: SearchSpace,
+        seed: int,
+        metrics: list[str],
+        modes: list[str],
+        *,
+        tried: int = 0,
+        requirements: Sequence[Requirement] = (),
     ) -> None:
-        super().__init__(space, seed, metrics, modes, tried=tried)
+        super().__init__(space, seed, metrics, modes, tried=tried, requirements=requirements)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -75,6 +83,8 @@ class TpeSearch(Search):
             state = optuna.trial.TrialState.COMPLETE
         if state is not optuna.trial.TrialState.FAIL:
             trial.set_constraint("health", 1.0 if sick else -1.0)
+            for requirement in self.requirements:
+                trial.set_constraint(str(requirement), requirement.violation(record.metrics))
         self.study.tell(trial, values if state is optuna.trial.TrialState.COMPLETE else None, state=state)
 
     def _ask(self, index: int, config: Mapping[str, Any] | None = None) -> dict[str, Value]:

@@ -246,3 +246,15 @@ def test_what_a_loop_of_ones_own_cannot_heed_is_refused_at_once(tmp_path):
         f"--steps 9: {told}; give the budget in --epochs",
         *(f"--{name}: {told}, which reads its data itself; leave it out" for name in ("data", "subset", "strict")),
     ]
+
+
+def test_what_is_required_is_checked_at_once():
+    assert make(require=("health/au>=32", "memory/rss_mib<=4e3")).require == ["health/au>=32", "memory/rss_mib<=4e3"]
+    told = "expected METRIC>=NUMBER or METRIC<=NUMBER in quotes, as in 'health/au>=32'"
+    assert problems(require=("health/au", "train/loss<=1")) == [
+        f"--require health/au: {told}",
+        "--require train/loss<=1: expected a metric of val/, test/, health/, memory/, time/; "
+        "a training loss cannot be required",
+    ]
+    with pytest.raises(ConfigError, match="--require: cannot change on a resume"):
+        resumed(make(name="one"), SweepOptions(require=("health/au>=1",)))

@@ -13,6 +13,7 @@ from sweeps.options import SweepOptions
 from sweeps.records import journal, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
+from sweeps.result import result
 from sweeps.run_state import WORKER_DEATHS, SweepRun
 from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task
@@ -376,3 +377,16 @@ def test_an_extended_sweep_leaves_what_has_ended_and_and_begins_the_others(tmp_p
     assert set(again.records) == set(range(1, 25))
     assert {trial: (again.records[trial].status, again.records[trial].detail) for trial in ended} == ended
     assert all(record.status.ended for record in again.records.values())
+
+
+def test_a_trial_that_misses_what_is_required_says_so_and_is_never_the_best(tmp_path):
+    run = sweep(tmp_path, require=("health/au>=4", "memory/rss_mib<=100"))
+    for au, memory, score in ((3.0, 150.0, 0.9), (4.0, 99.0, 0.1), (5.0, 99.0, 0.2)):
+        trial = start(run)
+        row = {"epoch": 9, "val/elbo_gain": score, "health/au": au, "memory/rss_mib": memory}
+        run.ended(trial, row | {"verdict": "HEALTHY", "verdict_detail": ""})
+    record = journal.read(run.config.folder).trials[1]
+    assert record.status is Status.FINISHED
+    assert record.detail == "health/au 3, required >= 4; memory/rss_mib 150, required <= 100"
+    assert run.best_trial() == 3
+    assert result(run, None, "").detail.startswith("no trial ended healthy and meets health/au>=4 and memory/rss_mib")

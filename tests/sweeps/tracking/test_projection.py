@@ -241,3 +241,15 @@ def test_what_the_verdict_said_is_not_told_twice():
     assert (tags["stop.detail"], "verdict.detail" in tags) == ("0 of 8 units active", False)
     tags = projection.trial_view(record.of(SWEEP), stopped, LogSummary(4, "GRACE", "too early to say")).tags
     assert tags["verdict.detail"] == "too early to say"
+
+
+def test_who_misses_what_is_required_is_tagged_and_not_the_best():
+    sweep = record.of(SWEEP | {"config": SWEEP["config"] | {"require": ["health/au>=4"]}})
+    trials = {
+        number: replace(trial(number), metrics={"val/elbo_gain": score, "health/au": au})
+        for number, (score, au) in enumerate([(0.9, 3.0), (0.2, 4.0)], 1)
+    }
+    logs = {number: LogSummary(4, "HEALTHY") for number in trials}
+    assert projection.best_trial(sweep.config, SweepState(trials), logs) == 2
+    tags = [projection.trial_view(sweep, trials[number], logs[number]).tags for number in (1, 2)]
+    assert [each.get("required.missed") for each in tags] == ["health/au 3, required >= 4", None]

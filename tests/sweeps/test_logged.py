@@ -1,0 +1,31 @@
+"""What may be required: what the model logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.completion import complete
+from sweeps.config import ConfigError
+from sweeps.options import SweepOptions
+from sweeps.preparation import prepare
+
+
+def prepared(storage: Path, *required: str, **options: float) -> None:
+    prepare(complete(SweepOptions(model="imc_vae", storage=str(storage), subset=64, require=required, **options)))
+
+
+def test_a_model_that_does_not_log_it_is_refused_with_what_it_logs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        prepared(tmp_path, "health/codebook_usage>=0.1", "val/ssim>=0.5", "memory/device_peak_mib<=9", "health/au>=1")
+    codebook, ssim, device = error.value.problems
+    assert codebook.startswith("--require health/codebook_usage>=0.1: imc_vae does not log health/codebook_usage; it")
+    assert "health/au, " in codebook
+    assert "val/elbo_gain, " in ssim
+    assert device == "--require memory/device_peak_mib<=9: logged on a GPU alone: --gpus-per-trial"
+
+
+def test_what_every_trial_logs_may_be_required(tmp_path: Path) -> None:
+    required = ("val/elbo_gain>=0", "memory/rss_mib<=9e4", "time/epoch_seconds<=60", "memory/device_peak_mib<=9")
+    prepared(tmp_path, *required, gpus_per_trial=0.5)
