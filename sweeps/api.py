@@ -19,6 +19,7 @@ from sweeps.config import ConfigError, SweepConfig, storage_folder
 from sweeps.console import Reporting
 from sweeps.driver import Driver, recorded
 from sweeps.listener import Listener
+from sweeps.longer import check_data, settings
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions
 from sweeps.preparation import prepare
 from sweeps.records.folder import SweepFolder, sweeps_in
@@ -58,16 +59,15 @@ def resume(name: str, *, listener: Listener | None = None, **options: Any) -> Sw
 
 
 def extend(name: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
-    """Go on with a sweep, and with more trials; `options` are the fields of `sweeps.options.ExtendOptions`."""
+    """Go on with a sweep, with more trials or with longer ones; `options` are the fields of
+    `sweeps.options.ExtendOptions`."""
     return go_on_further(name, _of(ExtendOptions, **options), listener or Reporting())
 
 
 def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
     """Run a new sweep or ablation."""
     config = completion.complete(options)
-    if config.folder.exists():
-        choices = f"go on with it by --resume {config.name}, or choose another name"
-        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
+    _require_new(config)
     return Driver(prepare(config), listener).run()
 
 
@@ -77,9 +77,22 @@ def go_on(name: str, options: ResumeOptions | SweepOptions | AblationOptions, li
 
 
 def go_on_further(name: str, options: ExtendOptions | SweepOptions, listener: Listener) -> SweepResult:
-    """Resume the sweep called `name` with more trials."""
-    config = completion.extended(*_recorded("--extend", name, options))
-    return Driver(prepare(config), listener, resuming=True).run()
+    """Resume the sweep called `name` with more trials; or train its configurations again for more epochs."""
+    config, options = _recorded("--extend", name, options)
+    if options.epochs is None:
+        return Driver(prepare(completion.extended(config, options)), listener, resuming=True).run()
+    longer, said = settings(config, options)
+    _require_new(longer)
+    listener.said(said)
+    prepared = prepare(longer)
+    check_data(config, longer.folder.parent, prepared.dataset.fingerprint)
+    return Driver(prepared, listener).run()
+
+
+def _require_new(config: SweepConfig) -> None:
+    if config.folder.exists():
+        choices = f"go on with it by --resume {config.name}, or choose another name"
+        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
 
 
 def resumed(name: str, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:

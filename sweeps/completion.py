@@ -20,6 +20,7 @@ from trainables.requirements import Requirement
 DEFAULT_SEEDS = 5
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 NO_SCHEDULER = "none"
+MORE = ("trials", "extend")  # what an extension may change beside what a resume may
 T = TypeVar("T")
 
 
@@ -147,7 +148,7 @@ def resumed(config: SweepConfig, options: ResumeOptions | SweepOptions | Ablatio
         ConfigError: with all problems at once, among them options that would change what is compared.
     """
     allowed = (*ResumeOptions.__dataclass_fields__, "resume")
-    return _again(config, options, [_refused(name) for name in given(options) if name not in allowed])
+    return again(config, options, [refused(name) for name in given(options) if name not in allowed])
 
 
 def extended(config: SweepConfig, options: ExtendOptions | SweepOptions) -> SweepConfig:
@@ -156,20 +157,23 @@ def extended(config: SweepConfig, options: ExtendOptions | SweepOptions) -> Swee
     Raises:
         ConfigError: with all problems at once, among them options that would change what is compared.
     """
-    allowed = (*ExtendOptions.__dataclass_fields__, "extend")
-    problems = [_refused(name) for name in given(options) if name not in allowed]
+    problems = [refused(name) for name in given(options) if name not in (*ResumeOptions.__dataclass_fields__, *MORE)]
     if config.ablation:
         problems.append(f"--extend {config.name}: an ablation has as many trials as its variants and seeds")
     elif options.trials is None or options.trials <= config.trials:
         asked = "--trials is missing" if options.trials is None else f"--trials {options.trials}"
         problems.append(f"{asked}: expected more than the {config.trials} that {config.name} has already")
-    return _again(replace(config, trials=_given(options.trials, config.trials)), options, problems)
+    return again(replace(config, trials=_given(options.trials, config.trials)), options, problems)
 
 
-def _again(
+def again(
     config: SweepConfig, options: ResumeOptions | SweepOptions | AblationOptions, problems: list[str]
 ) -> SweepConfig:
-    """`config` with the place and the limits of `options`, where there are no problems."""
+    """`config` with the place and the limits of `options`.
+
+    Raises:
+        ConfigError: `problems`, and those that come up here.
+    """
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
     storage = str(storage_folder(options.storage)) if options.storage else config.storage
@@ -188,7 +192,7 @@ def _again(
     return config
 
 
-def _refused(name: str) -> str:
+def refused(name: str) -> str:
     """Why a resume does not take an option."""
     if name == "seeds":
         return "--seeds: cannot change on a resume; start a new ablation, which takes over what was run"

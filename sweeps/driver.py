@@ -15,6 +15,7 @@ from sweeps import schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
+from sweeps.openings import openings
 from sweeps.preparation import Prepared
 from sweeps.records import journal, lock, record, requests
 from sweeps.records.folder import SweepFolder
@@ -154,13 +155,14 @@ class Driver:
         config = self.config
         if config.ablation:
             return None
+        space = config.search_space()
         return searchers.make(
             config.search,
-            config.search_space(),
+            space,
             config.seed,
             config.metric,
             config.mode,
-            tried=len(config.tried),
+            first=len(openings(config, space)) + 1,
             requirements=config.requirements,
         )
 

@@ -129,10 +129,15 @@ class ResumeOptions(Limits, Place):
 
 @dataclass(frozen=True)
 class ExtendOptions(ResumeOptions):
-    """A resume with more trials."""
+    """A resume with more trials; or with longer ones, in a sweep of their own."""
 
     trials: Integer = None
-    """Number of trials in all, more than there were."""
+    """Number of trials in all, more than there were; of longer ones how many, the best first (default: all that ended
+    neither sick nor failed)."""
+    epochs: Integer = None
+    """Budget of a trial, in epochs, more than there were."""
+    name: String = None
+    """Name of the sweep of the longer trials (default: NAME-N-epochs)."""
 
 
 _WRITTEN = {"tried": "try"}  # options whose names are no names in Python

@@ -87,12 +87,12 @@ def make(config: SweepConfig, dataset: Dataset | Unprepared, forecaster: AnyFore
 
 def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
+    given = openings(config, space)
     trials = [
-        {"trial": number, "origin": origin, "config": given}
-        for number, (origin, given) in enumerate(openings(config, space)[: config.trials], 1)
+        {"trial": number, "origin": origin, "config": values}
+        for number, (origin, values) in enumerate(given[: config.trials], 1)
     ]
-    tried = len(config.tried)
-    search = searchers.make(config.search, space, config.seed, config.metric, config.mode, tried=tried)
+    search = searchers.make(config.search, space, config.seed, config.metric, config.mode, first=len(given) + 1)
     for trial in range(search.first, int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
             trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})

@@ -9,6 +9,7 @@
     python sweeps/run.py my_vae.py --data x.npz          your own VAE
     python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
     python sweeps/run.py --extend NAME --trials 100      go on with more trials than it had
+    python sweeps/run.py --extend NAME --epochs 200      its configurations again, for longer, the best first
     python sweeps/run.py --stop NAME                     end it in order, from any machine; NAME:7 for trial 7 alone
     python sweeps/run.py --trial NAME:7                  the numbers of trial 7 once more
 
@@ -35,7 +36,8 @@ class Command(SweepOptions):
     resume: String = None
     """Go on with the sweep of this name."""
     extend: String = None
-    """Go on with the sweep of this name, ended or not, to more --trials than it had."""
+    """Go on with the sweep of this name, ended or not, to more --trials than it had; or train its configurations
+    again for more --epochs, the best first, in a sweep of their own."""
     stop: String = None
     """End a running sweep in order, NAME, or one of its trials, NAME:k; its driver may be on another machine."""
     trial: String = None

@@ -31,7 +31,7 @@ def make(
     metrics: list[str],
     modes: list[str],
     *,
-    tried: int = 0,
+    first: int | None = None,
     requirements: Sequence[Requirement] = (),
 ) -> Search:
     """The search called `search`, with the arguments of `Search`.
@@ -41,4 +41,4 @@ def make(
     """
     if search not in known():
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
-    return known()[search](space, seed, metrics, modes, tried=tried, requirements=requirements)
+    return known()[search](space, seed, metrics, modes, first=first, requirements=requirements)

@@ -23,7 +23,7 @@ class Search(ABC):
         seed: of what is drawn; the same seed proposes the same.
         metrics: that trials are ranked by.
         modes: max or min, of each.
-        tried: how many configurations of the user's own come before the documented ones.
+        first: the first trial that is searched; None where none but the documented ones come before.
         requirements: what a trial must meet to be ranked.
     """
 
@@ -36,12 +36,12 @@ class Search(ABC):
         metrics: list[str],
         modes: list[str],
         *,
-        tried: int = 0,
+        first: int | None = None,
         requirements: Sequence[Requirement] = (),
     ) -> None:
         self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
         self.requirements = requirements
-        self.first = tried + (3 if space.has_baseline else 2)  # the first trial that is searched
+        self.first = first or (3 if space.has_baseline else 2)
 
     @property
     def ahead(self) -> float:

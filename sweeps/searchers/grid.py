@@ -26,10 +26,10 @@ class GridSearch(Search):
         metrics: list[str],
         modes: list[str],
         *,
-        tried: int = 0,
+        first: int | None = None,
         requirements: Sequence[Requirement] = (),
     ) -> None:
-        super().__init__(space, seed, metrics, modes, tried=tried, requirements=requirements)
+        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
         self.names = [parameter.name for parameter in space.parameters]
         self.levels = [grid_levels(parameter) for parameter in space.parameters]
         self.cells = math.prod(len(levels) for levels in self.levels)

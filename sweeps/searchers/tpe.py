@@ -32,10 +32,10 @@ class TpeSearch(Search):
         metrics: list[str],
         modes: list[str],
         *,
-        tried: int = 0,
+        first: int | None = None,
         requirements: Sequence[Requirement] = (),
     ) -> None:
-        super().__init__(space, seed, metrics, modes, tried=tried, requirements=requirements)
+        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -111,7 +111,7 @@ def test_the_record_keeps_them(tmp_path: Path) -> None:
 def test_the_search_begins_after_them(name: str, tmp_path: Path) -> None:
     space = search_spaces.load("imc_vae").on_embedded()
     alone = make(name, space, 0, ["val/elbo_gain"], ["max"])
-    behind = make(name, space, 0, ["val/elbo_gain"], ["max"], tried=2)
+    behind = make(name, space, 0, ["val/elbo_gain"], ["max"], first=5)
     assert behind.ahead == alone.ahead + 2
     if name == "grid":
         assert behind.suggest(5) == alone.suggest(3)
