@@ -44,6 +44,7 @@ def prepare(config: SweepConfig) -> Prepared:
     if config.steps is not None and not isinstance(dataset, Unprepared):
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
+    said += _ranking(config)
     conforming = _conformance(config, dataset)
     if not isinstance(dataset, Unprepared) and (missing := logged.problems(config, dataset)):
         raise ConfigError(missing)
@@ -73,6 +74,17 @@ def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
     if dataset.embedded:
         return f"No --data given: using {config.model}'s embedded data ({size}) and a budget for a laptop."
     return f"Data {dataset.source}: {size}."
+
+
+def _ranking(config: SweepConfig) -> list[str]:
+    """What is not plain in how trials are ranked and stopped."""
+    first, *more = config.metric
+    said = []
+    if config.require:
+        said.append(f"Ranked are trials with {' and '.join(config.require)} at the epoch whose weights are kept.")
+    if more and config.scheduler != "none":
+        said.append(f"{first} alone decides who is stopped; the front of all metrics is of those that finish.")
+    return said
 
 
 def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str]:

@@ -29,3 +29,19 @@ def test_a_model_that_does_not_log_it_is_refused_with_what_it_logs(tmp_path: Pat
 def test_what_every_trial_logs_may_be_required(tmp_path: Path) -> None:
     required = ("val/elbo_gain>=0", "memory/rss_mib<=9e4", "time/epoch_seconds<=60", "memory/device_peak_mib<=9")
     prepared(tmp_path, *required, gpus_per_trial=0.5)
+
+
+def test_how_trials_are_ranked_and_stopped_is_said_where_it_is_not_plain(tmp_path: Path) -> None:
+    def said(**options: str) -> tuple[str, ...]:
+        required = ("health/au>=1",) if options else ()
+        config = complete(
+            SweepOptions(model="imc_vae", storage=str(tmp_path), subset=64, require=required, **options)
+        )
+        return prepare(config).said[1:]
+
+    assert said() == ()
+    assert said(metric="val/elbo_gain,val/cosine_similarity") == (
+        "Ranked are trials with health/au>=1 at the epoch whose weights are kept.",
+        "val/elbo_gain alone decides who is stopped; the front of all metrics is of those that finish.",
+    )
+    assert len(said(metric="val/elbo_gain,val/cosine_similarity", scheduler="none")) == 1

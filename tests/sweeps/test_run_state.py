@@ -389,4 +389,5 @@ def test_a_trial_that_misses_what_is_required_says_so_and_is_never_the_best(tmp_
     assert record.status is Status.FINISHED
     assert record.detail == "health/au 3, required >= 4; memory/rss_mib 150, required <= 100"
     assert run.best_trial() == 3
+    assert result(run, 3, "").detail == "1 × not as required"
     assert result(run, None, "").detail.startswith("no trial ended healthy and meets health/au>=4 and memory/rss_mib")
