@@ -1,8 +1,8 @@
 """A sweep's results for other programs and for reading without a browser.
 
 `parquet`: one row a trial. Columns: sweep, trial, origin, seed, status, outcome, reason, detail, verdict, healthy,
-missed (of what is required), control, epochs (trained), config/<hyperparameter>, and every metric of its best epoch by
-its name (null: not measured).
+missed (of what is required), control, epochs (trained), config/<hyperparameter>, and every metric of its best epoch
+by its name (null: not measured).
 
 `json`: one object; numbers that are not finite are null.
 
