@@ -1,4 +1,4 @@
-"""Whether a sweep's model logs what the sweep requires."""
+"""Whether a sweep's model logs what the sweep requires. Of a loop of the user's own nobody knows before it runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def problems(config: SweepConfig, dataset: Dataset) -> list[str]:
     """Requirements on what no epoch has, a line each; the documented configuration is built and evaluated to see."""
     from trainables.loop import Trainer
 
-    if not config.require:
+    if not config.require or config.own_loop:
         return []
     trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)
     logged = {*trainer.evaluate()[0], *config.search_space().metrics, *TIMES, RESIDENT}

@@ -10,6 +10,7 @@ from sweeps.completion import complete
 from sweeps.config import ConfigError
 from sweeps.options import SweepOptions
 from sweeps.preparation import prepare
+from tests.sweeps.conftest import ROOT
 
 
 def prepared(storage: Path, *required: str, **options: float) -> None:
@@ -45,3 +46,19 @@ def test_how_trials_are_ranked_and_stopped_is_said_where_it_is_not_plain(tmp_pat
         "val/elbo_gain alone decides who is stopped; the front of all metrics is of those that finish.",
     )
     assert len(said(metric="val/elbo_gain,val/cosine_similarity", scheduler="none")) == 1
+
+
+def test_nobody_knows_what_a_loop_of_ones_own_will_log(tmp_path: Path) -> None:
+    model = (ROOT / "examples" / "my_vae.py").read_text()
+    (tmp_path / "looped.py").write_text(f"{model}\n\ndef train(config, monitor): ...\n")
+    (tmp_path / "plain.py").write_text(model)
+
+    def ready(name: str) -> None:
+        asked = SweepOptions(
+            model=str(tmp_path / name), storage=str(tmp_path), metric="val/elbo_gain", require=("val/other>=1",)
+        )
+        prepare(complete(asked))
+
+    ready("looped.py")
+    with pytest.raises(ConfigError, match="does not log val/other"):
+        ready("plain.py")
