@@ -292,16 +292,14 @@ def test_a_waiting_trial_stopped_by_hand_ends_at_once_and_is_not_taken_up(tmp_pa
 
 
 def test_nobody_is_measured_against_a_trial_stopped_by_hand(tmp_path):
-    run = sweep(tmp_path, "asha", trials=5)
-    for trial in (1, 2, 3, 4):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    for trial in range(1, 9):
         assert start(run) == trial
-        epoch(run, trial, 1, score=10.0 - trial)
-    assert [run.records[trial].status for trial in (3, 4)] == [Status.STOPPED] * 2
-    by_hand(run, 1)
-    epoch(run, 1, 2)
-    assert start(run) == 5
-    epoch(run, 5, 1, score=8.5)  # better than all but the first
-    assert run.records[5].status is Status.RUNNING
+        epoch(run, trial, 1, score=float(trial))
+    by_hand(run, 8)
+    epoch(run, start(run), 1, score=0.5)  # the bracket is complete
+    assert [start(run), start(run)] == [7, 6]
+    assert run.records[5].detail == "val/elbo_gain 5 below the cutoff 6 of 8 trials of its bracket at epoch 1"
 
 
 def test_a_request_outlives_the_driver_and_a_trial_that_waits_to_begin_again_is_not_begun(tmp_path):
