@@ -63,7 +63,7 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of trials is told here
     survive_memory_monitor()
-    with _signals(run, config.time_budget):
+    with cut_off(run, config.time_budget):
         try:
             tuner.fit()
         except Exception as error:
@@ -73,7 +73,7 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
 
 
 @contextmanager
-def _signals(run: SweepRun, time_budget: float | None) -> Iterator[None]:
+def cut_off(run: SweepRun, time_budget: float | None) -> Iterator[None]:
     """End in order when the time budget (seconds) is spent, and on SIGTERM, as Ray Tune does on SIGINT: neither
     signal can be heard outside the main thread.
     """
