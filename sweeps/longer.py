@@ -6,6 +6,7 @@ step, so none can go on from its checkpoint. The sweep they come from stays as i
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def settings(config: SweepConfig, options: ExtendOptions | SweepOptions) -> tupl
 
     Args:
         config: the settings of the sweep that it comes from, wherever it is.
-        options: `epochs`, and how many `trials`, the best first (default: all that did not end sick or failed).
+        options: `epochs`, and how many `trials`, the best first (default: all but the condemned and the failed).
 
     Raises:
         ConfigError: with all problems at once.
@@ -49,7 +50,7 @@ def settings(config: SweepConfig, options: ExtendOptions | SweepOptions) -> tupl
     for trial in _best_first(config, folder):
         best += [trial.config] if trial.config not in best else []
     if not best:
-        problems.append(f"{OPTION} {config.name}: none of its trials has an end that is neither sick nor failed")
+        problems.append(f"{OPTION} {config.name}: all of its trials were condemned or failed")
     trials = max(1, len(best)) if options.trials is None else options.trials
     copy = folder / CODE
     longer = replace(
@@ -81,31 +82,32 @@ def check_data(config: SweepConfig, storage: Path, fingerprint: str) -> None:
 
 
 def _best_first(config: SweepConfig, folder: Path) -> list[TrialRecord]:
-    """The trials that ended neither sick nor failed: those that are ranked, those that miss what is required, those
-    that were cut short; the best first in each."""
-    groups: dict[int, dict[int, TrialRecord]] = {0: {}, 1: {}, 2: {}}
-    for trial, record in journal.read(folder).trials.items():
-        if record.status is Status.FINISHED and _healthy(folder, trial):
-            groups[bool(unmet(config.requirements, record.metrics))][trial] = record
-        elif record.status is Status.INTERRUPTED or (
-            record.status is Status.STOPPED and not record.reason.is_sickness
-        ):
-            groups[2][trial] = record
+    """The trials that were neither condemned nor failed, the best first: those that are ranked, those that miss what
+    is required, those that were cut short, those that were not healthy at their end."""
     objectives = ranking.objectives(config.metric, config.mode)
-    nan = float("nan")
-    return [
-        group[trial]
-        for group in groups.values()
-        for trial in ranking.ranked(
-            objectives,
-            {number: [each.metrics.get(name, nan) for name in config.metric] for number, each in group.items()},
-        )
-    ]
+    records = journal.read(folder).trials
+    groups: dict[int, dict[int, list[float]]] = {0: {}, 1: {}, 2: {}, 3: {}}
+    for trial, record in records.items():
+        if (group := _group(config, folder, record)) is not None:
+            groups[group][trial] = [record.metrics.get(name, math.nan) for name in config.metric]
+    return [records[trial] for scores in groups.values() for trial in ranking.ranked(objectives, scores)]
 
 
-def _healthy(folder: Path, trial: int) -> bool:
+def _group(config: SweepConfig, folder: Path, record: TrialRecord) -> int | None:
+    """Which of those, from 0; None for a trial that was condemned or failed, or has not begun."""
+    if record.status is Status.FINISHED:
+        verdict = _verdict(folder, record.trial)
+        if verdict is Verdict.HEALTHY:
+            return 1 if unmet(config.requirements, record.metrics) else 0
+        return None if verdict.condemned else 3
+    stopped = record.status is Status.STOPPED and not record.reason.is_sickness
+    return 2 if stopped or record.status is Status.INTERRUPTED else None
+
+
+def _verdict(folder: Path, trial: int) -> Verdict:
+    """At the end of the trial."""
     try:
         rows = epoch_log.read_trial(folder, trial)
     except epoch_log.LogError as error:
         raise ConfigError([f"{OPTION} {folder.name}: {error}"]) from None
-    return bool(rows) and rows[-1]["verdict"] == Verdict.HEALTHY
+    return Verdict(rows[-1]["verdict"]) if rows else Verdict.GRACE

@@ -132,8 +132,8 @@ class ExtendOptions(ResumeOptions):
     """A resume with more trials; or with longer ones, in a sweep of their own."""
 
     trials: Integer = None
-    """Number of trials in all, more than there were; of longer ones how many, the best first (default: all that ended
-    neither sick nor failed)."""
+    """Number of trials in all, more than there were; of longer ones how many, the best first (default: all that were
+    neither condemned nor failed)."""
     epochs: Integer = None
     """Budget of a trial, in epochs, more than there were."""
     name: String = None
