@@ -89,7 +89,8 @@ def _absent_refused() -> Iterator[None]:
 def _chosen(sweep: Sweep, number: int | None) -> Trial:
     if number is None:
         if (best := tables.best_trial(sweep)) is None:
-            raise SweepError(f"{sweep.name} has no healthy finished trial; name one with --trial")
+            required = f" that meets {' and '.join(required)}" if (required := sweep.record.config.require) else ""
+            raise SweepError(f"{sweep.name} has no healthy finished trial{required}; name one with --trial")
         return best
     for trial in sweep.trials:
         if trial.number == number:

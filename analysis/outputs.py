@@ -1,14 +1,14 @@
 """A sweep's results for other programs and for reading without a browser.
 
 `parquet`: one row a trial. Columns: sweep, trial, origin, seed, status, outcome, reason, detail, verdict, healthy,
-control, epochs (trained), config/<hyperparameter>, and every metric of its best epoch by its name (null: not
-measured).
+missed (of what is required), control, epochs (trained), config/<hyperparameter>, and every metric of its best epoch
+by its name (null: not measured).
 
 `json`: one object; numbers that are not finite are null.
 
     sweep        name, id, model, created (seconds since 1970), status, detail, epochs (the budget), objectives
-                 (metric, mode), seed, search, scheduler, data, notes (lines by what they are about: data, model),
-                 problems (what could not be read and is left out)
+                 (metric, mode), seed, search, scheduler, require, data, notes (lines by what they are about: data,
+                 model), problems (what could not be read and is left out)
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
@@ -62,6 +62,7 @@ _FIXED = {
     "detail": (pa.string(), lambda sweep, trial: trial.record.detail),
     "verdict": (pa.string(), lambda sweep, trial: trial.verdict and trial.verdict.value),
     "healthy": (pa.bool_(), lambda sweep, trial: trial.healthy),
+    "missed": (pa.string(), lambda sweep, trial: "; ".join(trial.unmet)),
     "control": (pa.bool_(), lambda sweep, trial: trial.record.control),
     "epochs": (pa.int32(), lambda sweep, trial: trial.epochs),
 }
@@ -162,7 +163,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
         "detail": sweep.state.detail,
         "epochs": sweep.epochs,
         "objectives": [_fields(objective, "metric", "mode") for objective in sweep.objectives],
-        **_fields(config, "seed", "search", "scheduler"),
+        **_fields(config, "seed", "search", "scheduler", "require"),
         "notes": sweep.notes,
         "problems": list(sweep.problems),
         "data": asdict(record.data),

@@ -32,7 +32,7 @@ class Pictures:
 
 def representatives(sweep: Sweep) -> list[Pictures]:
     """The best trial, the median of the healthy ones and a collapsed one, as far as they left pictures."""
-    healthy = tables.ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    healthy = tables.ranked(sweep.objectives, [trial for trial in sweep.trials if trial.ranked])
     drawn = [trial for trial in sweep.trials if trial.outcome == Outcome.COLLAPSED and _of(sweep.folder, trial)]
     chosen = [
         *[("Best", trial) for trial in healthy[:1]],

@@ -78,15 +78,16 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "LONG_TABLE": LONG_TABLE,
-        "ORIGINS": {Origin.DOCUMENTED: "documented", Origin.BASELINE: "before"},
+        "ORIGINS": {Origin.TRIED: "tried", Origin.DOCUMENTED: "documented", Origin.BASELINE: "before"},
     }
     return environment
 
 
 def _state(sweep: Sweep) -> str:
+    extended = "".join(f"; extended {each}" for each in sweep.state.extended)
     if sweep.ended:
-        return sweep.state.status + (f": {sweep.state.detail}" if sweep.state.detail else "")
-    return "not ended: it is still running, or its driver was killed"
+        return sweep.state.status + (f": {sweep.state.detail}" if sweep.state.detail else "") + extended
+    return f"not ended: it is still running, or its driver was killed{extended}"
 
 
 def _date(seconds: float | None) -> str:

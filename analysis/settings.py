@@ -60,7 +60,7 @@ class Gap:
 def margin(sweep: Sweep) -> Margin | None:
     """The best trial against the next by the first metric; None with fewer than two that finished healthy."""
     objective = sweep.objectives[0]
-    healthy = tables.ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    healthy = tables.ranked(sweep.objectives, [trial for trial in sweep.trials if trial.ranked])
     scored = [trial for trial in healthy if math.isfinite(trial.metric(objective.metric))]
     if len(scored) < 2:
         return None

@@ -17,7 +17,7 @@ from sweeps.records import journal, ranking
 from sweeps.records import record as records
 from sweeps.records.folder import sweeps_in
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Outcome, Reason, Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.records.ranking import Objective
 from sweeps.records.record import RecordError
 from trainables import epoch_log
@@ -81,7 +81,7 @@ class Pooled:
 def controls(sweep: Sweep) -> Controls:
     """Every trial that trained on to the end of its budget after it was condemned, whether as a control or because
     nothing stopped it (`--scheduler none`), or after it was given up."""
-    condemned = [trial for trial in sweep.trials if trial.condemned_at is not None or _stopped_sick(trial)]
+    condemned = [trial for trial in sweep.trials if trial.condemned_at is not None or stopped_sick(trial)]
     measured = [
         Control(trial, at, False, trial.healthy)
         for trial in condemned
@@ -92,7 +92,7 @@ def controls(sweep: Sweep) -> Controls:
         for trial in sweep.trials
         if trial.record.status == Status.FINISHED and (kept := trial.record.kept) and kept.reason == Reason.RUNG
     ]
-    return Controls(len(condemned), sum(map(_stopped_sick, condemned)), measured + outdone)
+    return Controls(len(condemned), sum(map(stopped_sick, condemned)), measured + outdone)
 
 
 def pooled(folder: Path, model: str) -> Pooled:
@@ -147,5 +147,6 @@ def _ended_healthy(folder: Path, trial: int) -> bool:
     return bool(rows) and rows[-1].get("verdict") == Verdict.HEALTHY
 
 
-def _stopped_sick(trial: Trial) -> bool:
-    return trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG
+def stopped_sick(trial: Trial) -> bool:
+    """Whether the trial was stopped by the health verdict."""
+    return trial.record.status == Status.STOPPED and trial.record.reason.is_sickness

@@ -25,6 +25,7 @@ from sweeps.records.record import ParameterRecord, RecordError, SweepRecord
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict
 from trainables.metrics import HYPERPARAMETERS, is_metric
+from trainables.requirements import Requirement, unmet
 
 # Of the epoch log: the journal knows them too, and reading takes a while.
 _NOT_READ = (HYPERPARAMETERS, "time/", "memory/", epoch_log.BY_DIMENSION)
@@ -45,6 +46,7 @@ class Trial:
     best_epoch: int = 0  # the best healthy one; the last of a trial that ended sick
     verdict: Verdict | None = None  # of the last epoch
     verdict_detail: str = ""
+    unmet: tuple[str, ...] = ()  # what it misses of what is required
     condemned_at: int | None = None  # the first epoch with a verdict that condemns
 
     @property
@@ -56,6 +58,11 @@ class Trial:
     def healthy(self) -> bool:
         """True for a trial that trained for its whole budget and was healthy at its end."""
         return self.record.status == Status.FINISHED and self.verdict == Verdict.HEALTHY
+
+    @property
+    def ranked(self) -> bool:
+        """True for a healthy trial that meets all that the sweep requires."""
+        return self.healthy and not self.unmet
 
     def metric(self, name: str) -> float:
         """A metric of the trial's best epoch; NaN if it has none."""
@@ -169,12 +176,12 @@ def load(folder: Path) -> Sweep:
         record = records.read(folder)
     except RecordError as error:
         raise SweepError(str(error)) from None
-    state = journal.read(folder)
+    state, required = journal.read(folder), record.config.requirements
     log, problems = _read_log(folder)
     (ends, best), condemned = _last_and_best_rows(log), _first_condemned(log)
     ended = state.status.ended
     trials = [
-        _trial(trial, ends.get(number), best.get(number), condemned.get(number), ended)
+        _trial(trial, ends.get(number), best.get(number), condemned.get(number), ended, required)
         for number, trial in sorted(state.trials.items())
     ]
     unread = [f"{SweepFolder(folder).record}: {name} is not known here" for name in record.unread]
@@ -235,16 +242,20 @@ def _trial(
     best: Mapping[str, Any] | None,
     condemned_at: int | None,
     sweep_ended: bool,
+    required: Sequence[Requirement],
 ) -> Trial:
     told = {name: value for name, value in record.metrics.items() if is_metric(name)}
     if row is None or best is None:
         return Trial(record, outcome(record.status, record.reason, None, False, sweep_ended), record.epoch, told)
     verdict = Verdict(row["verdict"]) if row["verdict"] is not None else None
+    metrics = told | {key: best[key] for key in best if is_metric(key) and best[key] is not None}
+    missed, control = unmet(required, metrics), record.control and condemned_at is not None
     return Trial(
         record,
-        outcome(record.status, record.reason, verdict, record.control and condemned_at is not None, sweep_ended),
+        outcome(record.status, record.reason, verdict, control, sweep_ended, not missed),
         epochs=row["epoch"],
-        metrics=told | {key: best[key] for key in best if is_metric(key) and best[key] is not None},
+        metrics=metrics,
+        unmet=tuple(missed),
         best_epoch=best["epoch"],
         verdict=verdict,
         verdict_detail=row["verdict_detail"] or "",

@@ -11,6 +11,7 @@ import numpy as np
 
 import search_spaces
 from analysis import names
+from analysis.stops import stopped_sick
 from analysis.sweep import Sweep, Trial
 from sweeps.records import ranking
 from sweeps.records.outcomes import Outcome, Status
@@ -27,8 +28,9 @@ _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
 
 
 def best_trial(sweep: Sweep) -> Trial | None:
-    """The best configuration: finished, healthy, best by the sweep's first metric at its best epoch; None if none."""
-    candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.healthy])
+    """The best configuration: finished, healthy, as required, best by the sweep's first metric at its best epoch, if
+    there is one."""
+    candidates = ranked(sweep.objectives, [trial for trial in sweep.trials if trial.ranked])
     return candidates[0] if candidates and math.isfinite(candidates[0].metric(sweep.objectives[0].metric)) else None
 
 
@@ -91,7 +93,12 @@ class Leaderboard:
 def leaderboard(sweep: Sweep) -> Leaderboard:
     """Healthy finished trials ranked; all others below, in groups of their own, so that none outranks them."""
     groups = (
-        ("Finished and healthy", "ranked", lambda trial: trial.healthy),
+        ("Finished and healthy", "ranked", lambda trial: trial.ranked),
+        (
+            "Finished and healthy, not as required",
+            f"miss {' or '.join(sweep.record.config.require)}",
+            lambda trial: trial.healthy and not trial.ranked,
+        ),
         (
             "Finished, not healthy",
             "sick at the last epoch",
@@ -105,7 +112,12 @@ def leaderboard(sweep: Sweep) -> Leaderboard:
         (
             "Stopped by the health verdict",
             "scores after a part of the budget",
-            lambda trial: trial.record.status == Status.STOPPED and trial.outcome != Outcome.RUNG,
+            stopped_sick,
+        ),
+        (
+            "Stopped by hand",
+            "scores after a part of the budget",
+            lambda trial: trial.outcome == Outcome.BY_HAND,
         ),
         ("Failed", "", lambda trial: trial.outcome == Outcome.FAILED),
         ("Not ended", "", lambda trial: not trial.record.status.ended),
@@ -244,7 +256,7 @@ def effort(sweep: Sweep) -> Effort:
     return Effort(
         full=sweep.epochs * len(sweep.trials),
         spent=sum(trial.epochs for trial in sweep.trials),
-        saved_by_health=sum(end.saved for end in ends if end.trial.outcome != Outcome.RUNG),
+        saved_by_health=sum(end.saved for end in ends if stopped_sick(end.trial)),
         saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
         unused=sum(sweep.epochs - trial.epochs for trial in sweep.trials if trial.record.status == Status.FINISHED),
     )

@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeps import completion
+from sweeps import completion, stopping
 from sweeps.config import ConfigError, SweepConfig, storage_folder
 from sweeps.console import Reporting
 from sweeps.driver import Driver, recorded
 from sweeps.listener import Listener
-from sweeps.options import AblationOptions, ResumeOptions, SweepOptions
+from sweeps.longer import check_data, settings
+from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions
 from sweeps.preparation import prepare
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.record import RecordError
@@ -29,7 +30,7 @@ from sweeps.result import SweepResult
 if TYPE_CHECKING:
     from sweeps.plan import Plan
 
-Options = TypeVar("Options", SweepOptions, AblationOptions, ResumeOptions)
+Options = TypeVar("Options", bound=SweepOptions | AblationOptions | ResumeOptions)
 
 
 def sweep(model: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
@@ -58,14 +59,16 @@ def resume(name: str, *, listener: Listener | None = None, **options: Any) -> Sw
     return go_on(name, _of(ResumeOptions, **options), listener or Reporting())
 
 
+def extend(name: str, *, listener: Listener | None = None, **options: Any) -> SweepResult:
+    """Go on with a sweep, with more trials or with longer ones; `options` are the fields of
+    `sweeps.options.ExtendOptions`."""
+    return go_on_further(name, _of(ExtendOptions, **options), listener or Reporting())
+
+
 def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
     """Run a new sweep or ablation."""
     config = completion.complete(options)
-    if config.folder.exists():
-        if SweepFolder(config.folder).exists:
-            recorded(config.folder, "--name")
-        choices = f"go on with it by --resume {config.name}, or choose another name"
-        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
+    _require_new(config)
     return Driver(prepare(config), listener).run()
 
 
@@ -74,15 +77,45 @@ def go_on(name: str, options: ResumeOptions | SweepOptions | AblationOptions, li
     return Driver(prepare(resumed(name, options)), listener, resuming=True).run()
 
 
+def go_on_further(name: str, options: ExtendOptions | SweepOptions, listener: Listener) -> SweepResult:
+    """Resume the sweep called `name` with more trials; or train its configurations again for more epochs."""
+    config, options = _recorded("--extend", name, options)
+    if options.epochs is None:
+        return Driver(prepare(completion.extended(config, options)), listener, resuming=True).run()
+    longer, said = settings(config, options)
+    _require_new(longer)
+    listener.said(said)
+    prepared = prepare(longer)
+    check_data(config, longer.folder.parent, prepared.dataset.fingerprint)
+    return Driver(prepared, listener).run()
+
+
+def _require_new(config: SweepConfig) -> None:
+    if config.folder.exists():
+        if SweepFolder(config.folder).exists:
+            recorded(config.folder, "--name")
+        choices = f"go on with it by --resume {config.name}, or choose another name"
+        raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
+
+
 def resumed(name: str, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
     """The settings with which the sweep called `name` goes on, wherever it was made."""
-    storage = storage_folder(options.storage)
-    if not SweepFolder(storage / name).exists:
-        known = [each.path.name for each in sweeps_in(storage)]
+    return completion.resumed(*_recorded("--resume", name, options))
+
+
+def _recorded(option: str, name: str, options: Options) -> tuple[SweepConfig, Options]:
+    """The settings of the sweep called `name`, which `option` names, and `options` with the place where it is."""
+    place = storage_folder(options.storage)
+    if not SweepFolder(place / name).exists:
+        known = [each.path.name for each in sweeps_in(place)]
         there = f"sweeps there: {', '.join(known)}" if known else "there are no sweeps there"
-        raise ConfigError([f"--resume {name}: no such sweep in {storage}; {there}"])
-    config = replace(recorded(storage / name, "--resume").config, name=name)
-    return completion.resumed(config, replace(options, storage=str(storage)))
+        raise ConfigError([f"{option} {name}: no such sweep in {place}; {there}"])
+    return replace(recorded(place / name, option).config, name=name), replace(options, storage=str(place))
+
+
+def stop(name: str, trial: int | None = None, *, storage: str | Path | None = None) -> None:
+    """End a running sweep in order, or one of its trials, wherever its driver runs; returns before it has ended."""
+    stopping.ask(name if trial is None else f"{name}:{trial}", _plain(storage))
 
 
 def repeat(repetition: Repetition, name: str | None, listener: Listener) -> SweepResult:

@@ -13,11 +13,14 @@ import search_spaces
 from search_spaces import SearchSpace, study
 from sweeps import ablation, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
-from sweeps.options import AblationOptions, ResumeOptions, SweepOptions, flag, given
+from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
+from sweeps.tried import configurations
+from trainables.requirements import Requirement
 
 DEFAULT_SEEDS = 5
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 NO_SCHEDULER = "none"
+MORE = ("trials", "extend")  # what an extension may change beside what a resume may
 T = TypeVar("T")
 
 
@@ -41,6 +44,9 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     problems += space_problems + _loop_problems(model, space, options)
     embedded, storage = options.data is None and model.prepares_data, str(storage_folder(options.storage))
     metric, mode = _objectives(search, space)
+    fixed = [text.partition("=")[0] for text in options.set]
+    tried, tried_problems = configurations(changed, search.tried, fixed)
+    problems += tried_problems
     config = SweepConfig(
         model=model.name,
         code=model.text if model.root else "",
@@ -55,6 +61,8 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         mode=mode,
         set=list(options.set),
         space=list(search.space),
+        require=list(search.require),
+        tried=tried,
         gpus_per_trial=_given(options.gpus_per_trial, 0.0),
         cpus_per_trial=_given(options.cpus_per_trial, 1.0),
         max_concurrent=options.max_concurrent,
@@ -133,19 +141,39 @@ def _as_ablation(
     return replace(config, ablation=built, trials=built.trials, search=searchers.ABLATION)
 
 
-def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
+def resumed(config: SweepConfig, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:
     """A recorded sweep with what the options change.
 
     Raises:
         ConfigError: with all problems at once, among them options that would change what is compared.
     """
-    names = given(given_options)
-    problems = [_refused(name) for name in names if name not in (*ResumeOptions.__dataclass_fields__, "resume")]
-    options = ResumeOptions(
-        **{name: getattr(given_options, name) for name in names if name in ResumeOptions.__dataclass_fields__}
-    )
-    if config.ablation and options.trials is not None:
-        problems.append("--trials: an ablation has as many as its variants and seeds; leave it out")
+    allowed = (*ResumeOptions.__dataclass_fields__, "resume")
+    return again(config, options, [refused(name) for name in given(options) if name not in allowed])
+
+
+def extended(config: SweepConfig, options: ExtendOptions | SweepOptions) -> SweepConfig:
+    """A recorded sweep with more trials, and what else the options change.
+
+    Raises:
+        ConfigError: with all problems at once, among them options that would change what is compared.
+    """
+    problems = [refused(name) for name in given(options) if name not in (*ResumeOptions.__dataclass_fields__, *MORE)]
+    if config.ablation:
+        problems.append(f"--extend {config.name}: an ablation has as many trials as its variants and seeds")
+    elif options.trials is None or options.trials <= config.trials:
+        asked = "--trials is missing" if options.trials is None else f"--trials {options.trials}"
+        problems.append(f"{asked}: expected more than the {config.trials} that {config.name} has already")
+    return again(replace(config, trials=_given(options.trials, config.trials)), options, problems)
+
+
+def again(
+    config: SweepConfig, options: ResumeOptions | SweepOptions | AblationOptions, problems: list[str]
+) -> SweepConfig:
+    """`config` with the place and the limits of `options`.
+
+    Raises:
+        ConfigError: `problems`, and those that come up here.
+    """
     if options.model not in (None, config.model):
         problems.append(f"MODEL {options.model}: the sweep {config.name} is of {config.model}")
     storage = str(storage_folder(options.storage)) if options.storage else config.storage
@@ -154,7 +182,6 @@ def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | A
     config = replace(
         config,
         storage=storage,
-        trials=_given(options.trials, config.trials),
         max_concurrent=_given(options.max_concurrent, config.max_concurrent),
         tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),
@@ -165,10 +192,12 @@ def resumed(config: SweepConfig, given_options: ResumeOptions | SweepOptions | A
     return config
 
 
-def _refused(name: str) -> str:
+def refused(name: str) -> str:
     """Why a resume does not take an option."""
     if name == "seeds":
         return "--seeds: cannot change on a resume; start a new ablation, which takes over what was run"
+    if name == "trials":
+        return "--trials: cannot change on a resume; --extend NAME --trials N goes on with more"
     return f"{flag(name)}: cannot change on a resume; start a new sweep with --name instead"
 
 
@@ -177,6 +206,10 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
     allowed = "a name with val/, test/ or health/" if own_loop else f"one of {', '.join(space.metrics)}"
     checks = [
         (config.trials >= 1, f"--trials {config.trials}: expected at least 1"),
+        (
+            config.trials >= len(config.tried) or config.trials < 1,
+            f"--trials {config.trials}: expected at least {len(config.tried)}, the configurations of --try",
+        ),
         (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
@@ -221,7 +254,18 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
             "--set fixes every hyperparameter: leave at least one to search",
         ),
     ]
-    return [problem for fine, problem in checks if not fine] + _scheduler_problems(config.scheduler)
+    found = [problem for fine, problem in checks if not fine]
+    return found + _requirement_problems(config.require) + _scheduler_problems(config.scheduler)
+
+
+def _requirement_problems(required: list[str]) -> list[str]:
+    problems = []
+    for text in required:
+        try:
+            Requirement.parse(text)
+        except ValueError as error:
+            problems.append(f"--require {text}: {error}")
+    return problems
 
 
 def _scheduler_problems(text: str) -> list[str]:

@@ -9,7 +9,9 @@ from typing import Any
 import search_spaces
 from search_spaces import SearchSpace
 from search_spaces.reference import CODE, MANIFEST
+from search_spaces.space import Value
 from sweeps.ablation import Ablation
+from trainables.requirements import Requirement
 
 
 class ConfigError(ValueError):
@@ -46,6 +48,8 @@ class SweepConfig:
     tracking_uri: str = ""
     ablation: Ablation | None = None  # instead of a search
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
+    require: list[str] = field(default_factory=list)  # what a trial must meet to be ranked
+    tried: list[dict[str, Value]] = field(default_factory=list)  # whole configurations that run before all others
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property
@@ -58,6 +62,11 @@ class SweepConfig:
         """What `search_spaces.resolve` finds the model by: the copy in the sweep's folder once there is one."""
         copy = self.folder / CODE
         return str(copy) if (copy / MANIFEST).exists() else self.code or self.model
+
+    @property
+    def requirements(self) -> list[Requirement]:
+        """What a trial must meet to be ranked, at the epoch whose numbers are its own."""
+        return [Requirement.parse(text) for text in self.require]
 
     @property
     def own_loop(self) -> bool:

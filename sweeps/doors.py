@@ -52,16 +52,37 @@ def resume(options: SweepOptions | AblationOptions, name: str) -> int:
     return api.go_on(name, options, Console()).status
 
 
+def extend(options: SweepOptions, name: str) -> int:
+    """Go on with the sweep called `name`, and with more trials."""
+    from sweeps import api
+    from sweeps.console import Console
+
+    return api.go_on_further(name, options, Console()).status
+
+
 def repeat(options: SweepOptions, trial: str) -> int:
     """Run the trial NAME:k again, alone."""
     from sweeps import api
     from sweeps.console import Console
     from sweeps.repetition import Repetition
 
-    more = [flag(each) for each in given(options) if each not in ("trial", "storage", "name")]
-    if more:
-        raise ConfigError([f"{', '.join(more)}: cannot be given with --trial, which repeats what was recorded"])
+    _only(options, ("trial", "storage", "name"), "--trial, which repeats what was recorded")
     return api.repeat(Repetition.parse(trial, options.storage), options.name, Console()).status
+
+
+def stop(options: SweepOptions, what: str) -> int:
+    """Ask the driver of a running sweep to end it, or one of its trials."""
+    from sweeps import stopping
+
+    _only(options, ("stop", "storage"), "--stop, which acts on a sweep that runs")
+    print(stopping.ask(what, options.storage))
+    return ExitCode.FINISHED
+
+
+def _only(options: SweepOptions, allowed: tuple[str, ...], beside: str) -> None:
+    """Refuse every option but those."""
+    if more := [flag(each) for each in given(options) if each not in allowed]:
+        raise ConfigError([f"{', '.join(more)}: cannot be given with {beside}"])
 
 
 def new(path: Path) -> int:

@@ -15,10 +15,11 @@ from sweeps import schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
+from sweeps.openings import openings
 from sweeps.preparation import Prepared
-from sweeps.records import lock, record
+from sweeps.records import journal, lock, record, requests
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import SweepEvent
+from sweeps.records.journal import Extended, SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import RecordError, SweepRecord
 from sweeps.result import SweepResult, result
@@ -72,8 +73,6 @@ class Driver:
             ConfigError: cluster, tracking server or disk do not allow it, or another driver works on the sweep;
                 nothing was started.
         """
-        if self.config.time_budget and threading.current_thread() is not threading.main_thread():
-            raise ConfigError(["--time-budget: can be kept in a program's main thread alone"])
         folder = self.config.folder
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +97,7 @@ class Driver:
         self._preflight(planned.disk_bytes)
         written = self._resumed() if self._resuming else self._started(planned)
         run = self._state(written, forecaster)
+        requests.done(config.folder)  # whoever wanted the sweep ended did not mean this driver
         run.journal.append(SweepEvent(SweepStatus.RESUMED if self._resuming else SweepStatus.STARTED))
         for problem in run.problems:
             self.listener.warned(f"{problem}.")
@@ -127,10 +127,15 @@ class Driver:
         return written
 
     def _resumed(self) -> SweepRecord:
-        written = record.resumed(recorded(self.config.folder, "--resume"), self.config)
+        was = recorded(self.config.folder, "--resume")
+        written = record.resumed(was, self.config)
         if written.data.fingerprint != self.dataset.fingerprint:
             changed = f"{self.dataset.source} has changed since; start a new sweep"
             raise ConfigError([f"--resume {self.config.name}: {changed}"])
+        before, trials = was.config.trials, self.config.trials
+        if trials > before:
+            journal.Journal(self.config.folder).append(Extended(before, trials))
+            self.listener.said(f"{self.config.name} had {before} trials, and is given {trials}.")
         record.write(written, self.config.folder)
         return written
 
@@ -155,7 +160,16 @@ class Driver:
         config = self.config
         if config.ablation:
             return None
-        return searchers.make(config.search, config.search_space(), config.seed, config.metric, config.mode)
+        space = config.search_space()
+        return searchers.make(
+            config.search,
+            space,
+            config.seed,
+            config.metric,
+            config.mode,
+            first=len(openings(config, space)) + 1,
+            requirements=config.requirements,
+        )
 
     def _forecaster(self) -> AnyForecaster:
         from sweeps.forecasting import forecaster

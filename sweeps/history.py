@@ -8,6 +8,7 @@ from typing import Any
 from sweeps.records.journal import (
     Ended,
     Event,
+    Extended,
     Kept,
     Paused,
     Started,
@@ -16,8 +17,8 @@ from sweeps.records.journal import (
     TrialEvent,
     TrialRecord,
     WentOn,
-)  # fmt: skip
-from sweeps.records.outcomes import Status
+)
+from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers.base import LoggedRow, Scheduler
 
 Rows = Sequence[Mapping[str, Any]]
@@ -41,11 +42,13 @@ def retell(
         events: of the journal.
         records: its trials.
         logs: the epochs of every trial that has any; of each what `LoggedRow` reads.
-        trials: how many the sweep has in all.
+        trials: how many the sweep had in all before it was extended.
     """
     story = _Story(scheduler, records, logs, trials)
     for event in events:
-        if not isinstance(event, SweepEvent) and event.trial in records:
+        if isinstance(event, Extended):
+            story.more(event.trials - event.before)
+        elif not isinstance(event, SweepEvent) and event.trial in records:
             story.tell(event)
     story.rest()
 
@@ -58,6 +61,10 @@ class _Story:
         self._unstarted = trials
         self._told = dict.fromkeys(records, 0)  # epochs
 
+    def more(self, trials: int) -> None:
+        self._scheduler.resume(self._unstarted)  # as it was last asked
+        self._unstarted += trials
+
     def tell(self, event: TrialEvent) -> None:
         trial = event.trial
         if isinstance(event, Suggested):
@@ -67,7 +74,7 @@ class _Story:
         elif isinstance(event, Paused | WentOn | Kept):
             self._epochs(trial, event.epoch)
         elif isinstance(event, Ended) and Status(event.status).ended:
-            self._ended(trial, Status(event.status))
+            self._ended(trial, event)
         self._scheduler.given_up()
 
     def rest(self) -> None:
@@ -92,12 +99,16 @@ class _Story:
             self._scheduler.on_epoch(trial, LoggedRow(row, self._scheduler.task))
             self._told[trial] += 1
 
-    def _ended(self, trial: int, status: Status) -> None:
-        rows = self._logs.get(trial, ())
+    def _ended(self, trial: int, event: Ended) -> None:
+        rows, status = self._logs.get(trial, ()), Status(event.status)
         if self._taken_over(trial):
             return
         if status is Status.FAILED:
             self._scheduler.forget(trial)
+        elif event.reason == Reason.BY_HAND:
+            self._epochs(trial, len(rows))
+            self._scheduler.forget(trial)
+            self._scheduler.leave(trial)
         elif trial in self._scheduler.paused:
             self._scheduler.leave(trial)
         elif rows and (status is Status.FINISHED or len(rows) == self._scheduler.task.epochs):

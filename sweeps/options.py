@@ -12,6 +12,7 @@ Number = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_h
 String = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help_behavior_hint="")]
+Tried = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="try", help_behavior_hint="")]
 Model = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")]
 Seeds = Annotated[int | Literal["auto"] | None, tyro.conf.arg(metavar="INT|auto", help_behavior_hint="")]
 
@@ -81,7 +82,8 @@ class SweepOptions(Common):
     """A search."""
 
     trials: Integer = None
-    """Number of trials; the documented configuration and the documented "before", if any, come first."""
+    """Number of trials; those of --try, the documented configuration and the documented "before", if any, come
+    first."""
     search: String = None
     """grid, random or tpe (default: tpe)."""
     scheduler: String = None
@@ -93,8 +95,14 @@ class SweepOptions(Common):
     val/elbo_gain)."""
     mode: String = None
     """max or min, one per metric (default: max)."""
+    require: Repeated = ()
+    """Rank only trials that meet this at the epoch whose weights are kept: 'health/au>=32', 'memory/rss_mib<=20000'.
+    May be repeated."""
     space: Repeated = ()
     """Change a range: name=low..high or name=a,b,c. May be repeated."""
+    tried: Tried = ()
+    """Run a configuration that you know to be good before all others: name=value,…, the rest as documented, or a TOML
+    file with a table for each; from values outside the ranges the search learns nothing. May be repeated."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +124,24 @@ class AblationOptions(Common):
 class ResumeOptions(Limits, Place):
     """What a resume may change: place and limits, never what is being compared."""
 
-    trials: Integer = None
-    """Number of trials."""
     model: Model = None
     """The model; it cannot change."""
+
+
+@dataclass(frozen=True)
+class ExtendOptions(ResumeOptions):
+    """A resume with more trials; or with longer ones, in a sweep of their own."""
+
+    trials: Integer = None
+    """Number of trials in all, more than there were; of longer ones how many, the best first (default: all that were
+    neither condemned nor failed)."""
+    epochs: Integer = None
+    """Budget of a trial, in epochs, more than there were."""
+    name: String = None
+    """Name of the sweep of the longer trials (default: NAME-N-epochs)."""
+
+
+_WRITTEN = {"tried": "try"}  # options whose names are no names in Python
 
 
 def given(options: object) -> list[str]:
@@ -134,4 +156,4 @@ def given(options: object) -> list[str]:
 
 def flag(name: str) -> str:
     """As the command line writes it."""
-    return f"--{name.replace('_', '-')}"
+    return f"--{_WRITTEN.get(name, name).replace('_', '-')}"

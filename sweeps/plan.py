@@ -16,10 +16,10 @@ from sweeps.config import SweepConfig
 from sweeps.cost import Cost
 from sweeps.forecasting import AnyForecaster
 from sweeps.kl_weight import KlWeight
+from sweeps.openings import openings
 from sweeps.outlook import outlook
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Origin
-from sweeps.searchers.base import first_searched
 from trainables.files import write_text
 from trainables.forecast import MEANING, Forecast, Reading, reading
 
@@ -81,12 +81,13 @@ def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, 
 
 def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
+    given = openings(config, space)
     trials = [
-        {"trial": 1, "origin": Origin.DOCUMENTED, "config": space.documented()},
-        {"trial": 2, "origin": Origin.BASELINE, "config": space.baseline()},
-    ][: min(config.trials, first_searched(space) - 1)]
-    search = searchers.make(config.search, space, config.seed, config.metric, config.mode)
-    for trial in range(first_searched(space), int(min(config.trials, search.ahead)) + 1):
+        {"trial": number, "origin": origin, "config": values}
+        for number, (origin, values) in enumerate(given[: config.trials], 1)
+    ]
+    search = searchers.make(config.search, space, config.seed, config.metric, config.mode, first=len(given) + 1)
+    for trial in range(search.first, int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
             trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})
     return trials

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import resolve
-from sweeps import budget, cost, notes
+from sweeps import budget, cost, logged, notes
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.cost import Cost
 from trainables.data.errors import DataError
@@ -51,7 +51,8 @@ def prepare(config: SweepConfig) -> Prepared:
     """Prepare the sweep of `config`; writes the Arrow file of the data to the storage where there is none yet.
 
     Raises:
-        ConfigError: the data cannot be used, or the model does not do what it must; with all problems.
+        ConfigError: the data cannot be used, the model does not do what it must, or does not log what is required;
+            with all problems.
     """
     dataset = _dataset(config)
     said = [_what_data(config, dataset)]
@@ -61,7 +62,10 @@ def prepare(config: SweepConfig) -> Prepared:
     if config.steps is not None:
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
+    said += _ranking(config)
     conforming = _conformance(config, dataset)
+    if missing := logged.problems(config, dataset):
+        raise ConfigError(missing)
     with _threads(config):
         trainer = _documented(config, dataset)
         found = notes.gather(dataset, trainer)
@@ -90,6 +94,17 @@ def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
     if dataset.embedded:
         return f"No --data given: using {config.model}'s embedded data ({size}) and a budget for a laptop."
     return f"Data {dataset.source}: {size}."
+
+
+def _ranking(config: SweepConfig) -> list[str]:
+    """What is not plain in how trials are ranked and stopped."""
+    first, *more = config.metric
+    said = []
+    if config.require:
+        said.append(f"Ranked are trials with {' and '.join(config.require)} at the epoch whose weights are kept.")
+    if more and config.scheduler != "none":
+        said.append(f"{first} alone decides who is stopped; the front of all metrics is of those that finish.")
+    return said
 
 
 def _conformance(config: SweepConfig, dataset: Dataset | Unprepared) -> list[str]:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Reason, Status
+from sweeps.records.outcomes import Status
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
 
@@ -93,7 +93,7 @@ class Progress:
         with self.run.lock:
             records = list(self.run.records.values())
             best = self.run.best_so_far()
-            sick = sum(r.status is Status.STOPPED and r.reason != Reason.RUNG for r in records)
+            sick = sum(r.status is Status.STOPPED and r.reason.is_sickness for r in records)
             saved = sum(self.run.config.epochs - r.epoch for r in records if r.status is Status.STOPPED)
             states = Counter(record.status.lower() for record in records)
             waiting = self.run.to_start

@@ -65,6 +65,7 @@ class Repetition:
             search=ABLATION,
             scheduler="none",
             time_budget=None,
+            tried=[],
             ablation=Ablation(1, [Variant(str(self), trial.config)], []),
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal, record
 from sweeps.records.outcomes import Reason, Status, SweepStatus
+from trainables.requirements import unmet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,7 +110,10 @@ def result(run: SweepRun, best: int | None, crashed: str) -> SweepResult:
     """How a run ended. `crashed`: what broke it off, '' if nothing did."""
     records = list(run.records.values())
     unfinished = any(not record.status.ended for record in records)
-    reasons = Counter(record.reason for record in records if record.reason)
+    reasons = Counter[str](record.reason for record in records if record.reason)
+    finished = [record for record in records if record.status is Status.FINISHED]
+    if missing := sum(bool(unmet(run.config.requirements, record.metrics)) for record in finished):
+        reasons["not as required"] = missing
     counts = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "no trial was stopped"
     resumable = run.remaining > 0 and (bool(run.stopping) or unfinished or bool(crashed))
 
@@ -125,7 +129,10 @@ def result(run: SweepRun, best: int | None, crashed: str) -> SweepResult:
     if all(record.status is Status.FAILED for record in records):
         return ended(ExitCode.FAILED, f"every trial failed; {counts}")
     if best is None:
-        return ended(ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy, so there is no best one; {counts}")
+        required = f" and meets {' and '.join(run.config.require)}" if run.config.require else ""
+        return ended(
+            ExitCode.NO_HEALTHY_TRIAL, f"no trial ended healthy{required}, so there is no best one; {counts}"
+        )
     return ended(ExitCode.FINISHED, counts)
 
 

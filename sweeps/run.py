@@ -4,9 +4,13 @@
     python sweeps/run.py imc_vae --data grids.parquet    your data, the documented ranges
     ray job submit --working-dir . -- python sweeps/run.py imc_vae
     python sweeps/run.py imc_vae --plan                  what would run; runs nothing
+    python sweeps/run.py imc_vae --try kld_loss_scale=0.02,latent_dim=64    a configuration of yours before all others
     python sweeps/run.py --new my_vae.py                 a start for a VAE of your own
     python sweeps/run.py my_vae.py --data x.npz          your own VAE
     python sweeps/run.py --resume NAME                   go on after a crash, a signal or a spent time budget
+    python sweeps/run.py --extend NAME --trials 100      go on with more trials than it had
+    python sweeps/run.py --extend NAME --epochs 200      its configurations again, for longer, the best first
+    python sweeps/run.py --stop NAME                     end it in order, from any machine; NAME:7 for trial 7 alone
     python sweeps/run.py --trial NAME:7                  the numbers of trial 7 once more
 
 Exit status: 0 finished, 1 failed, 2 refused before anything ran, 3 no healthy trial, 130 interrupted.
@@ -31,6 +35,11 @@ class Command(SweepOptions):
 
     resume: String = None
     """Go on with the sweep of this name."""
+    extend: String = None
+    """Go on with the sweep of this name, ended or not, to more --trials than it had; or train its configurations
+    again for more --epochs, the best first, in a sweep of their own."""
+    stop: String = None
+    """End a running sweep in order, NAME, or one of its trials, NAME:k; its driver may be on another machine."""
     trial: String = None
     """Run one recorded trial again, alone: NAME:k."""
     plan: Flag = False
@@ -47,8 +56,12 @@ def main() -> int:
     def act() -> int:
         if command.new is not None:
             return doors.new(Path(command.new))
+        if command.stop is not None:
+            return doors.stop(command, command.stop)
         if command.trial is not None:
             return doors.repeat(command, command.trial)
+        if command.extend is not None:
+            return doors.extend(command, command.extend)
         if command.resume is not None:
             return doors.resume(command, command.resume)
         return doors.plan(command) if command.plan else doors.start(command)

@@ -14,18 +14,19 @@ from typing import Any
 from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.forecasting import AnyForecaster
-from sweeps.records import journal, ranking
+from sweeps.records import journal, ranking, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Ended, Kept, Lost, Paused, Started, Suggested, TrialRecord, WentOn
 from sweeps.records.outcomes import Reason, Status
 from sweeps.records.reuse import Finished
-from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler
+from sweeps.schedulers.base import GO_ON, Decision, LoggedRow, Scheduler, stop
 from sweeps.searchers.base import Search
 from sweeps.standing import Standing
 from sweeps.suggestions import Suggestions
 from sweeps.trial_queue import WORKER_DEATHS, TrialQueue
 from trainables import epoch_log
 from trainables.health import HealthConfig, Verdict, is_control
+from trainables.requirements import unmet
 
 
 class SweepRun:
@@ -53,10 +54,12 @@ class SweepRun:
         self.health, self.finished = health, finished
         self.journal = journal.Journal(config.folder)
         told = journal.read(config.folder)
+        self._trials_at_first = told.extended[0].before if told.extended else config.trials
         self.records: dict[int, TrialRecord] = told.trials
         self.problems = told.problems  # what is broken in the folder, and costs what it told
         self.lock = threading.RLock()  # the progress display reads from its own thread
         self.stopping = Reason.NONE  # why the sweep is being cut off
+        self._asked_to_stop: set[int] = set()  # trials that end with their next epoch
         self.errors = 0  # of our own code, survived
         self.standing = Standing()
         self.suggestions = Suggestions(config, search, self.standing, self._logged, self.note_error)
@@ -102,12 +105,12 @@ class SweepRun:
         return self.standing.best
 
     def best_trial(self) -> int | None:
-        """The best of the trials that ended healthy; None if there is none."""
+        """The best of the trials that ended healthy and meet what is required; None if there is none."""
         finished = {trial: each.metrics for trial, each in self.records.items() if each.status is Status.FINISHED}
         return self._best_of(finished)
 
     def best_so_far(self) -> int | None:
-        """The best of all that are healthy, those that run included; None if there is none."""
+        """The best of all that are healthy and meet what is required, those that run included; None if none does."""
         return self._best_of(self.best)
 
     def _best_of(self, metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
@@ -115,6 +118,7 @@ class SweepRun:
             trial: [row.get(metric, math.nan) for metric in self.config.metric]
             for trial, row in metrics.items()
             if self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
+            and not unmet(self.config.requirements, row)
         }
         return ranking.best(ranking.objectives(self.config.metric, self.config.mode), scores)
 
@@ -154,6 +158,8 @@ class SweepRun:
             decision = self.scheduler.on_epoch(trial, LoggedRow(row, self.scheduler.task))
             if decision.stop:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+            elif trial in self._asked_to_stop:
+                decision = self._stop_by_hand(trial)
             elif decision.pause:
                 self._pause(trial, decision)
             elif decision.keep:
@@ -190,7 +196,8 @@ class SweepRun:
             if decision.stop:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             else:
-                self._end(trial, Status.FINISHED, Reason.NONE, "")
+                missed = unmet(self.config.requirements, self.standing.metrics(trial))
+                self._end(trial, Status.FINISHED, Reason.NONE, "; ".join(missed))
             self._end_all(self.scheduler.given_up())
 
     def interrupted(self, reason: Reason) -> None:
@@ -201,6 +208,21 @@ class SweepRun:
                     how = "waiting" if record.status is Status.PAUSED else "cut off"
                     detail = f"{how} after epoch {record.epoch} of {self.config.epochs}; a resume goes on from there"
                     self._end(trial, Status.INTERRUPTED, reason, detail)
+
+    def hear_requests(self) -> None:
+        """Carry out what has been asked by hand: a trial that runs ends with its next epoch, another at once."""
+        with self.lock:
+            folder, asked = self.config.folder, requests.read(self.config.folder)
+            if asked.sweep:
+                self.stopping = self.stopping or Reason.BY_HAND
+                requests.done(folder)
+            for trial in asked.trials:
+                record = self.records.get(trial)
+                if record and (record.status is Status.PAUSED or trial in self.queue.waiting):
+                    self._stop_by_hand(trial)
+                if record is None or record.status.ended:
+                    requests.done(folder, trial)
+            self._asked_to_stop = asked.trials
 
     def note_error(self, where: str, error: Exception) -> None:
         """Write down an error of the orchestration itself; the sweep goes on."""
@@ -265,6 +287,18 @@ class SweepRun:
         record.kept = Kept(trial, record.epoch, decision.reason, decision.detail)
         self.journal.append(record.kept)
 
+    def _stop_by_hand(self, trial: int) -> Decision:
+        """End a trial that somebody wants ended; as one that failed, it stands in nobody's way."""
+        self.queue.remove(trial)
+        self.scheduler.forget(trial)
+        self.scheduler.leave(trial)
+        epoch = self.records[trial].epoch
+        when = f"at epoch {epoch}" if epoch else "before its first epoch"
+        decision = stop(Reason.BY_HAND, f"stopped by hand {when}")
+        self._end(trial, Status.STOPPED, decision.reason, decision.detail)
+        self._end_all(self.scheduler.given_up())
+        return decision
+
     def _fail(self, trial: int, reason: Reason, detail: str) -> None:
         self.scheduler.forget(trial)
         self._end(trial, Status.FAILED, reason, detail)
@@ -308,7 +342,7 @@ class SweepRun:
                 record.epoch = int(rows[-1]["epoch"])
                 logs[trial] = [{name: row[name] for name in columns if row.get(name) is not None} for row in rows]
         events = journal.events(self.config.folder, [])  # what cannot be read is told already
-        history.retell(self.scheduler, events, self.records, logs, self.config.trials)
+        history.retell(self.scheduler, events, self.records, logs, self._trials_at_first)
         for record in self.records.values():
             if record.paused and not record.status.ended:
                 record.status = Status.PAUSED

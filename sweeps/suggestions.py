@@ -1,4 +1,5 @@
-"""Where new trials come from: the documented settings first, then the search; or an ablation's schedule."""
+"""Where new trials come from: the user's own and the documented settings first, then the search; or an ablation's
+schedule."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 from sweeps import course
 from sweeps.ablation import OUTCOMES
 from sweeps.config import SweepConfig
+from sweeps.openings import openings
 from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Origin, Status
 from sweeps.searchers.base import Search
@@ -25,7 +27,7 @@ class Suggestions:
 
     Args:
         config: the sweep.
-        search: where configurations come from after the documented ones; None for an ablation.
+        search: where configurations come from after the openings; None for an ablation.
         standing: what an ablation compares.
         logged: the recorded epochs of a trial.
         note_error: of a search that fails: a random draw takes its place.
@@ -42,6 +44,7 @@ class Suggestions:
         self._config, self._search, self._standing = config, search, standing
         self._logged, self._note_error = logged, note_error
         self._space = config.search_space()
+        self._openings = openings(config, self._space)
         self._schedule = (
             SeedSchedule(config.ablation, config.seed, config.metric[0], self._value)
             if config.ablation is not None
@@ -82,10 +85,8 @@ class Suggestions:
             self._note_error("search", error)
 
     def _suggestion(self, trial: int) -> tuple[str, dict[str, Any] | None]:
-        if trial == 1:
-            return Origin.DOCUMENTED, self._space.documented()
-        if trial == 2 and self._space.has_baseline:
-            return Origin.BASELINE, self._space.baseline()
+        if trial <= len(self._openings):
+            return self._openings[trial - 1]
         assert self._search is not None, "an ablation has a schedule"
         try:
             return Origin.SEARCH, self._search.suggest(trial)

@@ -28,6 +28,12 @@ class TrialQueue:
         """The next of those that run alone."""
         return self._alone.pop(0) if self._alone else None
 
+    def remove(self, trial: int) -> None:
+        """It does not begin again."""
+        for waiting in (self._next, self._alone):
+            if trial in waiting:
+                waiting.remove(trial)
+
     def lost(self, trial: int, epoch: int) -> int:
         """The worker of a trial that had reached `epoch` died; how often it has, without a new epoch in between.
 

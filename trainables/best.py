@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from trainables.health import Verdict
+from trainables.requirements import Requirement, unmet
 
 if TYPE_CHECKING:
     from trainables.loop import Trainer
 
 
 class BestEpoch:
-    """Keeps the weights of the best healthy epoch.
+    """Keeps the weights of the best healthy epoch: of those that meet all requirements, or of all while none does.
 
     Args:
         metric: what epochs are compared by, the one that the sweep ranks trials by.
         mode: max or min.
+        requirements: of the sweep.
     """
 
-    def __init__(self, metric: str, mode: str) -> None:
-        self._metric, self._sign = metric, 1.0 if mode == "max" else -1.0
+    def __init__(self, metric: str, mode: str, requirements: Sequence[Requirement] = ()) -> None:
+        self._metric, self._sign, self._requirements = metric, 1.0 if mode == "max" else -1.0, requirements
         self._kept: dict[str, Any] | None = None
         self.epoch = 0
 
@@ -33,8 +35,10 @@ class BestEpoch:
         this one where it looks sick. Without a trainer there are no weights to keep."""
         healthy = row["verdict"] == Verdict.HEALTHY
         value = self._sign * float(row.get(self._metric, math.nan))
-        if healthy and value > (self._kept["value"] if self._kept else -math.inf):
-            self._kept = {"epoch": row["epoch"], "value": value}
+        met = not unmet(self._requirements, row)
+        best = (self._kept.get("met", True), self._kept["value"]) if self._kept else (False, -math.inf)
+        if healthy and value > -math.inf and (met, value) > best:
+            self._kept = {"epoch": row["epoch"], "value": value, "met": met}
             if trainer is not None:
                 self._kept |= {"share": trainer.epoch / trainer.epochs, "model": _weights(trainer)}
         self.epoch = self._kept["epoch"] if healthy and self._kept else row["epoch"]

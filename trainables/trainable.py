@@ -28,6 +28,7 @@ from trainables.loop import Trainer
 from trainables.metrics import as_trained
 from trainables.monitor import Monitor, Row
 from trainables.own_loop import OwnLoop
+from trainables.requirements import Requirement
 
 DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
 SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way
@@ -52,6 +53,7 @@ class TrialSettings:
     health: dict[str, Any]
     metric: str  # what trials are ranked by, and their epochs
     mode: str
+    require: list[str]  # what an epoch must meet to be the trial's, if one does
 
 
 class VaeTrainable(tune.Trainable):
@@ -119,7 +121,8 @@ class VaeTrainable(tune.Trainable):
         self._folder = checkpoint.folder_of(self._sweep, self._trial)
         monitor = Monitor(settings.epochs, HealthConfig.from_record(settings.health), settings.seed, stops=False)
         self._loop = self._loop_of(monitor)
-        self._best = BestEpoch(settings.metric, settings.mode)
+        required = [Requirement.parse(text) for text in settings.require]
+        self._best = BestEpoch(settings.metric, settings.mode, required)
         self._saved_at = time.perf_counter()
         state = checkpoint.load(self._folder)
         if state is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -14,7 +13,7 @@ from dataclasses import asdict
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
-from sweeps.cluster.tune_shell import TuneCallback, TuneScheduler, TuneSearcher
+from sweeps.cluster.tune_shell import TuneCallback, TuneScheduler, TuneSearcher, TuneStopper
 from sweeps.cluster.worker_loss import survive_memory_monitor
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason
@@ -41,6 +40,7 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
         health=asdict(run.health),
         metric=config.metric[0],
         mode=config.mode[0],
+        require=config.require,
     )
     tuner = tune.Tuner(
         tune.with_resources(VaeTrainable, {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}),
@@ -57,12 +57,13 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
             failure_config=FailureConfig(max_failures=0),  # a trial that lost its worker is handed out again
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             callbacks=[TuneCallback(run)],
+            stop=TuneStopper(run),
             verbose=0,
         ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of trials is told here
     survive_memory_monitor()
-    with _signals(run, config.time_budget):
+    with cut_off(run, config.time_budget):
         try:
             tuner.fit()
         except Exception as error:
@@ -72,26 +73,23 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
 
 
 @contextmanager
-def _signals(run: SweepRun, time_budget: float | None) -> Iterator[None]:
-    """End in order on SIGTERM and when the time budget (seconds) is spent, as Ray Tune does on SIGINT.
-
-    Outside the main thread no signal can be heard, and Ray Tune hears none either.
+def cut_off(run: SweepRun, time_budget: float | None) -> Iterator[None]:
+    """End in order when the time budget (seconds) is spent, and on SIGTERM, as Ray Tune does on SIGINT: neither
+    signal can be heard outside the main thread.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(reason: Reason) -> None:
         run.stopping = run.stopping or reason
-        os.kill(os.getpid(), signal.SIGUSR1)  # Ray Tune ends on it as on SIGINT
 
-    before = signal.signal(signal.SIGTERM, lambda *_: stop(Reason.SIGNAL))
     timer = threading.Timer(time_budget or 0.0, stop, [Reason.TIME_BUDGET])
     timer.daemon = True
     if time_budget is not None:
         timer.start()
+    hears = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop(Reason.SIGNAL)) if hears else None
     try:
         yield
     finally:
         timer.cancel()
-        signal.signal(signal.SIGTERM, before)
+        if hears:
+            signal.signal(signal.SIGTERM, before)

@@ -6,17 +6,21 @@ An error in any of them is written down and answered with a harmless default: no
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.cluster.worker_loss import explain
 from sweeps.run_state import SweepRun
+
+HEARING = 1.0  # seconds between looks at what has been asked by hand
 
 
 def survives(default: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -90,11 +94,33 @@ class TuneScheduler(FIFOScheduler):
         return TrialScheduler.STOP if decision.stop or decision.pause else TrialScheduler.CONTINUE
 
 
-class TuneCallback(Callback):
-    """Tells a `SweepRun` of starts and ends."""
+class TuneStopper(Stopper):
+    """Ends the run in order once a `SweepRun` is being cut off, as Ray Tune does on SIGINT."""
 
     def __init__(self, run: SweepRun) -> None:
         self.run = run
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Of a single trial the scheduler decides."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked between any two events, and ten times a second without."""
+        return bool(self.run.stopping)
+
+
+class TuneCallback(Callback):
+    """Tells a `SweepRun` of starts and ends, and lets it hear what people ask."""
+
+    def __init__(self, run: SweepRun) -> None:
+        self.run, self._heard_at = run, -math.inf
+
+    @survives(default=None)
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Between any two events, and ten times a second without."""
+        if time.monotonic() - self._heard_at >= HEARING:
+            self._heard_at = time.monotonic()
+            self.run.hear_requests()
 
     @survives(default=None)
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

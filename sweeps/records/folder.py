@@ -55,6 +55,11 @@ class SweepFolder:
         return self.path / "ray"
 
     @property
+    def requests(self) -> Path:
+        """What people ask of the driver."""
+        return self.path / "requests"
+
+    @property
     def lock(self) -> Path:
         """There while a driver works on the sweep."""
         return self.path / "driver.lock"

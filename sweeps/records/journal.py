@@ -4,7 +4,7 @@
 thing it tells happens (a suggestion) or as soon as it has (an end). A last line cut short by a crash is ignored; any
 other line that cannot be read costs what it tells, and is named in `SweepState.problems`.
 
-    {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "documented|baseline|search|VARIANT",
+    {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "tried|documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
      "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "name": "a1b2c_00003", "time": …}
     {"event": "started", "trial": 3, "time": …}
@@ -14,6 +14,7 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
     {"event": "lost", "trial": 3, "reason": "WORKER_LOST|OUT_OF_MEMORY", "detail": "…", "time": …}  its worker died
     {"event": "ended", "trial": 3, "status": "FINISHED|STOPPED|FAILED|INTERRUPTED", "reason": "COLLAPSED",
      "detail": "a sentence with the numbers", "epoch": 7, "metrics": {…}, "time": …}
+    {"event": "extended", "before": 50, "trials": 100, "time": …}   how many trials the sweep had and has
     {"event": "sweep", "status": "started|resumed|finished|interrupted|failed", "detail": "…", "best": 3, "time": …}
 """
 
@@ -24,6 +25,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +122,21 @@ class SweepEvent:
     time: float = 0.0
 
 
+@dataclass(frozen=True)
+class Extended:
+    """The sweep was given more trials: so many it had before, and has now."""
+
+    before: int
+    trials: int
+    time: float = 0.0
+
+    def __str__(self) -> str:
+        when = datetime.fromtimestamp(self.time, UTC)
+        return f"from {self.before} to {self.trials} trials on {when:%Y-%m-%d %H:%M} UTC"
+
+
 TrialEvent = Suggested | Started | Paused | WentOn | Kept | Lost | Ended
-Event = TrialEvent | SweepEvent
+Event = TrialEvent | SweepEvent | Extended
 _NAMES: dict[type[Event], str] = {
     Suggested: "suggested",
     Started: "started",
@@ -131,6 +146,7 @@ _NAMES: dict[type[Event], str] = {
     Lost: "lost",
     Ended: "ended",
     SweepEvent: "sweep",
+    Extended: "extended",
 }
 _KINDS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for kind, name in _NAMES.items()}
 
@@ -160,13 +176,14 @@ class TrialRecord:
 
 @dataclass
 class SweepState:
-    """A sweep, folded from its journal. `status` and `best` are those of the last `sweep` event;
-    `problems`: lines of the journal that could not be read."""
+    """A sweep, folded from its journal. `status` and `best` are those of the last `sweep` event; `extended`: when it
+    was given more trials; `problems`: lines of the journal that could not be read."""
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     status: SweepStatus = SweepStatus.NONE
     detail: str = ""
     best: int | None = None
+    extended: list[Extended] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -193,6 +210,8 @@ def read(sweep: Path) -> SweepState:
     for event in events(sweep, state.problems):
         if isinstance(event, SweepEvent):
             state.status, state.detail, state.best = SweepStatus(event.status), event.detail, event.best
+        elif isinstance(event, Extended):
+            state.extended.append(event)
         elif isinstance(event, Suggested):
             state.trials[event.trial] = TrialRecord(
                 event.trial, event.config, event.origin, event.seed, event.control, event.forecast,

@@ -81,6 +81,11 @@ def _alone_on_this_host(path: Path) -> FileLock:
     return FileLock(Path(tempfile.gettempdir()) / f"vae-sweeps-{os.getuid()}-{name}.lock")
 
 
+def holder(path: Path) -> str | None:
+    """Who holds the lock, in a sentence; None if nobody does, or who did is known to be dead."""
+    return _holder(path) if path.exists() and not of_the_dead(path) else None
+
+
 def _named(path: Path) -> tuple[int, str] | None:
     """Process and host in the lock's file; None where it does not say."""
     try:

@@ -18,7 +18,7 @@ class Status(StrEnum):
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"  # waits at its checkpoint for the scheduler to take it up again
     FINISHED = "FINISHED"  # trained for its whole budget
-    STOPPED = "STOPPED"  # pruned: by the health verdict or at a rung
+    STOPPED = "STOPPED"  # by the health verdict, at a rung, or by hand
     FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
     INTERRUPTED = "INTERRUPTED"  # cut by a signal or the time budget; a resume continues it
     OTHER = "OTHER"  # a word of a newer program; a resume continues it
@@ -43,6 +43,7 @@ class Reason(StrEnum):
     DIVERGED = Verdict.DIVERGED.value
     IGNORES_Z = Verdict.IGNORES_Z.value
     RUNG = "RUNG"  # others did better, at a rung or by the median
+    BY_HAND = "BY_HAND"  # somebody asked for it while the sweep ran
     ERROR = Failure.ERROR.value
     OUT_OF_MEMORY = Failure.OUT_OF_MEMORY.value
     WORKER_LOST = "WORKER_LOST"
@@ -50,6 +51,11 @@ class Reason(StrEnum):
     TIME_BUDGET = "TIME_BUDGET"
     CRASH = "CRASH"  # the run broke off
     DRIVER_LOST = "DRIVER_LOST"  # the driver died without a word
+
+    @property
+    def is_sickness(self) -> bool:
+        """True for a stop by the verdict, and for a word that is not listed."""
+        return self not in (Reason.NONE, Reason.RUNG, Reason.BY_HAND)
 
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
@@ -84,6 +90,7 @@ class SweepStatus(StrEnum):
 class Origin(StrEnum):
     """Where the configuration of a trial comes from; in an ablation the name of its variant stands there."""
 
+    TRIED = "tried"  # the user knows it to be good
     DOCUMENTED = "documented"
     BASELINE = "baseline"
     SEARCH = "search"
@@ -94,8 +101,10 @@ class Outcome(StrEnum):
 
     FINISHED = "finished"
     CONTROL = "kept as control"  # condemned, but kept running to measure false stops
+    UNMET = "misses a requirement"
     IGNORES_Z = "ignores z"
     RUNG = "stopped at a rung"
+    BY_HAND = "stopped by hand"
     COLLAPSED = "collapsed"
     NUMERIC = "numeric"
     DIVERGED = "diverged"
@@ -106,6 +115,7 @@ class Outcome(StrEnum):
     OTHER = "other"  # a reason or verdict that a newer program gave
 
 
+_OF_STOP = {Reason.RUNG: Outcome.RUNG, Reason.BY_HAND: Outcome.BY_HAND}
 _OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
     Status.INTERRUPTED: Outcome.INTERRUPTED,
@@ -115,7 +125,9 @@ _OF_STATUS = {
 }
 
 
-def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bool, sweep_ended: bool) -> Outcome:
+def outcome(
+    status: Status, reason: Reason, verdict: Verdict | None, control: bool, sweep_ended: bool, met: bool = True
+) -> Outcome:
     """What became of a trial.
 
     Args:
@@ -123,15 +135,16 @@ def outcome(status: Status, reason: Reason, verdict: Verdict | None, control: bo
         verdict: after the last epoch; None where there is none.
         control: it was condemned and kept running.
         sweep_ended: whatever has not ended by then was cut off.
+        met: the trial meets all that the sweep requires.
     """
     if status is Status.STOPPED:
-        return Outcome.RUNG if reason == Reason.RUNG else _of_sickness(reason) or Outcome.OTHER
+        return _OF_STOP.get(reason) or _of_sickness(reason) or Outcome.OTHER
     if status is Status.FINISHED:
         if control:
             return Outcome.CONTROL
         if verdict is Verdict.OTHER:
             return Outcome.OTHER
-        return _of_sickness(verdict) or Outcome.FINISHED
+        return _of_sickness(verdict) or (Outcome.FINISHED if met else Outcome.UNMET)
     if sweep_ended and not status.ended:
         return Outcome.INTERRUPTED
     return _OF_STATUS.get(status, Outcome.OTHER)

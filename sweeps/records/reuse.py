@@ -73,7 +73,7 @@ def _kind(sweep: SweepRecord) -> list[Any] | None:
     if None in known:
         return None
     own = sweep.code.model.sha256 if sweep.code.model else ""  # of a model that is not of this project
-    best = (sweep.config.metric[0], sweep.config.mode[0])  # whose best epoch a checkpoint keeps
+    best = (sweep.config.metric[0], sweep.config.mode[0], sweep.config.require)  # whose best epoch a checkpoint keeps
     return [*known, sweep.model, own, sweep.config.epochs, *best, sweep.health]
 
 

@@ -7,7 +7,7 @@ recorded curves (`analysis.replay.simulate`) ask the very same objects, in the s
     start     a worker begins to train a trial, or goes on with one that waited
     on_epoch  the trial has trained an epoch that is not its last: go on, pause at the checkpoint, stop, or be kept
     end       the trial has trained its last epoch; a stop is one in name
-    forget    the trial has failed: it counts for nothing
+    forget    the trial has failed, or was stopped by hand: it counts for nothing
     given_up  after each of these: the waiting that will not be taken up again, but for controls among them
     settle    nothing runs and nothing is to come: what still waits ends
 
@@ -219,7 +219,7 @@ class Scheduler(ABC, Generic[S]):
         return GO_ON
 
     def forget(self, trial: int) -> None:
-        """The trial has failed, or is condemned: from now on it counts for nothing."""
+        """The trial has failed, is condemned, or was stopped by hand: from now on it counts for nothing."""
 
     def resume(self, unstarted: int) -> int | None:
         """The waiting trial that takes a free worker; None leaves it to a new trial, of which `unstarted` are left.

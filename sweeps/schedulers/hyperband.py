@@ -111,6 +111,8 @@ class Hyperband(Scheduler[HyperbandSettings]):
         """Nobody waits for it any more, and it takes nobody's place."""
         if members := self._bracket_of.get(trial):
             members.values.pop(trial, None)
+            if trial in self._going_on:
+                self._going_on.remove(trial)
             self._arrived(members, trial)
 
     def resume(self, unstarted: int) -> int | None:

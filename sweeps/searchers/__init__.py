@@ -5,11 +5,13 @@ A new one is a file in this folder with a subclass of `Search` that has a name; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from search_spaces.space import SearchSpace
 from sweeps.searchers.base import Search
 from trainables.discovery import subclasses_in
+from trainables.requirements import Requirement
 
 DEFAULT = "tpe"
 ABLATION = "ablation"  # nothing is searched: the trials are given
@@ -22,12 +24,21 @@ def known() -> dict[str, type[Search]]:
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 
-def make(search: str, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> Search:
-    """The search called `search`.
+def make(
+    search: str,
+    space: SearchSpace,
+    seed: int,
+    metrics: list[str],
+    modes: list[str],
+    *,
+    first: int | None = None,
+    requirements: Sequence[Requirement] = (),
+) -> Search:
+    """The search called `search`, with the arguments of `Search`.
 
     Raises:
         ValueError: an unknown name.
     """
     if search not in known():
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
-    return known()[search](space, seed, metrics, modes)
+    return known()[search](space, seed, metrics, modes, first=first, requirements=requirements)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from search_spaces.space import Parameter, SearchSpace, Value
-from sweeps.searchers.base import Search, first_searched
+from sweeps.searchers.base import Search
+from trainables.requirements import Requirement
 
 LEVELS = 3  # of a continuous range
 
@@ -17,11 +19,19 @@ class GridSearch(Search):
 
     name = "grid"
 
-    def __init__(self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> None:
-        super().__init__(space, seed, metrics, modes)
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        metrics: list[str],
+        modes: list[str],
+        *,
+        first: int | None = None,
+        requirements: Sequence[Requirement] = (),
+    ) -> None:
+        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
         self.names = [parameter.name for parameter in space.parameters]
         self.levels = [grid_levels(parameter) for parameter in space.parameters]
-        self.first = first_searched(space)
         self.cells = math.prod(len(levels) for levels in self.levels)
         rng = np.random.default_rng(seed)
         self.offset = int(rng.integers(self.cells))

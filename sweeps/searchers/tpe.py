@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.space import Parameter, SearchSpace, Value, applies
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Reason, Status
-from sweeps.searchers.base import Search, first_searched
+from sweeps.records.outcomes import Status
+from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
+from trainables.requirements import Requirement
 
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 
@@ -24,8 +25,17 @@ class TpeSearch(Search):
 
     name = "tpe"
 
-    def __init__(self, space: SearchSpace, seed: int, metrics: list[str], modes: list[str]) -> None:
-        super().__init__(space, seed, metrics, modes)
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        metrics: list[str],
+        modes: list[str],
+        *,
+        first: int | None = None,
+        requirements: Sequence[Requirement] = (),
+    ) -> None:
+        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -42,7 +52,7 @@ class TpeSearch(Search):
     @property
     def ahead(self) -> float:
         """The last of the random draws."""
-        return first_searched(self.space) - 1 + STARTUP_TRIALS
+        return self.first - 1 + STARTUP_TRIALS
 
     def suggest(self, trial: int) -> dict[str, Value]:
         """A random draw for the first trials, then what TPE finds most promising."""
@@ -62,7 +72,7 @@ class TpeSearch(Search):
             return
         trial = self._asked[record.trial]
         values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
-        sick = record.status is Status.STOPPED and record.reason != Reason.RUNG
+        sick = record.status is Status.STOPPED and record.reason.is_sickness
         if record.status is Status.FAILED:
             state = optuna.trial.TrialState.FAIL
         elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):
@@ -73,6 +83,8 @@ class TpeSearch(Search):
             state = optuna.trial.TrialState.COMPLETE
         if state is not optuna.trial.TrialState.FAIL:
             trial.set_constraint("health", 1.0 if sick else -1.0)
+            for requirement in self.requirements:
+                trial.set_constraint(str(requirement), requirement.violation(record.metrics))
         self.study.tell(trial, values if state is optuna.trial.TrialState.COMPLETE else None, state=state)
 
     def _ask(self, index: int, config: Mapping[str, Any] | None = None) -> dict[str, Value]:

@@ -26,6 +26,7 @@ from sweeps.records.record import ParameterRecord, SweepRecord
 from trainables.epoch_log import best_row
 from trainables.health import Verdict
 from trainables.metrics import is_metric
+from trainables.requirements import unmet
 
 TRANSIENT_TAGS = frozenset(
     {
@@ -149,6 +150,7 @@ def trial_view(sweep: SweepRecord, record: TrialRecord, log: LogSummary) -> RunV
         "verdict": log.verdict,
         "verdict.detail": "" if log.verdict_detail == record.detail else log.verdict_detail,
         "nonfinite": log.nonfinite,
+        "required.missed": _missed(sweep, record),
         NOTE: _trial_note(sweep, record, log),
     }
     if counted := _targets(sweep, record):
@@ -190,6 +192,7 @@ def sweep_view(sweep: SweepRecord, state: SweepState, logs: Mapping[int, LogSumm
         "sweep.name": sweep.name,
         "sweep.status": state.status.value,
         "sweep.detail": state.detail,
+        "sweep.extended": "; ".join(map(str, state.extended)),
         "model": sweep.model,
         "seed": config.seed,
         "data.source": data.source,
@@ -233,6 +236,11 @@ def _targets(sweep: SweepRecord, record: TrialRecord) -> str:
     return f"{sum(judged)} of {len(judged)}" if judged else ""
 
 
+def _missed(sweep: SweepRecord, record: TrialRecord) -> str:
+    """What an ended trial misses of what is required."""
+    return "; ".join(unmet(sweep.config.requirements, record.metrics)) if record.status.ended else ""
+
+
 def _trial_name(record: TrialRecord) -> str:
     """As in "trial 2 baseline COLLAPSED"."""
     origin = "" if record.origin == Origin.SEARCH else record.origin
@@ -273,13 +281,16 @@ def _note(*paragraphs: str) -> str:
 
 
 def best_trial(config: SweepConfig, state: SweepState, logs: Mapping[int, LogSummary]) -> int | None:
-    """The trial that the sweep named best, or until then the best of the healthy ones that have finished."""
+    """The trial that the sweep named best, or until then the best of those that have finished healthy and as
+    required."""
     if state.best is not None:
         return state.best
     scores = {
         record.trial: [record.metrics.get(metric, math.nan) for metric in config.metric]
         for record in state.trials.values()
-        if record.status == Status.FINISHED and _healthy(logs, record)
+        if record.status == Status.FINISHED
+        and _healthy(logs, record)
+        and not unmet(config.requirements, record.metrics)
     }
     return ranking.best(ranking.objectives(config.metric, config.mode), scores)
 

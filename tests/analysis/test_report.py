@@ -9,6 +9,7 @@ import pytest
 import search_spaces
 from analysis import figures, outputs, report, sections
 from analysis.sweep import SweepError, load
+from sweeps.records.journal import Extended
 
 VOID = {"meta", "wbr", "img", "br", "link", "input"}
 
@@ -188,6 +189,8 @@ def test_a_running_or_killed_sweep(writer):
     writer.suggest()
     parsed = page(writer)
     assert "not ended: it is still running, or its driver was killed" in parsed.words("")
+    writer.journal.append(Extended(2, 9))
+    assert "; extended from 2 to 9 trials on 2" in page(writer).words("")
     assert "No trial has finished healthy yet, so there is no best configuration." in parsed.words("summary")
     assert "1 running and 1 waiting" in parsed.words("summary")
     assert "Not ended 2" in parsed.words("leaderboard")

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -212,3 +213,15 @@ def test_a_forecast_may_lack_numbers(writer):
     rows = tables.forecast_outcome(writer.load())
     assert (rows[0].forecast_au, rows[0].forecast_kl) == (None, None)
     assert tables.confusion(rows).total == 0
+
+
+def test_who_misses_what_is_required_is_below_the_ranked_and_never_the_best(writer):
+    writer.save(config=replace(writer.record.config, require=["health/au>=4"]))
+    for score, au in ((0.9, 3.0), (0.2, 4.0), (0.3, 5.0)):
+        writer.trial([score], au=au)
+    sweep = writer.load()
+    assert tables.best_trial(sweep).number == 3
+    assert [trial.outcome for trial in sweep.trials] == [Outcome.UNMET, Outcome.FINISHED, Outcome.FINISHED]
+    assert sweep.trials[0].unmet == ("health/au 3, required >= 4",)
+    groups = [(group.title, [trial.number for trial in group.trials]) for group in tables.leaderboard(sweep).groups]
+    assert groups == [("Finished and healthy", [3, 2]), ("Finished and healthy, not as required", [1])]

@@ -37,7 +37,7 @@ def test_the_code_travels(run: Run, copied: Callable[[str], Path], tmp_path: Pat
     for file in path.parent.glob("*.py"):
         file.unlink()
 
-    code, output = run("--resume", "own", "--trials", 3)
+    code, output = run("--extend", "own", "--trials", 3)
     assert code in DONE, output
     assert len(epoch_log.read_trial(folder, 3)) == EPOCHS
     code, output = run("--trial", "own:1")

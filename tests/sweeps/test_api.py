@@ -19,11 +19,11 @@ import sys
 import torch
 
 from sweeps import sweep
-from sweeps.api import load, resume
+from sweeps.api import extend, load
 
 tiny = dict(subset=64, epochs=2, set=["latent_dim=8", "hidden_dim=8", "layers=1"], scheduler="none")
 before = sweep("imc_vae", trials=2, name="one", storage=sys.argv[1], **tiny).table().num_rows
-result = resume("one", trials=3, storage=sys.argv[1])
+result = extend("one", trials=3, storage=sys.argv[1])
 model = result.model(1)
 print(json.dumps({
     "before": before,

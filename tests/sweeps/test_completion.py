@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from sweeps.completion import complete, resumed
+from sweeps.completion import complete, extended, resumed
 from sweeps.config import ConfigError, SweepConfig
-from sweeps.options import ResumeOptions, SweepOptions
+from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +144,8 @@ def test_a_resume_keeps_the_sweep():
 
 def test_a_resume_may_change_resources_and_limits():
     config = make(name="one", trials=5)
-    again = resumed(config, ResumeOptions(trials=9, time_budget="5m", max_concurrent=1, tracking_uri="http://t:1"))
-    assert (again.trials, again.time_budget, again.max_concurrent) == (9, 300.0, 1)
+    again = resumed(config, ResumeOptions(time_budget="5m", max_concurrent=1, tracking_uri="http://t:1"))
+    assert (again.trials, again.time_budget, again.max_concurrent) == (5, 300.0, 1)
     assert again.tracking_uri == "http://t:1"
     assert again.name == "one"
 
@@ -175,10 +175,34 @@ def test_a_resume_refuses_what_would_change_the_comparison(options, flag):
 
 def test_a_resume_reports_every_problem_at_once():
     with pytest.raises(ConfigError) as error:
-        resumed(make(name="one"), SweepOptions(model="vq_vae", epochs=9, trials=0, time_budget="soon"))
+        resumed(make(name="one"), SweepOptions(model="vq_vae", epochs=9, trials=60, time_budget="soon"))
     assert [problem.partition(":")[0] for problem in error.value.problems] == [
-        "--epochs", "MODEL vq_vae", "--time-budget soon", "--trials 0",
+        "--epochs", "--trials", "MODEL vq_vae", "--time-budget soon",
     ]  # fmt: skip
+    assert "--extend NAME --trials N goes on with more" in error.value.problems[1]
+
+
+def test_an_extension_has_more_trials_and_is_otherwise_a_resume(tmp_path):
+    config = make(name="one", trials=5, seed=5)
+    again = extended(config, ExtendOptions(trials=9, max_concurrent=1, storage=str(tmp_path)))
+    assert again.to_dict() == config.to_dict() | {
+        "trials": 9, "max_concurrent": 1, "storage": str(tmp_path), "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+    }  # fmt: skip
+
+
+def test_an_extension_refuses_every_problem_at_once():
+    with pytest.raises(ConfigError) as error:
+        extended(make(name="one", trials=5), SweepOptions(trials=5, seed=3, max_concurrent=0))
+    assert error.value.problems == [
+        "--seed: cannot change on a resume; start a new sweep with --name instead",
+        "--trials 5: expected more than the 5 that one has already",
+        "--max-concurrent 0: expected at least 1",
+    ]
+    with pytest.raises(ConfigError, match="--trials is missing: expected more than the 5 that one has already"):
+        extended(make(name="one", trials=5), ExtendOptions())
+    ablation = complete(AblationOptions(model="imc_vae", name="pairs"))
+    with pytest.raises(ConfigError, match="--extend pairs: an ablation has as many trials as its variants and seeds"):
+        extended(ablation, ExtendOptions(trials=999))
 
 
 def test_a_sweep_that_was_moved_goes_on_where_it_is_now(tmp_path):
@@ -222,3 +246,15 @@ def test_what_a_loop_of_ones_own_cannot_heed_is_refused_at_once(tmp_path):
         f"--steps 9: {told}; give the budget in --epochs",
         *(f"--{name}: {told}, which reads its data itself; leave it out" for name in ("data", "subset", "strict")),
     ]
+
+
+def test_what_is_required_is_checked_at_once():
+    assert make(require=("health/au>=32", "memory/rss_mib<=4e3")).require == ["health/au>=32", "memory/rss_mib<=4e3"]
+    told = "expected METRIC>=NUMBER or METRIC<=NUMBER in quotes, as in 'health/au>=32'"
+    assert problems(require=("health/au", "train/loss<=1")) == [
+        f"--require health/au: {told}",
+        "--require train/loss<=1: expected a metric of val/, test/, health/, memory/, time/; "
+        "a training loss cannot be required",
+    ]
+    with pytest.raises(ConfigError, match="--require: cannot change on a resume"):
+        resumed(make(name="one"), SweepOptions(require=("health/au>=1",)))

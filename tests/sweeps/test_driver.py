@@ -81,6 +81,6 @@ def test_a_sweep_is_resumed_where_it_lies_now(run: SweepRun, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     run.config.folder.rename(elsewhere / "renamed")
-    config = api.resumed("renamed", ResumeOptions(storage=str(elsewhere), trials=4))
-    assert (config.folder, config.trials) == (elsewhere / "renamed", 4)
+    config = api.resumed("renamed", ResumeOptions(storage=str(elsewhere)))
+    assert (config.folder, config.trials) == (elsewhere / "renamed", 3)
     assert str(elsewhere) in config.tracking_uri

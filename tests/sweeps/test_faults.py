@@ -81,7 +81,7 @@ def test_killed_driver_resumes_without_loss_or_repetition(sweeps: Sweeps) -> Non
     code, output = sweeps.resume("driver")
     assert code == ExitCode.FINISHED, output
     assert_whole(sweeps, "driver", 4, 8)
-    code, output = sweeps.resume("driver", "--trials", "4")
+    code, output = sweeps.resume("driver")
     assert code == ExitCode.FINISHED
     assert_whole(sweeps, "driver", 4, 8)
 
@@ -99,6 +99,31 @@ def test_signals_end_the_sweep_in_order(sweeps: Sweeps, number: signal.Signals) 
     assert state.status == "interrupted"
     assert {record.status for record in state.trials.values()} == {Status.INTERRUPTED}
     assert {record.reason for record in state.trials.values()} == {"SIGNAL"}
+
+
+def test_a_trial_and_then_the_sweep_are_stopped_by_hand(sweeps: Sweeps) -> None:
+    process = sweeps.start("--trials", "3", "--epochs", "200", "--scheduler", "none", "--name", "hand")
+    sweeps.wait(process, lambda: len(epochs_of(sweeps, "hand", 1)) >= 2)
+    code, output = sweeps.run("--stop", "hand:1", tiny=False)
+    assert code == ExitCode.FINISHED, output
+    sweeps.wait(process, lambda: sweeps.state("hand").trials[1].status is Status.STOPPED)
+    last = sweeps.state("hand").trials[1].epoch
+    assert sweeps.state("hand").trials[1].detail == f"stopped by hand at epoch {last}"
+    sweeps.wait(process, lambda: 3 in sweeps.state("hand").trials)  # its worker is free for another
+    assert sweeps.run("--stop", "hand:1", tiny=False)[0] == ExitCode.REFUSED
+    assert sweeps.run("--stop", "hand", tiny=False)[0] == ExitCode.FINISHED
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.INTERRUPTED, output
+    assert "--resume hand" in output
+    assert "Traceback" not in output
+    state = sweeps.state("hand")
+    assert {trial: (record.status, record.reason) for trial, record in state.trials.items()} == {
+        1: (Status.STOPPED, "BY_HAND"),
+        2: (Status.INTERRUPTED, "BY_HAND"),
+        3: (Status.INTERRUPTED, "BY_HAND"),
+    }
+    assert len(epochs_of(sweeps, "hand", 1)) == last
+    assert sweeps.run("--stop", "hand", tiny=False)[0] == ExitCode.REFUSED
 
 
 def test_time_budget_leaves_trials_resumable(sweeps: Sweeps) -> None:

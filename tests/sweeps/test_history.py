@@ -9,14 +9,25 @@ from typing import Any
 import pytest
 
 from sweeps import history
-from sweeps.records.journal import Ended, Kept, Paused, Started, Suggested, TrialEvent, TrialRecord, WentOn
-from sweeps.records.outcomes import Status
+from sweeps.records.journal import (
+    Ended,
+    Extended,
+    Kept,
+    Paused,
+    Started,
+    Suggested,
+    TrialEvent,
+    TrialRecord,
+    WentOn,
+)
+from sweeps.records.outcomes import Reason, Status
 from sweeps.schedulers import known
 from sweeps.schedulers.base import LoggedRow
 from tests.sweeps.schedulers.rows import SCORE, made
 from trainables.health import Verdict
 
 EPOCHS, TRIALS, WORKERS = 12, 24, 4
+AT_FIRST = 15  # trials; the others are added when these have ended
 
 
 class Driver:
@@ -31,20 +42,26 @@ class Driver:
         self.logs: dict[int, list[dict[str, Any]]] = {}
         self.running: list[int] = []
         self.decisions: list[tuple[int, int, str]] = []
+        self.trials = AT_FIRST
 
     def note(self, event: TrialEvent) -> None:
         self.events.append(event)
 
-    def end(self, trial: int, status: Status) -> None:
+    def end(self, trial: int, status: Status, reason: str = "") -> None:
         self.records[trial].status = status
-        self.note(Ended(trial, status))
+        self.note(Ended(trial, status, reason))
+
+    def stop_by_hand(self, trial: int) -> None:
+        self.scheduler.forget(trial)
+        self.scheduler.leave(trial)
+        self.end(trial, Status.STOPPED, Reason.BY_HAND)
 
     def fill(self) -> None:
         """Give every free worker something to do."""
         while len(self.running) < WORKERS:
-            trial = self.scheduler.resume(TRIALS - len(self.records))
+            trial = self.scheduler.resume(self.trials - len(self.records))
             self.drop(self.scheduler.given_up())
-            if trial is None and len(self.records) == TRIALS:
+            if trial is None and len(self.records) == self.trials:
                 return
             if trial is None:
                 trial = len(self.records) + 1
@@ -76,6 +93,8 @@ class Driver:
             self.decisions.append((trial, epoch, f"{decision.action} {decision.detail}"))
             if decision.stop or epoch == EPOCHS:
                 self.end(trial, Status.STOPPED if decision.stop else Status.FINISHED)
+            elif self.rng.random() < 0.02:
+                self.stop_by_hand(trial)
             elif decision.pause:
                 self.records[trial].status = Status.PAUSED
                 self.note(Paused(trial, epoch))
@@ -105,6 +124,12 @@ class Driver:
     def step(self) -> bool:
         """One epoch of one trial; False if nothing is left to do."""
         self.fill()
+        if (waiting := sorted(self.scheduler.paused)) and self.rng.random() < 0.02:
+            self.stop_by_hand(self.rng.choice(waiting))
+            self.drop(self.scheduler.given_up())
+            self.fill()
+        if not self.running and self.trials < TRIALS:
+            self.extend()
         if not self.running:
             return False
         trial = self.rng.choice(self.running)
@@ -112,10 +137,17 @@ class Driver:
         self.hear(trial)
         return True
 
+    def extend(self) -> None:
+        """All have ended; there shall be more."""
+        self.drop(self.scheduler.settle())
+        self.note(Extended(self.trials, TRIALS))
+        self.trials = TRIALS
+        self.fill()
+
     def die(self, name: str) -> None:
         """Another driver takes over. Its workers will report the last epochs of their checkpoints again."""
         self.scheduler = made(name, EPOCHS)
-        history.retell(self.scheduler, self.events, self.records, self.logs, TRIALS)
+        history.retell(self.scheduler, self.events, self.records, self.logs, AT_FIRST)
         for trial in self.running:
             self.scheduler.start(trial, self.records[trial].control)
 
@@ -127,7 +159,7 @@ def test_it_decides_on_like_the_one_that_lived(name, seed):
     died = 0
     while driver.step():
         driver.fill()
-        if driver.running and driver.rng.random() < 0.1:
+        if driver.running and driver.rng.random() < 0.15:
             undisturbed, other = copy.deepcopy(driver), copy.deepcopy(driver)
             unheard = list(driver.running)
             for one in (undisturbed, other):

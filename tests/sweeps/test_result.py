@@ -28,7 +28,9 @@ BEST = 1
     ],
 )
 def test_the_exit_status(statuses, stopping, remaining, best, code):
-    records = {trial: SimpleNamespace(status=status, reason="") for trial, status in enumerate(statuses, start=1)}
-    config = SimpleNamespace(folder=Path("results/x"))
+    records = {
+        trial: SimpleNamespace(status=status, reason="", metrics={}) for trial, status in enumerate(statuses, start=1)
+    }
+    config = SimpleNamespace(folder=Path("results/x"), require=[], requirements=[])
     run = SimpleNamespace(records=records, stopping=stopping, remaining=remaining, config=config)
     assert result(run, best, "").status is code

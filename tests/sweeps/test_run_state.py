@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,11 +13,12 @@ from rich.console import Console
 from sweeps.completion import complete
 from sweeps.options import SweepOptions
 from sweeps.progress import Progress
-from sweeps.records import journal
+from sweeps.records import journal, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status
+from sweeps.result import result
 from sweeps.run_state import WORKER_DEATHS, SweepRun
-from sweeps.schedulers import parse
+from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
 from trainables import epoch_log
@@ -27,11 +29,18 @@ SILENT = SimpleNamespace(status_line=lambda: "")
 DEATH = (Reason.OUT_OF_MEMORY, "Ray ended it")
 
 
-def sweep(storage: Path, scheduler: str = "none", trials: int = 3) -> SweepRun:
+def sweep(storage: Path, scheduler: str = "none", trials: int = 3, **options: Any) -> SweepRun:
     """A sweep of trials of nine epochs; on a folder that has one, its resume."""
     config = complete(
         SweepOptions(
-            model="imc_vae", trials=trials, epochs=9, seed=0, scheduler=scheduler, storage=str(storage), name="run"
+            model="imc_vae",
+            trials=trials,
+            epochs=9,
+            seed=0,
+            scheduler=scheduler,
+            storage=str(storage),
+            name="run",
+            **options,
         )
     )
     config.folder.mkdir(exist_ok=True)
@@ -260,3 +269,138 @@ def test_an_unreadable_line_of_the_journal_is_told_and_its_number_is_not_given_a
     assert "line 1 cannot be read" in resumed.problems[0]
     assert [start(resumed) for _ in range(3)] == [2, 3, 4]
     assert resumed.next_trial() is None
+
+
+def by_hand(run: SweepRun, trial: int) -> None:
+    requests.stop(run.config.folder, trial)
+    run.hear_requests()
+
+
+def test_a_running_trial_stopped_by_hand_ends_with_its_next_epoch_and_keeps_its_value(run):
+    assert [start(run), start(run)] == [1, 2]
+    by_hand(run, 1)
+    assert run.records[1].status is Status.RUNNING
+    row = {"epoch": 2, "val/elbo_gain": 0.5, "verdict": "HEALTHY", "verdict_detail": "", "best_epoch": 2}
+    assert run.epoch(1, row).stop
+    run.ended(1, row)  # Ray tells the end too
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason, record.detail) == (Status.STOPPED, "BY_HAND", "stopped by hand at epoch 2")
+    assert (record.epoch, record.metrics) == (2, {"val/elbo_gain": 0.5})
+    run.hear_requests()
+    assert requests.read(run.config.folder) == requests.Requests()
+    assert not run.epoch(2, row).stop
+    assert start(run) == 3
+
+
+def test_a_waiting_trial_stopped_by_hand_ends_at_once_and_is_not_taken_up(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    for trial in range(1, 10):
+        start(run)
+        epoch(run, trial, 1, score=float(trial))  # 7, 8 and 9 may go on
+    by_hand(run, 9)
+    assert (run.records[9].status, run.records[9].detail) == (Status.STOPPED, "stopped by hand at epoch 1")
+    assert [start(run), start(run)] == [8, 7]
+    by_hand(run, 8)
+    epoch(run, 8, 2, score=8.0)
+    epoch(run, 7, 3, score=7.0)  # the rung: nobody else is waited for
+    assert start(run) == 7
+
+
+def test_nobody_is_measured_against_a_trial_stopped_by_hand(tmp_path):
+    run = sweep(tmp_path, "hyperband", trials=9)
+    for trial in range(1, 9):
+        assert start(run) == trial
+        epoch(run, trial, 1, score=float(trial))
+    by_hand(run, 8)
+    epoch(run, start(run), 1, score=0.5)  # the bracket is complete
+    assert [start(run), start(run)] == [7, 6]
+    assert run.records[5].detail == "val/elbo_gain 5 below the cutoff 6 of 8 trials of its bracket at epoch 1"
+
+
+def test_a_request_outlives_the_driver_and_a_trial_that_waits_to_begin_again_is_not_begun(tmp_path):
+    run = sweep(tmp_path)
+    assert [start(run), start(run)] == [1, 2]
+    requests.stop(run.config.folder, 1)
+    requests.stop(run.config.folder, 1)
+    requests.stop(run.config.folder, 17)  # no such trial
+    again = sweep(tmp_path)
+    again.hear_requests()
+    assert (again.records[1].status, again.records[1].detail) == (
+        Status.STOPPED,
+        "stopped by hand before its first epoch",
+    )
+    assert requests.read(run.config.folder) == requests.Requests()
+    assert [start(again), start(again)] == [2, 3]
+    assert [event for event in events(run) if event is journal.Ended] == [journal.Ended]
+
+
+def test_a_trial_that_loses_its_worker_before_it_is_stopped_by_hand_does_not_begin_again(run):
+    start(run)
+    by_hand(run, 1)
+    run.lost(1, *DEATH)
+    run.hear_requests()
+    assert run.records[1].reason is Reason.BY_HAND
+    assert start(run) == 2
+
+
+def test_a_whole_sweep_stopped_by_hand_is_cut_off_and_can_go_on(run):
+    start(run)
+    requests.stop(run.config.folder)
+    run.hear_requests()
+    assert run.stopping is Reason.BY_HAND
+    assert requests.read(run.config.folder) == requests.Requests()
+    run.interrupted(run.stopping)
+    record = journal.read(run.config.folder).trials[1]
+    assert (record.status, record.reason) == (Status.INTERRUPTED, "BY_HAND")
+
+
+def play(run: SweepRun, workers: int) -> list[int]:
+    """Train with so many workers until nothing is left; who started, in order."""
+    begun: list[int] = []
+    running: list[int] = []
+    while True:
+        while len(running) < workers and (record := run.next_trial()) is not None:
+            run.started(record.trial)
+            running.append(record.trial)
+            begun.append(record.trial)
+        if not running:
+            return begun
+        trial = running.pop(0)
+        number = run.records[trial].epoch + 1
+        row = {"epoch": number, "val/elbo_gain": (trial * 7 % 11) + 0.1 * number, "verdict": "HEALTHY"}
+        log = epoch_log.read_trial(run.config.folder, trial)
+        epoch_log.write(run.config.folder, trial, {"latent_dim": 8}, [*log, {"seconds": 1.0 * number, **row}])
+        if number == 9:
+            run.records[trial].epoch = 9
+            run.ended(trial, row)
+        elif not run.epoch(trial, row).stop and run.records[trial].status is Status.RUNNING:
+            running.append(trial)
+
+
+@pytest.mark.parametrize("scheduler", known())
+@pytest.mark.parametrize("first", [4, 10])
+def test_an_extended_sweep_leaves_what_has_ended_and_and_begins_the_others(tmp_path, scheduler, first):
+    run = sweep(tmp_path, scheduler, trials=first)
+    play(run, workers=2)
+    ended = {trial: (record.status, record.detail) for trial, record in run.records.items()}
+    run.journal.append(journal.Extended(first, 24))
+    again = sweep(tmp_path, scheduler, trials=24)
+    begun = play(again, workers=2)
+    assert not set(begun) & set(ended)
+    assert set(again.records) == set(range(1, 25))
+    assert {trial: (again.records[trial].status, again.records[trial].detail) for trial in ended} == ended
+    assert all(record.status.ended for record in again.records.values())
+
+
+def test_a_trial_that_misses_what_is_required_says_so_and_is_never_the_best(tmp_path):
+    run = sweep(tmp_path, require=("health/au>=4", "memory/rss_mib<=100"))
+    for au, memory, score in ((3.0, 150.0, 0.9), (4.0, 99.0, 0.1), (5.0, 99.0, 0.2)):
+        trial = start(run)
+        row = {"epoch": 9, "val/elbo_gain": score, "health/au": au, "memory/rss_mib": memory}
+        run.ended(trial, row | {"verdict": "HEALTHY", "verdict_detail": ""})
+    record = journal.read(run.config.folder).trials[1]
+    assert record.status is Status.FINISHED
+    assert record.detail == "health/au 3, required >= 4; memory/rss_mib 150, required <= 100"
+    assert run.best_trial() == 3
+    assert result(run, 3, "").detail == "1 × not as required"
+    assert result(run, None, "").detail.startswith("no trial ended healthy and meets health/au>=4 and memory/rss_mib")

@@ -8,6 +8,7 @@ import torch
 
 from trainables import checkpoint, export
 from trainables.best import BestEpoch
+from trainables.requirements import Requirement
 
 
 def told(one, best, value, verdict="HEALTHY"):
@@ -72,3 +73,23 @@ def test_the_weights_are_lent_and_taken_back(trainer):
     with best.weights(one):
         assert same(one.model.state_dict(), kept)
     assert (one.epoch, same(one.model.state_dict(), last)) == (2, True)
+
+
+def heard(best, values, units):
+    rows = enumerate(zip(values, units, strict=True), 1)
+    told = {"verdict": "HEALTHY"}
+    return [best.consider({"epoch": n, "val/elbo_gain": v, "health/au": au, **told}, None) for n, (v, au) in rows]
+
+
+def test_an_epoch_that_meets_what_is_required_is_better_than_any_that_does_not():
+    best = BestEpoch("val/elbo_gain", "max", [Requirement.parse("health/au>=4")])
+    assert heard(best, [0.9, 0.5, 0.2, 0.8, 0.3], [3, 2, 4, 3, 5]) == [1, 1, 3, 3, 5]
+
+
+def test_what_is_required_is_remembered_over_a_resume():
+    requirements = [Requirement.parse("health/au>=4")]
+    before, again = (BestEpoch("val/elbo_gain", "max", requirements) for _ in range(2))
+    heard(before, [0.2], [4])
+    again.load_state_dict(before.state_dict() | {"epoch": 1})
+    row = {"epoch": 2, "val/elbo_gain": 0.9, "health/au": 3, "verdict": "HEALTHY"}
+    assert again.consider(row, None) == 1

@@ -34,7 +34,7 @@ def test_two_trials_fit_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     for trial, latent_dim in ((1, 4), (2, 8)):
         config = definition.space.documented() | {"latent_dim": latent_dim}
-        told = {"trial": trial, "control": False, "next_pause": 1, "hyperparameters": config}
+        told = {"trial": trial, "control": False, "pauses": [1], "hyperparameters": config}
         worker = VaeTrainable(told | {"settings": asdict(common)})
         assert "failure" not in (result := worker.step()), result
         worker.cleanup()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -68,12 +68,14 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     assert threads() == 0
 
 
-def settings(tmp_path: Path, source: str, trial: int = 1, dataset: str = "", **more: Any) -> dict[str, Any]:
+def settings(
+    tmp_path: Path, source: str, trial: int = 1, dataset: str = "", require: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
     """A trial's configuration."""
     path = tmp_path / "mine.py"
     path.write_text(f"PLACE = {str(tmp_path)!r}\n{HEAD}{source}")
     common = TrialSettings(
-        str(path), str(tmp_path / "sweep"), dataset, EPOCHS, 0, 1, asdict(HealthConfig()), "val/nelbo", "min"
+        str(path), str(tmp_path / "sweep"), dataset, EPOCHS, 0, 1, asdict(HealthConfig()), "val/nelbo", "min", require
     )
     config = {"trial": trial, "control": False, "pauses": [EPOCHS], "hyperparameters": {"beta": 1.0}}
     return config | {"settings": asdict(common)} | more
@@ -92,6 +94,17 @@ def test_a_trial_of_a_loop_leaves_what_any_trial_leaves(worker: Worker, tmp_path
     assert checkpoint.load(tmp_path / "sweep" / "trials" / "00001")["own"] == {"epoch": 3}
     with pytest.raises(FileNotFoundError, match=r"has no model: .*monitor.save\(\{'model'"):
         checkpoint.load_model(tmp_path / "sweep" / "trials" / "00001")
+
+
+def test_the_epoch_of_a_trial_is_the_best_that_meets_what_is_required(worker: Worker, tmp_path: Path) -> None:
+    free = worker(SAVING)
+    losses = [free.step()["val/nelbo"] for _ in range(EPOCHS)]
+    bound = sorted(losses)[1]  # the best misses it
+    bounded = worker(SAVING, trial=2, require=[f"val/nelbo>={bound!r}"])
+    told = [bounded.step() for _ in range(EPOCHS)]
+    assert [row["val/nelbo"] for row in told] == losses
+    assert told[-1]["best_epoch"] == losses.index(bound) + 1
+    assert epoch_log.read_trial(tmp_path / "sweep", 1)[-1]["best_epoch"] == losses.index(min(losses)) + 1
 
 
 def test_after_the_death_of_a_worker_a_loop_goes_on_from_what_it_saved(worker: Worker, tmp_path: Path) -> None:

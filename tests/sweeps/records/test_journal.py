@@ -8,7 +8,18 @@ from functools import partial
 import pytest
 
 from sweeps.records.folder import SweepFolder
-from sweeps.records.journal import Ended, Journal, Lost, Paused, Started, Suggested, SweepEvent, events, read
+from sweeps.records.journal import (
+    Ended,
+    Extended,
+    Journal,
+    Lost,
+    Paused,
+    Started,
+    Suggested,
+    SweepEvent,
+    events,
+    read,
+)
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 
 SUGGESTED = partial(Suggested, config={"a": 1, "b": None}, origin="search", forecast={"au": 3})
@@ -69,6 +80,7 @@ def test_every_event_comes_back_as_it_was_written(tmp_path):
         Lost(1, Reason.WORKER_LOST, "its node died"),
         ENDED(1, Status.STOPPED, Reason.RUNG),
         SweepEvent(SweepStatus.FINISHED, "all done", 1),
+        Extended(1, 3),
     ]
     journal = Journal(tmp_path)
     for event in told:
@@ -76,6 +88,15 @@ def test_every_event_comes_back_as_it_was_written(tmp_path):
     problems: list[str] = []
     assert [replace(event, time=0.0) for event in events(tmp_path, problems)] == told
     assert problems == []
+
+
+def test_an_extension_says_what_was_asked_and_when(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append(Extended(5, 9))
+    journal.append(Extended(9, 20))
+    state = read(tmp_path)
+    assert [(each.before, each.trials) for each in state.extended] == [(5, 9), (9, 20)]
+    assert 0 < state.extended[0].time <= state.extended[1].time
 
 
 def test_who_waits_says_so_until_it_starts_again(tmp_path):

@@ -87,6 +87,7 @@ def test_another_seed_a_stopped_trial_and_another_configuration_are_not(
         {"data": {"fingerprint": "g"}},
         {"config": KIND["config"] | {"epochs": 3}},
         {"config": KIND["config"] | {"metric": ["val/psnr"]}},  # another epoch would be the best
+        {"config": KIND["config"] | {"require": ["val/x>=0.6"]}},  # another epoch may be the best
         {"model": "other"},
     ],
 )

@@ -9,12 +9,12 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Parameter, SearchSpace
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Status
+from sweeps.records.outcomes import Reason, Status
 from sweeps.searchers import known, make
-from sweeps.searchers.base import first_searched
 from sweeps.searchers.grid import grid_levels
 from sweeps.searchers.random import RandomSearch
 from sweeps.searchers.tpe import STARTUP_TRIALS, TpeSearch
+from trainables.requirements import Requirement
 
 SCORE = "val/elbo_gain"
 
@@ -33,12 +33,12 @@ SPACE = SearchSpace(
         toy(name="width", kind="fixed", default=7),
     ),
 )
-FIRST_SEARCHED = first_searched(SPACE)
+FIRST_SEARCHED = 3
 
 
 def ended(trial, config, value=0.0, status=Status.FINISHED, reason="", metrics=None) -> TrialRecord:
     metrics = {SCORE: value} if metrics is None else metrics
-    return TrialRecord(trial, config, "search", status=status, reason=reason, epoch=4, metrics=metrics)
+    return TrialRecord(trial, config, "search", status=status, reason=Reason(reason), epoch=4, metrics=metrics)
 
 
 def search(name="tpe", seed=0, space=SPACE, metrics=(SCORE,), modes=("max",)):
@@ -237,3 +237,18 @@ def test_the_sampler_is_multivariate_tpe_with_startup_by_random_draws():
     assert isinstance(one, TpeSearch)
     assert isinstance(one.startup, RandomSearch)
     assert isinstance(one.study.sampler, optuna.samplers.TPESampler)
+
+
+def test_tpe_hears_of_every_requirement_and_proposes_what_meets_it():
+    required = [Requirement.parse("health/au>=4"), Requirement.parse("memory/rss_mib<=100")]
+    bounded, free = (make("tpe", SPACE, 0, [SCORE], ["max"], requirements=each) for each in (required, []))
+    for tpe in (bounded, free):
+        for trial in range(FIRST_SEARCHED, FIRST_SEARCHED + 40):
+            config = tpe.suggest(trial)
+            au = 8.0 if config["x"] < 0.5 else 2.0  # the better half misses it
+            tpe.tell(ended(trial, config, metrics={SCORE: config["x"], "health/au": au, "memory/rss_mib": 50.0}))
+    first = bounded.study.trials[0]
+    missed = -1.0 if first.params["x"] < 0.5 else 0.5
+    assert first.constraints == {"health": -1.0, "health/au>=4": missed, "memory/rss_mib<=100": -0.5}
+    met = [sum(trial.params["x"] < 0.5 for trial in tpe.study.trials[-20:]) for tpe in (bounded, free)]
+    assert met[0] >= 10 > 5 >= met[1]

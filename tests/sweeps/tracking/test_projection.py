@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps.records import record
-from sweeps.records.journal import SweepState, TrialRecord
+from sweeps.records.journal import Extended, SweepState, TrialRecord
 from sweeps.records.outcomes import Status, SweepStatus
 from sweeps.tracking import projection
 from sweeps.tracking.projection import LogSummary
@@ -71,6 +71,13 @@ def test_stated_targets_and_notes_are_tags():
     tags = projection.sweep_view(sweep, SweepState(), {}).tags
     assert tags["note.data"] == "a is left out; b is grey"
     assert "note.data" not in projection.sweep_view(record.of(SWEEP), SweepState(), {}).tags
+
+
+def test_an_extension_is_a_tag():
+    state = SweepState(extended=[Extended(5, 9, 1_760_000_000.0), Extended(9, 20, 1_760_086_400.0)])
+    assert projection.sweep_view(record.of(SWEEP), state, {}).tags["sweep.extended"] == (
+        "from 5 to 9 trials on 2025-10-09 08:53 UTC; from 9 to 20 trials on 2025-10-10 08:53 UTC"
+    )
 
 
 def test_points_carry_the_time_of_their_epoch_and_only_what_is_new():
@@ -234,3 +241,15 @@ def test_what_the_verdict_said_is_not_told_twice():
     assert (tags["stop.detail"], "verdict.detail" in tags) == ("0 of 8 units active", False)
     tags = projection.trial_view(record.of(SWEEP), stopped, LogSummary(4, "GRACE", "too early to say")).tags
     assert tags["verdict.detail"] == "too early to say"
+
+
+def test_who_misses_what_is_required_is_tagged_and_not_the_best():
+    sweep = record.of(SWEEP | {"config": SWEEP["config"] | {"require": ["health/au>=4"]}})
+    trials = {
+        number: replace(trial(number), metrics={"val/elbo_gain": score, "health/au": au})
+        for number, (score, au) in enumerate([(0.9, 3.0), (0.2, 4.0)], 1)
+    }
+    logs = {number: LogSummary(4, "HEALTHY") for number in trials}
+    assert projection.best_trial(sweep.config, SweepState(trials), logs) == 2
+    tags = [projection.trial_view(sweep, trials[number], logs[number]).tags for number in (1, 2)]
+    assert [each.get("required.missed") for each in tags] == ["health/au 3, required >= 4", None]

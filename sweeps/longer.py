@@ -1,0 +1,113 @@
+"""A sweep's configurations trained again for longer, in a sweep of their own: `--extend NAME --epochs N`.
+
+Every schedule, rung and grace is a share of the budget: with a longer one a trial takes another course from its first
+step, so none can go on from its checkpoint. The sweep they come from stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search_spaces.reference import CODE, MANIFEST
+from sweeps import completion
+from sweeps.config import ConfigError, SweepConfig
+from sweeps.driver import recorded
+from sweeps.options import ExtendOptions, SweepOptions, given
+from sweeps.records import journal, lock, ranking
+from sweeps.records.folder import SweepFolder
+from sweeps.records.journal import TrialRecord
+from sweeps.records.outcomes import Status
+from trainables import epoch_log
+from trainables.health import Verdict
+from trainables.requirements import unmet
+
+OPTION = "--extend"
+
+
+def settings(config: SweepConfig, options: ExtendOptions | SweepOptions) -> tuple[SweepConfig, str]:
+    """The longer sweep, and what it is in a sentence or two.
+
+    Args:
+        config: the settings of the sweep that it comes from, wherever it is.
+        options: `epochs`, and how many `trials`, the best first (default: all but the condemned and the failed).
+
+    Raises:
+        ConfigError: with all problems at once.
+    """
+    folder, epochs = Path(options.storage or config.storage) / config.name, options.epochs or 0
+    allowed = (*ExtendOptions.__dataclass_fields__, "extend")
+    problems = [completion.refused(name) for name in given(options) if name not in allowed]
+    if epochs <= config.epochs:
+        problems.append(f"--epochs {epochs}: expected more than the {config.epochs} of {config.name}")
+    if config.ablation:
+        problems.append(f"{OPTION} {config.name}: start the ablation anew, with --epochs {epochs}")
+    if holder := lock.holder(SweepFolder(folder).lock):
+        problems.append(f"{OPTION} {config.name}: it runs; wait for it or end it by --stop {config.name}: {holder}")
+    best: list[dict[str, Any]] = []
+    for trial in _best_first(config, folder):
+        best += [trial.config] if trial.config not in best else []
+    if not best:
+        problems.append(f"{OPTION} {config.name}: all of its trials were condemned or failed")
+    trials = max(1, len(best)) if options.trials is None else options.trials
+    copy = folder / CODE
+    longer = replace(
+        config,
+        code=str(copy) if (copy / MANIFEST).exists() else config.code,
+        name=options.name or f"{config.name}-{epochs}-epochs",
+        epochs=epochs,
+        steps=None,
+        trials=trials,
+        tried=best[: max(0, trials)],
+    )
+    said = (
+        f"Every schedule is a share of the budget, so none of {config.name}'s trials can go on from its checkpoint: "
+        f"{len(longer.tried)} of its {len(journal.read(folder).trials)} configurations are trained again from the "
+        f"start for {epochs} epochs, the best first, in {longer.name}; {config.name} stays as it is."
+    )
+    return completion.again(longer, replace(options, model=None), problems), said
+
+
+def check_data(config: SweepConfig, storage: Path, fingerprint: str) -> None:
+    """Refuse other data than those of the sweep `config`.
+
+    Raises:
+        ConfigError: they have changed.
+    """
+    data = recorded(storage / config.name, OPTION).data
+    if data.fingerprint != fingerprint:
+        raise ConfigError([f"{OPTION} {config.name}: {data.source} has changed since; start a new sweep"])
+
+
+def _best_first(config: SweepConfig, folder: Path) -> list[TrialRecord]:
+    """The trials that were neither condemned nor failed, the best first: those that are ranked, those that miss what
+    is required, those that were cut short, those that were not healthy at their end."""
+    objectives = ranking.objectives(config.metric, config.mode)
+    records = journal.read(folder).trials
+    groups: dict[int, dict[int, list[float]]] = {0: {}, 1: {}, 2: {}, 3: {}}
+    for trial, record in records.items():
+        if (group := _group(config, folder, record)) is not None:
+            groups[group][trial] = [record.metrics.get(name, math.nan) for name in config.metric]
+    return [records[trial] for scores in groups.values() for trial in ranking.ranked(objectives, scores)]
+
+
+def _group(config: SweepConfig, folder: Path, record: TrialRecord) -> int | None:
+    """Which of those, from 0; None for a trial that was condemned or failed, or has not begun."""
+    if record.status is Status.FINISHED:
+        verdict = _verdict(folder, record.trial)
+        if verdict is Verdict.HEALTHY:
+            return 1 if unmet(config.requirements, record.metrics) else 0
+        return None if verdict.condemned else 3
+    stopped = record.status is Status.STOPPED and not record.reason.is_sickness
+    return 2 if stopped or record.status is Status.INTERRUPTED else None
+
+
+def _verdict(folder: Path, trial: int) -> Verdict:
+    """At the end of the trial."""
+    try:
+        rows = epoch_log.read_trial(folder, trial)
+    except epoch_log.LogError as error:
+        raise ConfigError([f"{OPTION} {folder.name}: {error}"]) from None
+    return Verdict(rows[-1]["verdict"]) if rows else Verdict.GRACE
