@@ -30,7 +30,7 @@ def test_two_trials_fit_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     dataset = prepare(definition.reader, None, tmp_path / "data", {"subset": 64})
     sweep = tmp_path / "sweep"
     common = TrialSettings(
-        MODEL, str(sweep), str(dataset.path), 1, 0, 1, asdict(HealthConfig()), "val/elbo_gain", "max"
+        MODEL, str(sweep), str(dataset.path), 1, 0, 1, asdict(HealthConfig()), "val/elbo_gain", "max", []
     )
     for trial, latent_dim in ((1, 4), (2, 8)):
         config = definition.space.documented() | {"latent_dim": latent_dim}
