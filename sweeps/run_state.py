@@ -279,6 +279,7 @@ class SweepRun:
         record = self.records[trial]
         record.status, record.paused = Status.PAUSED, True
         record.reason, record.detail = decision.reason, decision.detail
+        record.metrics = self.standing.metrics(trial)
         self.journal.append(Paused(trial, record.epoch, record.reason, record.detail))
         self.suggestions.tell(record)
 
@@ -345,5 +346,5 @@ class SweepRun:
         history.retell(self.scheduler, events, self.records, logs, self._trials_at_first)
         for record in self.records.values():
             if record.paused and not record.status.ended:
-                record.status = Status.PAUSED
+                record.status, record.metrics = Status.PAUSED, self.standing.metrics(record.trial)
             self.suggestions.tell(record)

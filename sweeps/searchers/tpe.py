@@ -1,11 +1,18 @@
-"""The tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna."""
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna.
+
+Optuna cannot take back what it was told of a trial, and a trial that waits has a value that may change. So every
+suggestion asks a fresh study, which is told how all trials stand by then; its sampler is seeded by the sweep and the
+trial. A sweep that was interrupted goes on with the suggestions that it would have had.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from search_spaces.space import Parameter, SearchSpace, Value, applies
 from sweeps.records.journal import TrialRecord
@@ -13,6 +20,9 @@ from sweeps.records.outcomes import Status
 from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
 from trainables.requirements import Requirement
+
+if TYPE_CHECKING:
+    import optuna
 
 STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 
@@ -41,70 +51,94 @@ class TpeSearch(Search):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.startup = RandomSearch(space, seed, metrics, modes)
-        self.sampler = optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
-        )
-        self.study = optuna.create_study(
-            sampler=self.sampler, directions=["maximize" if mode == "max" else "minimize" for mode in modes]
-        )
-        self._asked: dict[int, Any] = {}
+        self._directions: list[Literal["maximize", "minimize"]] = [
+            "maximize" if mode == "max" else "minimize" for mode in modes
+        ]
+        self._known: dict[int, optuna.trial.FrozenTrial] = {}  # by trial, as it stands
 
     @property
     def ahead(self) -> float:
         """The last of the random draws."""
         return self.first - 1 + STARTUP_TRIALS
 
-    def suggest(self, trial: int) -> dict[str, Value]:
-        """A random draw for the first trials, then what TPE finds most promising."""
-        if trial <= self.ahead:
-            return self._ask(trial, self.startup.suggest(trial))
-        return self._ask(trial)
-
-    def tell(self, record: TrialRecord) -> None:
-        """Learn from a trial. One that the space does not contain (a documented one, fixed elsewhere) is left out."""
+    def study(self, trial: int = 0) -> optuna.Study:
+        """A fresh study that knows how all trials stand, to be asked for `trial`."""
         import optuna
 
-        if record.trial not in self._asked:
-            if not self.space.contains(record.config):
-                return
-            self._ask(record.trial, record.config)
-        if not record.status.ended:
-            return
-        trial = self._asked[record.trial]
-        values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
-        sick = record.status is Status.STOPPED and record.reason.is_sickness
-        if record.status is Status.FAILED:
-            state = optuna.trial.TrialState.FAIL
-        elif sick or record.status is Status.STOPPED or not all(map(math.isfinite, values)):
-            state = optuna.trial.TrialState.PRUNED
-            if len(values) == 1 and math.isfinite(values[0]):
-                trial.report(values[0], step=record.epoch)
-        else:
-            state = optuna.trial.TrialState.COMPLETE
-        if state is not optuna.trial.TrialState.FAIL:
-            trial.set_constraint("health", 1.0 if sick else -1.0)
-            for requirement in self.requirements:
-                trial.set_constraint(str(requirement), requirement.violation(record.metrics))
-        self.study.tell(trial, values if state is optuna.trial.TrialState.COMPLETE else None, state=state)
+        seed = int(np.random.SeedSequence([self.seed, trial]).generate_state(1)[0])
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
+        )
+        study = optuna.create_study(sampler=sampler, directions=self._directions)
+        study.add_trials([self._known[number] for number in sorted(self._known)])
+        return study
 
-    def _ask(self, index: int, config: Mapping[str, Any] | None = None) -> dict[str, Value]:
-        """Ask Optuna for trial `index`, with the values of `config` where given."""
-        if config is not None:
-            searched = {
-                parameter.name: config[parameter.name]
-                for parameter in self.space.searched
-                if applies(parameter, config)
-            }
-            self.study.enqueue_trial(searched)
-        trial = self._asked[index] = self.study.ask()
-        values = self.space.documented()
+    def suggest(self, trial: int) -> dict[str, Value]:
+        """A random draw for the first trials, then what TPE finds most promising."""
+        config = self.startup.suggest(trial) if trial <= self.ahead else self._ask(trial)
+        self._known[trial] = self._frozen(TrialRecord(trial, config, "search"))
+        return config
+
+    def tell(self, record: TrialRecord) -> None:
+        """Hear how a trial stands. One that the space does not contain (a documented one, fixed elsewhere) is left
+        out."""
+        if self.space.contains(record.config):
+            self._known[record.trial] = self._frozen(record)
+
+    def _ask(self, trial: int) -> dict[str, Value]:
+        asked, values = self.study(trial).ask(), self.space.documented()
         for parameter in self.space.searched:
             if applies(parameter, values):
-                values[parameter.name] = _suggest(trial, parameter)
+                values[parameter.name] = _suggest(asked, parameter)
         return values
 
+    def _frozen(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
+        """A trial as Optuna has it. One that was stopped or waits is pruned: its value is that of a part of the
+        budget."""
+        import optuna
 
-def _suggest(trial: Any, parameter: Parameter) -> Any:
+        states = optuna.trial.TrialState
+        values = [record.metrics.get(metric, math.nan) for metric in self.metrics]
+        known = all(map(math.isfinite, values))
+        if record.status is Status.FAILED:
+            state = states.FAIL
+        elif record.status is Status.FINISHED and known:
+            state = states.COMPLETE
+        elif record.status.ended or record.status is Status.PAUSED:
+            state = states.PRUNED
+        else:
+            state = states.RUNNING
+        searched = [parameter for parameter in self.space.searched if applies(parameter, record.config)]
+        return optuna.trial.create_trial(
+            state=state,
+            values=values if state is states.COMPLETE else None,
+            params={parameter.name: record.config[parameter.name] for parameter in searched},
+            distributions={parameter.name: _distribution(parameter) for parameter in searched},
+            intermediate_values={record.epoch: values[0]}
+            if state is states.PRUNED and len(values) == 1 and known
+            else {},
+            constraints=self._constraints(record) if state in (states.COMPLETE, states.PRUNED) else {},
+        )
+
+    def _constraints(self, record: TrialRecord) -> dict[str, float]:
+        """Violated where positive: a sick trial, and what is required."""
+        sick = record.status is not Status.FINISHED and record.reason.is_sickness
+        required = {str(requirement): requirement.violation(record.metrics) for requirement in self.requirements}
+        return {"health": 1.0 if sick else -1.0} | required
+
+
+def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if parameter.kind == "choice":
+        return CategoricalDistribution(parameter.choices)
+    low, high = parameter.bounds
+    if parameter.kind == "int":
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(low, high, log=parameter.kind == "log")
+
+
+def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
     if parameter.kind == "choice":
         return trial.suggest_categorical(parameter.name, parameter.choices)
     low, high = parameter.bounds

@@ -31,7 +31,7 @@ ENDS = [  # score, active units, verdict
 
 @pytest.fixture
 def run(tmp_path: Path) -> SweepRun:
-    """A sweep of seven trials: four that trained to their end, one without a finite loss, one stopped by hand, one cut off."""
+    """Seven trials: four trained to their end, one had no finite loss, one was stopped by hand, one cut off."""
     run = sweep(tmp_path, "health-asha", trials=7, require=("health/au>=4",))
     data = DataRecord("embedded", fingerprint="f00d")
     record.write(SweepRecord("run", "5eeb", run.config.model, run.config, data=data), run.config.folder)
