@@ -425,3 +425,14 @@ def test_too_many_trials_are_thinned_and_the_page_says_so(realistic, monkeypatch
     shown = Page(report.render(load(realistic)))
     assert "Shown are 8 of 24 trials" in shown.words("training")
     assert "at most 9, every k-th of the 24" in shown.words("curves")
+
+
+def test_what_is_required_stands_where_trials_are_ranked(writer):
+    writer.save(config=replace(writer.record.config, require=["health/au>=4"]))
+    writer.trial([0.9], au=3.0)
+    writer.finish()
+    parsed = page(writer)
+    told = "No trial finished healthy and with health/au>=4, so there is no best configuration."
+    assert told in parsed.words("summary")
+    assert "Only trials that finished healthy and with health/au>=4 have a rank." in parsed.words("leaderboard")
+    assert "Finished and healthy, not as required 1" in parsed.words("leaderboard")
