@@ -8,7 +8,6 @@ Optuna.
 from __future__ import annotations
 
 import atexit
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from trainables.data.unprepared import Unprepared
 from trainables.health import HealthConfig, Verdict
 from trainables.metrics import is_metric
 
-WRITING_SHARE = 0.05  # of the time may go into the epoch logs of trials that have not ended
 Row = dict[str, Any]
 _TOLD = ("epoch", "verdict", "verdict_detail")
 
@@ -58,22 +56,21 @@ class Recorder:
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(_started(self.folder, epochs, metric, mode, health, scheduler), self.folder)
         self._journal = journal.Journal(self.folder)
-        self._configs: dict[int, dict[str, Any]] = {}
+        self._logs: dict[int, epoch_log.TrialLog] = {}
         self._rows: dict[int, list[Row]] = {}
         self._best: dict[int, BestEpoch] = {}
         self._live: dict[int, Status] = {}
         self._scores: dict[int, list[float]] = {}  # of the trials that finished healthy
-        self._unwritten: set[int] = set()
-        self._wrote_at, self._cost = time.monotonic(), 0.0
         self._journal.append(SweepEvent(SweepStatus.STARTED))
         atexit.register(self.close)
 
     def suggested(self, trial: int, config: Mapping[str, Any], control: bool) -> None:
         """There is a trial, numbered from 1, with that configuration."""
-        self._configs[trial] = plain(config)
+        written = plain(config)
+        self._logs[trial] = epoch_log.TrialLog(self.folder, trial, written)
         self._rows[trial], self._best[trial] = [], BestEpoch(self._metric, self._mode)
         self._live[trial] = Status.PENDING
-        self._journal.append(Suggested(trial, self._configs[trial], Origin.SEARCH, control=control))
+        self._journal.append(Suggested(trial, written, Origin.SEARCH, control=control))
 
     def started(self, trial: int) -> None:
         """It begins, or goes on after a pause or a fault; told again it changes nothing."""
@@ -98,15 +95,13 @@ class Recorder:
         row["best_epoch"] = self._best[trial].consider(row, None)
         rows = self._rows[trial]
         rows[:] = [*(earlier for earlier in rows if earlier["epoch"] < row["epoch"]), row]
-        self._unwritten.add(trial)
-        if self._cost <= WRITING_SHARE * (time.monotonic() - self._wrote_at):
-            self._write()
+        self._logs[trial].append(rows)
 
     def ended(self, trial: int, status: Status, reason: Reason = Reason.NONE, detail: str = "") -> None:
         """It will not go on; what comes after the first end changes nothing."""
         if self._live.pop(trial, None) is None:
             return
-        self._write()
+        self._logs[trial].settle(self._rows[trial])
         metrics = self._metrics(trial)
         self._journal.append(Ended(trial, status, reason, detail, self._epoch(trial), metrics))
         if status is Status.FINISHED and self._metric in metrics and self._healthy(trial):
@@ -120,11 +115,6 @@ class Recorder:
             self.ended(trial, Status.INTERRUPTED, Reason.SIGNAL, detail)
         best = ranking.best(ranking.objectives([self._metric], [self._mode]), self._scores)
         self._journal.append(SweepEvent(SweepStatus.FINISHED, best=best))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray keeps a copy of a scheduler with its experiment; a copy writes only what it is told."""
-        self._write()
-        return self.__dict__
 
     @property
     def live(self) -> list[int]:
@@ -143,14 +133,6 @@ class Recorder:
         if not rows:
             return {}
         return epoch_log.finite_metrics(epoch_log.best_row(rows))
-
-    def _write(self) -> None:
-        started = time.monotonic()
-        for trial in self._unwritten:
-            epoch_log.write(self.folder, trial, self._configs[trial], self._rows[trial])
-        self._unwritten.clear()
-        self._wrote_at = time.monotonic()
-        self._cost = self._wrote_at - started
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
