@@ -103,7 +103,7 @@ def test_pictures_are_drawn_for_those_shown_alone_and_what_cannot_be_is_told(wri
     one = page(writer)
     assert len([value for tag, name, value in one.attributes if (tag, name) == ("img", "src")]) == 2
     assert "pictures-epoch-00005.npz cannot be drawn" in one.words("pictures")
-    assert [path.parts[-3] for path in sorted(writer.path.rglob("samples.png"))] == ["00001", "00003"]
+    assert [path.parts[-3] for path in sorted(writer.path.rglob("samples.png"))] == ["00001", "00002"]
 
 
 def test_the_summary_in_words(writer):
