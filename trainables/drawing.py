@@ -87,12 +87,13 @@ def latent_pca(arrays: Arrays) -> Figure:
     plane, explained = arrays["latent/plane"], arrays["latent/explained"]
     figure, axis = _axes(4.6, 4.0)
     if "latent/labels" not in arrays:
-        axis.scatter(*plane.T, s=14, alpha=0.8)
+        axis.scatter(plane[:, 0], plane[:, 1], s=14, alpha=0.8)
     else:
         labels = arrays["latent/labels"]
         groups = np.unique(labels)
         for label in groups:
-            axis.scatter(*plane[labels == label].T, s=14, alpha=0.8, label=str(label))
+            x, y = plane[labels == label].T
+            axis.scatter(x, y, s=14, alpha=0.8, label=str(label))
         if len(groups) <= LEGEND:
             axis.legend(fontsize=7, frameon=False)
     axis.set_xlabel(f"PC 1 of mu ({explained[0]:.0%} of variance)", fontsize=8)
