@@ -191,7 +191,7 @@ def load(folder: Path) -> Sweep:
 def _read_log(folder: Path) -> tuple[pa.Table, list[str]]:
     """Every file of the epoch log that can be read, and a line for each that cannot; each is opened once: for
     thousands of them that is what takes the time."""
-    files = sorted(SweepFolder(folder).epochs.glob("*.parquet"))
+    files = epoch_log.files(folder)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = list(threads.map(_read_file, files))
     problems = [each for each in found if isinstance(each, str)]

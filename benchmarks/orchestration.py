@@ -1,6 +1,7 @@
 """What orchestration costs: the same trials by a bare loop, by plain Ray Tune with its MLflow logger, and by us.
 
     python benchmarks/orchestration.py
+    python benchmarks/orchestration.py --long 2000      # one sweep of so many trials of 20 tiny epochs, with pauses
 
 Each side starts cold and trains the same configurations to the end, on the same MLflow server, as many at once as
 there are CPUs, one torch thread each.
@@ -21,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import long_sweep
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -88,13 +90,17 @@ def breakdown(sweep: Path, started: float, ended: float) -> str:
     return "ours: {:.1f} s to the first trial, {:.1f} s of trials, {:.1f} s after".format(*parts)
 
 
-def main(trials: int = 24, epochs: int = 4) -> None:
+def main(trials: int = 24, epochs: int = 4, long: int = 0) -> None:
     """Measure.
 
     Args:
         trials: Number of trials.
         epochs: Epochs of each.
+        long: Instead, how a sweep of so many trials goes on from its first quarter to its last.
     """
+    if long:
+        long_sweep.measure(long)
+        return
     slots = os.cpu_count() or 1
     console = Console()
     with tempfile.TemporaryDirectory() as folder_name:

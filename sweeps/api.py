@@ -91,11 +91,12 @@ def go_on_further(name: str, options: ExtendOptions | SweepOptions, listener: Li
 
 
 def _require_new(config: SweepConfig) -> None:
-    if config.folder.exists():
-        if SweepFolder(config.folder).exists:
-            recorded(config.folder, "--name")
+    if SweepFolder(config.folder).exists:
+        recorded(config.folder, "--name")
         choices = f"go on with it by --resume {config.name}, or choose another name"
         raise ConfigError([f"--name {config.name}: that sweep exists; {choices}"])
+    if config.folder.exists():
+        raise ConfigError([f"--name {config.name}: {config.folder} is there and holds no sweep; choose another name"])
 
 
 def resumed(name: str, options: ResumeOptions | SweepOptions | AblationOptions) -> SweepConfig:

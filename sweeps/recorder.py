@@ -8,7 +8,6 @@ search goes on with it, and several of its processes write it at once. No Ray, n
 from __future__ import annotations
 
 import atexit
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +28,6 @@ from trainables.data.unprepared import Unprepared
 from trainables.health import HealthConfig, Verdict
 from trainables.metrics import is_metric
 
-WRITING_SHARE = 0.05  # of the time may go into the epoch logs of trials that have not ended
 _TOLD = ("epoch", "verdict", "verdict_detail")
 _CUT_OFF = {  # what becomes of a trial that has not ended, by how it stands
     Status.PAUSED: ("waiting", Reason.SIGNAL),
@@ -80,7 +78,6 @@ class Recorder:
         self.folder, self._metric, self._mode = folder.resolve(), metric, mode
         self._logs: dict[int, TrialLog] = {}  # of the trials that this process runs
         self._standing: dict[int, Status] = {}
-        self._wrote_at, self._cost = time.monotonic(), 0.0
         self._writer = Writer(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         started = _started(self.folder, epochs, metric, mode, health, scheduler)
@@ -124,8 +121,6 @@ class Recorder:
             if name in _TOLD or is_metric(name) or name.startswith(epoch_log.BY_DIMENSION)
         }
         self._logs[trial].add(row | {"seed": 0, "control": control, "seconds": seconds})
-        if self._cost <= WRITING_SHARE * (time.monotonic() - self._wrote_at):
-            self._write()
 
     def ended(self, trial: int, status: Status, reason: Reason = Reason.NONE, detail: str = "") -> None:
         """It will not go on; what comes after the first end changes nothing."""
@@ -172,7 +167,7 @@ class Recorder:
         """What the journal is told of it; its epochs are all in the log now."""
         del self._standing[trial]
         log = self._logs.pop(trial)
-        log.write()
+        log.settle()
         return Ended(trial, status, reason, detail, log.epoch, log.metrics())
 
     def _best(self) -> int | None:
@@ -190,13 +185,6 @@ class Recorder:
             return self.log(trial).verdict is Verdict.HEALTHY
         except epoch_log.LogError:
             return False
-
-    def _write(self) -> None:
-        began = time.monotonic()
-        for log in self._logs.values():
-            log.write()
-        self._wrote_at = time.monotonic()
-        self._cost = self._wrote_at - began
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

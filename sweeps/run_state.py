@@ -320,7 +320,7 @@ class SweepRun:
             detail = f"{detail}; {advice}"
         record.status, record.reason, record.detail, record.ended_at = status, reason, detail, time.time()
         record.epoch = int(self.latest.get(trial, {}).get("epoch", record.epoch))
-        record.metrics = self.standing.metrics(trial)
+        record.metrics = self.standing.end(trial)
         self.journal.append(Ended(trial, status, reason, detail, record.epoch, record.metrics))
         self.suggestions.tell(record)
 

@@ -6,26 +6,28 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainables import epoch_log
+from trainables.health import Verdict
 
 Row = Mapping[str, Any]
+SHOWN = ("epoch", "verdict", "health/au", "health/kl_raw", "health/codebook_usage")  # of a trial that has ended
 
 
 class Standing:
-    """Rows of the epoch log, by trial."""
+    """Rows of the epoch log, by trial; of a trial that has ended no more than is asked for."""
 
     def __init__(self) -> None:
         self.latest: dict[int, Row] = {}  # the last epoch of every trial
         self.best: dict[int, Row] = {}  # the epoch whose numbers are the trial's
-        self._named: dict[int, dict[int, Row]] = {}  # those that were it once, by epoch
+        self._healthy: dict[int, Row] = {}  # the best healthy one, which a later epoch may name after a sick spell
 
     def hear(self, trial: int, row: Row) -> None:
-        """Keep the row, if its epoch is the trial's best so far: a later one may name it again after a sick spell."""
+        """Keep the row, and look which epoch it names as the trial's."""
         self.latest[trial] = row
         best = row.get("best_epoch", row["epoch"])
-        named = self._named.setdefault(trial, {})
-        if best == row["epoch"]:
-            named[best] = row
-        self.best[trial] = named.get(best, row)
+        if best == row["epoch"] and row.get("verdict") == Verdict.HEALTHY:
+            self._healthy[trial] = row
+        healthy = self._healthy.get(trial, row)
+        self.best[trial] = healthy if healthy["epoch"] == best else row
 
     def recall(self, trial: int, rows: Iterable[Row]) -> None:
         """Hear the recorded epochs of a trial."""
@@ -33,5 +35,14 @@ class Standing:
             self.hear(trial, row)
 
     def metrics(self, trial: int) -> dict[str, float]:
-        """The finite metrics of the trial's best epoch."""
+        """The finite metrics of a trial's best epoch; {} before the first."""
         return epoch_log.finite_metrics(self.best.get(trial, {}))
+
+    def end(self, trial: int) -> dict[str, float]:
+        """The trial is over: its metrics; of its last epoch what is shown stays."""
+        metrics = self.metrics(trial)
+        self._healthy.pop(trial, None)
+        if trial in self.latest:
+            self.latest[trial] = {name: value for name, value in self.latest[trial].items() if name in SHOWN}
+            self.best[trial] = metrics
+        return metrics

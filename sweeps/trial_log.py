@@ -1,17 +1,14 @@
 """The epochs of one trial of a search that a script of the user's own drives.
 
-On disk as soon as they are told, and there again for who goes on with the trial: an epoch is a line of a file of its
-own until the trial's part of the epoch log, which is rewritten whole, is written again.
+On disk as soon as they are told, and there again for who goes on with the trial.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps.records.folder import SweepFolder
 from trainables import epoch_log
 from trainables.best import BestEpoch
 from trainables.health import Verdict
@@ -34,11 +31,9 @@ class TrialLog:
     """
 
     def __init__(self, sweep: Path, trial: int, config: Mapping[str, Any], metric: str, mode: str) -> None:
-        self._sweep, self._trial, self._config = sweep, trial, config
         self._metric, self._mode = metric, mode
-        self._lines = SweepFolder(sweep).unwritten(trial)
-        self._take([*map(_told, epoch_log.read_trial(sweep, trial)), *_read_lines(self._lines)])
-        self.write()
+        self._take([_told(row) for row in epoch_log.read_trial(sweep, trial)])
+        self._log = epoch_log.TrialLog(sweep, trial, config)
 
     @property
     def epoch(self) -> int:
@@ -65,23 +60,16 @@ class TrialLog:
             self._take([earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]])
         row["best_epoch"] = self._best.consider(row, None)
         self.rows.append(row)
-        self._lines.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._lines, "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(row, default=float) + "\n")
+        self._log.append(self.rows)
 
-    def write(self) -> None:
-        """Bring the epoch log up to date."""
-        if self._lines.exists():
-            epoch_log.write(self._sweep, self._trial, self._config, self.rows)
-            self._lines.unlink()
+    def settle(self) -> None:
+        """Nothing follows for now: put all epochs into the trial's file."""
+        if self.rows:
+            self._log.settle(self.rows)
 
     def _take(self, rows: list[Row]) -> None:
-        """Have told `rows`, of which a later one replaces all from its epoch on."""
-        self.rows: list[Row] = []
-        self._best = BestEpoch(self._metric, self._mode)
+        self.rows, self._best = rows, BestEpoch(self._metric, self._mode)
         for row in rows:
-            self.rows = [*(earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]), row]
-        for row in self.rows:
             self._best.consider(row, None)
 
 
@@ -92,10 +80,3 @@ def _told(logged: Row) -> Row:
         for name, value in logged.items()
         if value is not None and name != "trial" and not name.startswith(HYPERPARAMETERS)
     }
-
-
-def _read_lines(path: Path) -> list[Row]:
-    """The epochs in a file of lines; the last line is left out if the process died while it wrote it."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]

@@ -11,13 +11,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("search_spaces", "trainables", "sweeps", "analysis")
-HEAVY = ("torch", "ray", "mlflow", "optuna", "lightning")
+HEAVY = ("torch", "ray", "mlflow", "optuna", "lightning", "matplotlib")
 COMPARISONS = ("sweeps.ablation", "sweeps.seeds", "sweeps.paired", "sweeps.course")  # pure
 # What a file may import of the rooms and the heavy libraries: by the longest prefix of its path that is named here.
 ALLOWED = {
     "search_spaces": ("search_spaces",),
     "trainables": ("search_spaces", "trainables", "torch"),
     "trainables/trainable.py": ("search_spaces", "trainables", "torch", "ray"),
+    "trainables/drawing.py": ("trainables.files", "matplotlib"),
     "trainables/lightning.py": ("search_spaces", "trainables", "torch", "lightning"),
     "sweeps": ("search_spaces", "trainables", "sweeps", "torch"),
     "sweeps/health_pruner.py": ("trainables", "sweeps", "optuna"),
@@ -26,7 +27,15 @@ ALLOWED = {
     "sweeps/searchers": ("search_spaces", "trainables", "sweeps.records", "sweeps.searchers", "optuna"),
     "sweeps/tracking": ("search_spaces", "trainables", "sweeps", "torch", "mlflow"),
     "sweeps/cluster": ("search_spaces", "trainables", "sweeps", "ray"),
-    "analysis": ("search_spaces", "trainables", "sweeps.records", "sweeps.schedulers", *COMPARISONS, "analysis"),
+    "analysis": (
+        "search_spaces",
+        "trainables",
+        "sweeps.records",
+        "sweeps.schedulers",
+        *COMPARISONS,
+        "analysis",
+        "matplotlib",
+    ),
     "analysis/importance.py": ("sweeps.records", "analysis", "search_spaces", "optuna"),
 }
 DOORS = ("sweeps/api.py", "sweeps/result.py", "sweeps/summary.py")  # that show what was found
@@ -58,11 +67,44 @@ def allowed(file: str) -> tuple[str, ...]:
     return (*ALLOWED[place], "analysis") if file in DOORS else ALLOWED[place]
 
 
+DRAWING = "trainables.drawing"  # which is for the trackers' process and the report, never for a worker or a driver
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_imports_what_its_room_may(file: str) -> None:
     may = allowed(file)
     wrong = [name for name in imported(file) if not any(name == one or name.startswith(f"{one}.") for one in may)]
     assert not wrong, f"{file} may import {', '.join(may)}"
+
+
+def test_who_trains_draws_nothing() -> None:
+    drawing = [file for file in FILES if DRAWING in imported(file)]
+    assert drawing == ["analysis/pictures.py", "sweeps/tracking/pictures.py"]
+
+
+def test_a_worker_draws_nothing_to_the_end_of_a_trial(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from dataclasses import asdict
+from pathlib import Path
+import search_spaces
+from trainables import definition
+from trainables.data.cache import prepare
+from trainables.health import HealthConfig
+from trainables.trainable import TrialSettings, VaeTrainable
+folder = Path({str(tmp_path)!r})
+data = prepare(definition.load("imc_vae").reader, None, folder, {{"subset": 64}})
+common = TrialSettings(
+    "imc_vae", str(folder / "sweep"), str(data.path), 1, 0, 1, asdict(HealthConfig()), "val/elbo_gain", "max"
+)
+config = {{"trial": 1, "control": False, "pauses": [], "settings": asdict(common)}}
+config["hyperparameters"] = search_spaces.load("imc_vae").documented()
+assert VaeTrainable(config).step()["done"]
+assert (folder / "sweep/trials/00001/artifacts/pictures.npz").exists()
+print(sorted({{"trainables.drawing", "matplotlib.backends.backend_agg"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_rules_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

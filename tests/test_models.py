@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import search_spaces
-from trainables import artifacts, checkpoint, definition
+from trainables import artifacts, checkpoint, definition, drawing
 from trainables.data.cache import prepare
 from trainables.forecast import Forecaster
 from trainables.health import HealthConfig, judge
@@ -63,6 +63,7 @@ def test_a_trial_of_every_model(name: str, tmp_path: Path) -> None:
     assert (forecast is None) == codebook
 
     artifacts.write(trial, tmp_path)
+    assert drawing.draw(tmp_path / "artifacts") == []
     assert (tmp_path / "artifacts" / "reconstructions.png").stat().st_size > 1000
 
     loaded = checkpoint.load_model(tmp_path / "trial").state_dict()

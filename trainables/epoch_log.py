@@ -1,7 +1,11 @@
 """The epoch log: every epoch of every trial, as a Parquet data set (`<sweep>/epochs/`).
 
-One file per trial, rewritten whole (write, fsync, rename) by the worker after each epoch, so a reader sees
-complete epochs only and the death of a worker or of the driver loses none of them. Columns:
+One file per trial, written whole (write, fsync, rename) by the worker when the trial ends or may have to wait, and
+each time its epochs have doubled. Those since then are lines of JSON beside it, appended and flushed to disk one by
+one (`trial-00001.jsonl`: first trial and configuration, then an epoch a line), so that an epoch costs the same
+however many there were. The functions here read both, and see complete epochs only; the death of a worker or of the
+driver loses none. An epoch takes the place of an earlier one of its number and of all after it: a trial went on from
+a checkpoint. Columns:
 
     trial, epoch                 int32; epochs count from 1
     seed                         int32; of weights, data order and noise
@@ -17,16 +21,20 @@ complete epochs only and the death of a worker or of the driver loses none of th
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from trainables.files import EPOCHS, epochs_file, replace_file
+from trainables.files import EPOCHS, append_lines, drop_torn_line, epochs_file, replace_file
 from trainables.metrics import HYPERPARAMETERS, is_metric
 
 _FIXED = {
@@ -41,6 +49,9 @@ _FIXED = {
 }
 _REQUIRED = ("trial", "epoch", "verdict")
 BY_DIMENSION = "latent/"
+LINES = ".jsonl"
+FIRST_WHOLE = 16  # epochs, before a trial on its way has a file of its own
+Row = Mapping[str, Any]
 
 
 class LogError(ValueError):
@@ -48,9 +59,9 @@ class LogError(ValueError):
 
 
 def finite_metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    """The finite metrics of a row."""
+    """The finite metrics of a row; those of many rows share their names."""
     return {
-        name: float(value)
+        sys.intern(name): float(value)
         for name, value in row.items()
         if is_metric(name) and isinstance(value, int | float) and math.isfinite(value)
     }
@@ -62,8 +73,62 @@ def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((row for row in rows if row["epoch"] == best), rows[-1])
 
 
-def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+class TrialLog:
+    """Writes the epochs of one trial as they come.
+
+    Args:
+        sweep: the folder.
+        trial: its number.
+        config: its hyperparameters.
+    """
+
+    def __init__(self, sweep: Path, trial: int, config: Mapping[str, Any]) -> None:
+        self._sweep, self._trial, self._config = sweep, trial, config
+        self._whole = 0  # epochs in the file
+        self._lines = epochs_file(sweep, trial).with_suffix(LINES)
+        self._lines.parent.mkdir(parents=True, exist_ok=True)
+        drop_torn_line(self._lines)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep the last of `rows`, which are all epochs of the trial so far."""
+        if len(rows) >= max(FIRST_WHOLE, 2 * self._whole):
+            self.settle(rows)
+            return
+        lines = [json.dumps(rows[-1], default=float)]
+        if not self._lines.exists() or not self._lines.stat().st_size:
+            lines = [json.dumps({"trial": self._trial, "config": dict(self._config)}), *lines]
+        append_lines(self._lines, *lines)
+
+    def settle(self, rows: Sequence[Row]) -> None:
+        """Put all epochs of the trial into its file."""
+        write(self._sweep, self._trial, self._config, rows)
+        self._lines.unlink(missing_ok=True)
+        self._whole = len(rows)
+
+
+def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Write all epochs of one trial, replacing what its file held before."""
+    path = epochs_file(sweep, trial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as file:
+        pq.write_table(_table(trial, config, rows), file)
+
+
+def settle(sweep: Path) -> None:
+    """Put the epochs that are still lines into the files of their trials, once no worker writes any more; what cannot
+    be read stays as it is."""
+    for lines in (sweep / EPOCHS).glob(f"*{LINES}"):
+        path = lines.with_suffix(".parquet")
+        try:
+            table = read_file(path)
+        except LogError:
+            continue  # every reader names it
+        with replace_file(path) as file:
+            pq.write_table(table, file)
+        lines.unlink()
+
+
+def _table(trial: int, config: Mapping[str, Any], rows: Sequence[Row]) -> pa.Table:
     metrics = sorted({name for row in rows for name in row if name not in _FIXED})
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _FIXED.items()}
     columns["trial"] = pa.array([trial] * len(rows), pa.int32())
@@ -72,10 +137,7 @@ def write(sweep: Path, trial: int, config: Mapping[str, Any], rows: Sequence[Map
     for name in metrics:
         kind = pa.list_(pa.float32()) if name.startswith(BY_DIMENSION) else pa.float64()
         columns[name] = pa.array([row.get(name) for row in rows], kind)
-    path = epochs_file(sweep, trial)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replace_file(path) as file:
-        pq.write_table(pa.table(columns), file)
+    return pa.table(columns)
 
 
 def copy(source: Path, number: int, sweep: Path, trial: int) -> None:
@@ -98,17 +160,44 @@ def read_trial(sweep: Path, trial: int) -> list[dict[str, Any]]:
     Raises:
         LogError: they cannot be read.
     """
-    path = epochs_file(sweep, trial)
-    rows: list[dict[str, Any]] = read_file(path).to_pylist() if path.exists() else []
+    rows: list[dict[str, Any]] = read_file(epochs_file(sweep, trial)).to_pylist() if stamp(sweep, trial) else []
     return rows
 
 
+def stamp(sweep: Path, trial: int) -> tuple[tuple[int, int], ...]:
+    """Another one whenever there are new epochs of the trial: time (ns) and size (bytes) of its files; () if none."""
+    path = epochs_file(sweep, trial)
+    found: list[tuple[int, int]] = []
+    for each in (path.with_suffix(LINES), path):
+        with suppress(FileNotFoundError):  # the worker removes the lines once they are in the file
+            status = each.stat()
+            found.append((status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def files(sweep: Path) -> list[Path]:
+    """The Parquet file of every trial that has epochs, whether it is there yet or not, in order; see `read_file`."""
+    found = [path for suffix in (".parquet", LINES) for path in (sweep / EPOCHS).glob(f"*{suffix}")]
+    return sorted({path.with_suffix(".parquet") for path in found})
+
+
 def read_file(path: Path, leave_out: tuple[str, ...] = ()) -> pa.Table:
-    """The epochs of one file, without the columns whose names begin so.
+    """The epochs of one Parquet file and of the lines beside it, without the columns whose names begin so.
 
     Raises:
         LogError: they cannot be read.
     """
+    later = _read_lines(path.with_suffix(LINES), leave_out)  # first: what is no line any more is in the file by then
+    if later is not None and not path.exists():
+        return later
+    table = _read_whole(path, leave_out)
+    if later is None or not len(later):
+        return table
+    earlier = table.filter(pc.field("epoch") < later["epoch"][0])
+    return pa.concat_tables([earlier, later], promote_options="permissive")
+
+
+def _read_whole(path: Path, leave_out: tuple[str, ...]) -> pa.Table:
     try:
         file = pq.ParquetFile(path)
         names = [name for name in file.schema_arrow.names if not name.startswith(leave_out)]
@@ -118,6 +207,26 @@ def read_file(path: Path, leave_out: tuple[str, ...] = ()) -> pa.Table:
     if problems := _problems(table.schema):
         raise LogError(f"{path} cannot be read: {'; '.join(problems)}")
     return table
+
+
+def _read_lines(path: Path, leave_out: tuple[str, ...]) -> pa.Table | None:
+    """None where there is no such file."""
+    try:
+        whole = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+        if len(whole) < 2:
+            return empty()
+        head, *told = whole
+        rows: list[Row] = []
+        for row in told:
+            while rows and rows[-1]["epoch"] >= row["epoch"]:
+                rows.pop()
+            rows.append({name: value for name, value in row.items() if not name.startswith(leave_out)})
+        config = {} if HYPERPARAMETERS in leave_out else head["config"]
+        return _table(head["trial"], config, rows)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, OSError, pa.ArrowException) as error:
+        raise LogError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _problems(schema: pa.Schema) -> list[str]:
@@ -146,7 +255,11 @@ def empty() -> pa.Table:
 
 def dataset(sweep: Path) -> pyarrow.dataset.Dataset:
     """The whole log; files may lack columns that others have, so the schemas are unified."""
-    files = sorted((sweep / EPOCHS).glob("*.parquet"))
-    schemas = [pq.read_schema(file) for file in files]
-    schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema(list(_FIXED.items()))
-    return pyarrow.dataset.dataset([str(file) for file in files], schema=schema, format="parquet")
+    paths = files(sweep)
+    running = [read_file(path) for path in paths if path.with_suffix(LINES).exists()]
+    whole = [path for path in paths if not path.with_suffix(LINES).exists()]
+    schemas = [pq.read_schema(path) for path in whole] + [table.schema for table in running]
+    schema = pa.unify_schemas(schemas or [empty().schema], promote_options="permissive")
+    tables = [pa.concat_tables([schema.empty_table(), table], promote_options="permissive") for table in running]
+    parts = [pyarrow.dataset.dataset([str(path) for path in whole], schema=schema, format="parquet")]
+    return pyarrow.dataset.dataset([*parts, *map(pyarrow.dataset.dataset, tables)], schema=schema)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-ARTIFACTS = "artifacts"  # of a trial's folder: pictures and tables
+ARTIFACTS = "artifacts"  # of a trial's folder: arrays, and the pictures drawn from them
+ARRAYS = "pictures*.npz"  # of the artifacts
 EPOCHS = "epochs"  # of a sweep's folder: the epoch log
 
 
@@ -43,3 +44,20 @@ def write_text(path: Path, text: str) -> None:
     """Replace the text of `path` atomically (UTF-8)."""
     with replace_file(path) as file:
         file.write(text.encode())
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut what a crash left behind the last complete line, so that the next line starts on its own."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+
+
+def append_lines(path: Path, *lines: str) -> None:
+    """Append lines (UTF-8), and return once they are on disk."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())

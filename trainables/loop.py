@@ -76,6 +76,7 @@ class Trainer:
         self.references = References(self.definition, dataset, sweep)
         self.plateau = Plateau()
         self.epoch = 0
+        self._latent: tuple[int, LatentStatistics] | None = None  # of the epoch that was trained last
         self.evaluation_batch = min(EVALUATION_BATCH, BATCHES_WITHOUT_GRADIENT * config["batch_size"])
         self.batches = math.ceil(len(self.train_index) / config["batch_size"])
         self.steps = self.epochs * self.batches
@@ -89,6 +90,7 @@ class Trainer:
         trained = time.perf_counter()
         self.epoch += 1
         evaluated, latent = self.evaluate()
+        self._latent = self.epoch, latent
         metrics |= evaluated | latent.by_dimension()
         ended = time.perf_counter()
         self.plateau.update(metrics["val/mse"])
@@ -124,6 +126,12 @@ class Trainer:
                 if name.startswith("val/")
             }
         return metrics, latent
+
+    def latent(self) -> LatentStatistics:
+        """The posterior statistics on the evaluation set, from the epoch just trained or measured anew."""
+        if self._latent is not None and self._latent[0] == self.epoch:
+            return self._latent[1]
+        return self.evaluate()[1]
 
     @torch.no_grad()
     def pictures(self, index: np.ndarray) -> dict[str, Tensor]:

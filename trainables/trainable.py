@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables import checkpoint, definition, epoch_log
+from trainables import artifacts, checkpoint, definition, epoch_log
 from trainables.best import BestEpoch
 from trainables.data.store import Dataset, open_dataset
 from trainables.epochs import Epochs, OurLoop
@@ -30,10 +30,11 @@ from trainables.monitor import Monitor, Row
 from trainables.own_loop import OwnLoop
 from trainables.requirements import Requirement
 
-DRAWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
-SHORTEST_DRAWN = 8  # epochs of a budget that has pictures on the way
+SHOWN_AT = (0.25, 0.5, 0.75)  # of the budget: reconstructions on the way
+SHORTEST_SHOWN = 8  # epochs of a budget that has pictures on the way
 CHECKPOINT_SHARE = 0.05  # of the training time may go into checkpoints
 ERROR_FILE = "error.txt"
+TOLD = "told"  # of a result
 NO_MEMORY = (  # what allocators say in errors that are plain RuntimeErrors
     *("can't allocate memory", "Cannot allocate memory", "not enough memory"),
     *("out of memory", "std::bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED"),
@@ -54,6 +55,14 @@ class TrialSettings:
     metric: str  # what trials are ranked by, and their epochs
     mode: str
     require: list[str]  # what an epoch must meet to be the trial's, if one does
+
+
+@dataclass(frozen=True)
+class Told:
+    """A row without the latent dimensions, or a failure: under `TOLD` in a result, one value to Ray, which keeps six
+    statistics of every number that a result has, for every trial to the end of the sweep."""
+
+    row: Row
 
 
 class VaeTrainable(tune.Trainable):
@@ -93,7 +102,7 @@ class VaeTrainable(tune.Trainable):
             return self._failure(error)
         self._again = None
         told = {name: value for name, value in row.items() if not name.startswith(epoch_log.BY_DIMENSION)}
-        return {**told, "trial": self._trial, "done": self._ended()}
+        return {TOLD: Told(told), "done": self._ended()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
@@ -124,6 +133,7 @@ class VaeTrainable(tune.Trainable):
         required = [Requirement.parse(text) for text in settings.require]
         self._best = BestEpoch(settings.metric, settings.mode, required)
         self._saved_at = time.perf_counter()
+        self._log = epoch_log.TrialLog(self._sweep, self._trial, self._hyperparameters)
         state = checkpoint.load(self._folder)
         if state is not None:
             logged = epoch_log.read_trial(self._sweep, self._trial)
@@ -155,26 +165,36 @@ class VaeTrainable(tune.Trainable):
         earlier = self._rows[-1]["seconds"] if self._rows else 0.0
         row = self._running.run_epoch()
         if row is None:  # it has ended before its budget: its last epoch is told once more, as the last
-            self._finish(ends=True)
+            self._finish(leaves=True)
             return self._rows[-1]
         row["seconds"], row["memory/rss_mib"] = earlier + row["time/epoch_seconds"], _resident_mib()
         row["control"], row["seed"] = self._control, self._settings.seed
         row["best_epoch"] = self._best.consider(row, self._running.trainer)
-        last, condemned = self._ended(), Verdict(row["verdict"]).condemned
-        epoch_log.write(self._sweep, self._trial, self._hyperparameters, self._rows)
-        self._checkpoint(last or condemned or row["epoch"] in self._pauses)
-        self._finish(ends=last or (condemned and not self._control))
+        condemned = [Verdict(each["verdict"]).condemned for each in self._rows[-2:]]
+        leaves = (
+            self._ended() or row["epoch"] in self._pauses or condemned in ([True], [False, True])
+        )  # or may have to
+        self._log.append(self._rows)
+        self._finish(leaves)
+        self._checkpoint(leaves or condemned[-1])
         return row
 
-    def _finish(self, ends: bool) -> None:
-        """Draw what is due after the last epoch."""
+    def _finish(self, leaves: bool) -> None:
+        """Save what is due after an epoch, before a checkpoint says that it is done and the driver hears of it:
+        a trial that waits may be given up without ever seeing a worker again."""
+        if leaves:
+            self._log.settle(self._rows)
         trainer = self._running.trainer
         if trainer is None or self._rows[-1]["verdict"] == Verdict.NUMERIC:
             return
-        if _on_the_way(trainer.epoch, self._settings.epochs):
-            self._draw_progress(trainer)
-        if ends:
-            self._draw(trainer)
+        try:
+            if _on_the_way(trainer.epoch, self._settings.epochs):
+                artifacts.write_progress(trainer, self._folder)
+            if leaves:
+                with self._best.weights(trainer):
+                    artifacts.write(trainer, self._folder)
+        except Exception as error:  # of a model's own way to show itself: noted, and costs the trial nothing
+            self._note(error)
 
     def _ended(self) -> bool:
         return self._running.converged or self._rows[-1]["epoch"] >= self._settings.epochs
@@ -200,26 +220,6 @@ class VaeTrainable(tune.Trainable):
             self._saved_at = time.perf_counter()
             self._checkpoint_seconds = self._saved_at - started
 
-    def _draw(self, trainer: Trainer) -> None:
-        """Draw the trial's pictures after its best epoch; a drawing that fails is noted in its folder and costs the
-        trial nothing."""
-        try:
-            from trainables import artifacts
-
-            with self._best.weights(trainer):
-                artifacts.write(trainer, self._folder)
-        except Exception as error:
-            self._note(error)
-
-    def _draw_progress(self, trainer: Trainer) -> None:
-        """Draw what the trial reconstructs on the way; a drawing that fails is noted, as in `_draw`."""
-        try:
-            from trainables import artifacts
-
-            artifacts.write_progress(trainer, self._folder)
-        except Exception as error:
-            self._note(error)
-
     def _note(self, error: Exception) -> Path:
         folder = checkpoint.folder_of(Path(self._settings.sweep), self._trial)
         folder.mkdir(parents=True, exist_ok=True)
@@ -234,19 +234,18 @@ class VaeTrainable(tune.Trainable):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return {
-            "trial": self._trial,
+        failure = {
             "epoch": len(self._rows),
             "failure": Failure.OUT_OF_MEMORY if _for_want_of_memory(error) else Failure.ERROR,
             "failure_detail": f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}; "
             f"traceback in {note})",
-            "done": True,
         }
+        return {TOLD: Told(failure), "done": True}
 
 
 def _on_the_way(epoch: int, epochs: int) -> bool:
-    """True if reconstructions are drawn after that epoch."""
-    return epochs >= SHORTEST_DRAWN and epoch in {math.ceil(share * epochs) for share in DRAWN_AT}
+    """True if reconstructions are saved after that epoch."""
+    return epochs >= SHORTEST_SHOWN and epoch in {math.ceil(share * epochs) for share in SHOWN_AT}
 
 
 def _for_want_of_memory(error: Exception) -> bool:

@@ -18,6 +18,7 @@ from sweeps.cluster.worker_loss import survive_memory_monitor
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason
 from sweeps.run_state import SweepRun
+from trainables import epoch_log
 from trainables.trainable import TrialSettings, VaeTrainable
 
 
@@ -69,6 +70,8 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
         except Exception as error:
             run.note_error("Ray Tune", error)
             return f"{type(error).__name__}: {error}"
+        finally:
+            epoch_log.settle(config.folder)
     return ""
 
 

@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from sweeps.cluster.worker_loss import explain
 from sweeps.run_state import SweepRun
+from trainables.trainable import TOLD
 
 HEARING = 1.0  # seconds between looks at what has been asked by hand
 
@@ -90,7 +91,7 @@ class TuneScheduler(FIFOScheduler):
     @survives(default=TrialScheduler.CONTINUE)
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Stop, for good or for the time being, or go on."""
-        decision = self.run.epoch(trial_number(trial), result)
+        decision = self.run.epoch(trial_number(trial), result[TOLD].row)
         return TrialScheduler.STOP if decision.stop or decision.pause else TrialScheduler.CONTINUE
 
 
@@ -131,7 +132,7 @@ class TuneCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial ended by itself or by a decision, which the run has carried out already."""
         if not self.run.stopping:
-            self.run.ended(trial_number(trial), trial.last_result)
+            self.run.ended(trial_number(trial), trial.last_result[TOLD].row)
 
     @survives(default=None)
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.files import ARTIFACTS, EPOCHS, epochs_file, trial_folder
+from trainables.files import ARTIFACTS, EPOCHS, trial_folder
 
 RECORD = "sweep.json"
 
@@ -99,14 +99,6 @@ class SweepFolder:
     def artifacts(self, trial: int) -> Path:
         """The folder of a trial's pictures."""
         return self.trial(trial) / ARTIFACTS
-
-    def log(self, trial: int) -> Path:
-        """The file of a trial's epochs."""
-        return epochs_file(self.path, trial)
-
-    def unwritten(self, trial: int) -> Path:
-        """The last epochs of a trial of somebody else's search, which are not in its log yet."""
-        return self.log(trial).with_suffix(".jsonl")
 
     def note_error(self, where: str, error: Exception) -> None:
         """Add an error that was survived to `errors`."""

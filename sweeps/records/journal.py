@@ -21,7 +21,6 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -33,6 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status, SweepStatus
+from trainables.files import append_lines, drop_torn_line
 
 
 @dataclass(frozen=True)
@@ -192,16 +192,12 @@ class Journal:
 
     def __init__(self, sweep: Path) -> None:
         self.path = SweepFolder(sweep).journal
-        _drop_torn_line(self.path)
+        drop_torn_line(self.path)
 
     def append(self, event: Event) -> None:
         """Append one event, with the time of now, and return once it is on disk."""
         told = asdict(replace(event, time=time.time()))
-        line = json.dumps({"event": _NAMES[type(event)], **told}, allow_nan=False)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self.path, json.dumps({"event": _NAMES[type(event)], **told}, allow_nan=False))
 
 
 def read(sweep: Path) -> SweepState:
@@ -266,12 +262,3 @@ def _shortly(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
     return f"{type(error).__name__}: {error}"
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut what a crash left behind the last complete line, so that the next event starts on its own line."""
-    if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)

@@ -22,9 +22,11 @@ from sweeps.records.journal import SweepState, TrialRecord
 from sweeps.records.outcomes import Status
 from sweeps.records.record import SweepRecord
 from sweeps.tracking import projection, state
+from sweeps.tracking.pictures import Pictures
 from sweeps.tracking.server import SWEEP, SweepRuns, describe, is_transient
 from sweeps.tracking.trackers.base import Summary
 from trainables import epoch_log
+from trainables.files import ARRAYS
 
 _UNTIL_IT_ENDS = (Status.PENDING, Status.RUNNING, Status.PAUSED)
 
@@ -40,8 +42,9 @@ class Mirror:
         if self._state.tracking_uri != tracking_uri:
             self._state = state.MirrorState(tracking_uri)
         self._runs: SweepRuns | None = None
-        self._stamps: dict[int, tuple[int, int]] = {}
+        self._stamps: dict[int, tuple[tuple[int, int], ...]] = {}
         self._logs: dict[int, projection.LogSummary] = {}
+        self._pictures = Pictures(self._folder)
         self._problems: list[str] = []
         self._failed = False
 
@@ -92,6 +95,7 @@ class Mirror:
         for trial in trials:
             if trial.status not in _UNTIL_IT_ENDS and trial.trial in runs.sent:
                 with self._apart(f"artifacts of trial {trial.trial}"):
+                    self._pictures.draw(trial.trial)
                     runs.upload(trial.trial, _files(self._folder.artifacts(trial.trial)))
         with self._apart("artifacts of the sweep"):
             self._send_sweep_files(runs, record)
@@ -116,15 +120,15 @@ class Mirror:
         index = trial.trial
         log = self._logs.get(index, projection.LogSummary())
         sent = runs.sent[index].epochs if index in runs.sent else 0
-        stamp = _stamp(self._folder.log(index))
+        stamp = epoch_log.stamp(self.sweep, index)
         points = []
-        if stamp is not None and (stamp != self._stamps.get(index) or trial.epoch > log.epochs):
+        if stamp and (stamp != self._stamps.get(index) or trial.epoch > log.epochs):
             rows = epoch_log.read_trial(self.sweep, index)
             log = self._logs[index] = projection.summarise(rows)
             points = projection.points(trial, rows, after=sent)
         view = projection.trial_view(record, trial, replace(log, epochs=max(log.epochs, sent)))
         runs.send(index, view, points)
-        if stamp is not None:
+        if stamp:
             self._stamps[index] = stamp
 
     def _send_sweep_files(self, runs: SweepRuns, record: SweepRecord) -> None:
@@ -207,15 +211,9 @@ class Mirror:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Its files, without those still being written (their names start with a dot)."""
-    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    if not path.exists():
-        return None
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    """Its files, without those still being written (their names start with a dot), and the arrays behind pictures."""
+    found = sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+    return [path for path in found if not path.match(ARRAYS)]
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import search_spaces
@@ -83,11 +84,27 @@ def test_ids_are_unique_and_links_lead_somewhere(whole):
     assert links <= set(ids)
 
 
-def test_pictures_are_the_files_of_the_workers(whole, realistic):
+def test_pictures_that_are_drawn_are_shown_as_they_are(whole, realistic):
     images = [value for tag, name, value in whole[1].attributes if (tag, name) == ("img", "src")]
     assert len(images) == 9
     best = (realistic / "trials" / "00003" / "artifacts" / "reconstructions.png").read_bytes()
     assert base64.b64decode(images[0].partition(",")[2]) == best
+
+
+def test_pictures_are_drawn_for_those_shown_alone_and_what_cannot_be_is_told(writer):
+    for _ in range(4):
+        writer.trial([0.1] * 9 + [0.25])
+    writer.finish()
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    for trial in (1, 2, 3, 4):
+        folder = writer.path / "trials" / f"{trial:05d}" / "artifacts"
+        folder.mkdir(parents=True)
+        np.savez(folder / "pictures.npz", samples=images)
+    (writer.path / "trials" / "00001" / "artifacts" / "pictures-epoch-00005.npz").write_bytes(b"cut short")
+    one = page(writer)
+    assert len([value for tag, name, value in one.attributes if (tag, name) == ("img", "src")]) == 2
+    assert "pictures-epoch-00005.npz cannot be drawn" in one.words("pictures")
+    assert [path.parts[-3] for path in sorted(writer.path.rglob("samples.png"))] == ["00001", "00002"]
 
 
 def test_the_summary_in_words(writer):

@@ -13,7 +13,7 @@ import torch
 from search_spaces import ModelError
 from sweeps import new
 from sweeps.config import ConfigError
-from trainables import artifacts, checkpoint
+from trainables import artifacts, checkpoint, drawing
 from trainables.conformance import check, check_loop
 from trainables.data.cache import prepare
 from trainables.definition import load
@@ -90,6 +90,7 @@ def check_and_train(path: Path, folder: Path) -> None:
     row = trial.run_epoch()
     assert all(math.isfinite(row[name]) for name in ("val/elbo_gain", "val/loss", "health/z_gain", "train/loss"))
     artifacts.write(trial, folder / "drawn")
+    assert drawing.draw(folder / "drawn" / "artifacts") == []
     assert (folder / "drawn" / "artifacts" / "reconstructions.png").stat().st_size > 1000
     assert ((folder / "drawn" / "artifacts" / "samples.png").exists()) == (trial.model.posterior == "gaussian")
 

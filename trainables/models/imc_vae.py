@@ -237,7 +237,7 @@ class Model(Vae):
         """Both as images (B, R, C, 3) in [0, 1]: the first principal components of the targets as colours."""
         nodes = target_BRCD.flatten(0, 2).double()
         mean = nodes.mean(dim=0)
-        axes = torch.linalg.svd(nodes - mean, full_matrices=False).Vh[:3]
+        axes = _principal(nodes - mean)
         colours = [(x.double() - mean) @ axes.T for x in (target_BRCD, prediction_BRCD)]
         shares = torch.tensor([0.02, 0.98], dtype=torch.float64, device=nodes.device)
         low, high = torch.quantile(colours[0].flatten(0, 2), shares, dim=0)
@@ -250,6 +250,16 @@ class Model(Vae):
         hidden = self.encoder(torch.cat([token, hidden_BPH], dim=1))
         mu, logvar = self.head(hidden[:, 0]).float().chunk(2, dim=-1)
         return mu, logvar, hidden[:, 1:]
+
+
+def _principal(centred_NC: Tensor) -> Tensor:
+    """The three first principal axes, (3, C) or fewer, each of length 1, or 0 where no variance is left; from the
+    smaller of the two products of the matrix with itself, which takes a fifth of the time of its decomposition."""
+    if centred_NC.shape[0] < centred_NC.shape[1]:
+        axes = torch.linalg.eigh(centred_NC @ centred_NC.T).eigenvectors[:, -3:].T @ centred_NC
+    else:
+        axes = torch.linalg.eigh(centred_NC.T @ centred_NC).eigenvectors[:, -3:].T
+    return F.normalize(axes.flip(0), dim=1, eps=1e-9)
 
 
 def term_weights(config: Mapping[str, Any], at: Progress) -> dict[str, float]:

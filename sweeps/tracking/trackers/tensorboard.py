@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
+from PIL import Image
 from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import TrialRecord
+from sweeps.tracking.pictures import Pictures
 from sweeps.tracking.trackers.base import Summary, Tracker
 from trainables import epoch_log
 from trainables.metrics import is_metric
@@ -33,6 +36,7 @@ class TensorBoard(Tracker):
         self._folder = _folder(uri) / self.sweep.name
         self._sent: dict[int, int] = {}  # epochs, by trial
         self._ended: set[int] = set()
+        self._pictures = Pictures(SweepFolder(self.sweep))
 
     @classmethod
     def check(cls, uri: str) -> str | None:
@@ -47,7 +51,7 @@ class TensorBoard(Tracker):
         """Write the epochs that are new, and the ends."""
         state, config = journal.read(self.sweep), record.read(self.sweep).config
         for trial in state.trials.values():
-            if SweepFolder(self.sweep).log(trial.trial).exists():
+            if epoch_log.stamp(self.sweep, trial.trial):
                 self._send(trial, config.metric[0])
         ended = state.status.ended or driver_lost
         return Summary(len(self._sent), sum(self._sent.values()), ended, tuple(state.problems))
@@ -67,9 +71,16 @@ class TensorBoard(Tracker):
                     if value is not None and is_metric(name):
                         writer.add_scalar(name, value, row["epoch"])
             if ends:
+                self._write_pictures(writer, trial)
                 _write_end(writer, trial, metric)
                 self._ended.add(number)
         self._sent[number] = self._sent.get(number, 0) + len(rows)
+
+    def _write_pictures(self, writer: SummaryWriter, trial: TrialRecord) -> None:
+        self._pictures.draw(trial.trial)
+        for path in sorted(SweepFolder(self.sweep).artifacts(trial.trial).glob("*.png")):
+            with Image.open(path) as picture:
+                writer.add_image(path.stem, np.asarray(picture.convert("RGB")), trial.epoch, dataformats="HWC")
 
 
 def _write_end(writer: SummaryWriter, trial: TrialRecord, metric: str) -> None:

@@ -1,8 +1,11 @@
 import http.server
+import io
+import logging
 import math
 import threading
 import urllib.request
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -350,6 +353,26 @@ def test_more_metrics_than_one_call_takes(make_sweep, server, runs, history):
     assert len(run.data.metrics) == 402
     assert len(run.data.params) == 120
     assert history(run, "train/term_399") == [row["train/term_399"] for row in sweep.rows[1]]
+
+
+def test_pictures_are_drawn_before_they_are_uploaded(make_sweep, server, client, runs):
+    sweep = make_sweep(sweep_id="drawn")
+    sweep.start(1)
+    sweep.train(1, 6)
+    sweep.artifact(1, "pictures-epoch-00002.npz", "cut short")
+    folder = SweepFolder(sweep.path).artifacts(1)
+    np.savez(folder / "pictures.npz", codes=np.array([3, 0, 1]))
+    Mirror(sweep.path, server.uri).sync()
+    assert not list(folder.glob("*.png"))
+    sweep.end(1, "FINISHED")
+    mirror, told = Mirror(sweep.path, server.uri), io.StringIO()
+    handler = logging.StreamHandler(told)
+    logging.getLogger("sweeps.tracking").addHandler(handler)
+    summaries = [mirror.sync(), mirror.sync()]
+    logging.getLogger("sweeps.tracking").removeHandler(handler)
+    assert [file.path for file in client.list_artifacts(runs("drawn")[1].info.run_id)] == ["code_usage.png"]
+    assert told.getvalue().count("pictures-epoch-00002.npz cannot be drawn") == 1
+    assert [summary.problems for summary in summaries] == [(), ()]
 
 
 def test_artifacts_are_uploaded_once_when_a_trial_has_ended(make_sweep, server, client, runs):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
+from sweeps.records.folder import SweepFolder
 from sweeps.tracking import __main__ as command
 from sweeps.tracking import trackers
 from trainables import epoch_log
@@ -31,6 +35,16 @@ def scalars(folder: Path) -> list[tuple[str, int, float]]:
         for event in events(folder)
         for value in event.summary.value
         if value.HasField("simple_value")
+    ]
+
+
+def images(folder: Path) -> list[tuple[str, int, bytes]]:
+    """Name, epoch and file of every picture."""
+    return [
+        (value.tag, event.step, value.image.encoded_image_string)
+        for event in events(folder)
+        for value in event.summary.value
+        if value.HasField("image")
     ]
 
 
@@ -62,6 +76,23 @@ def test_every_metric_of_every_epoch_is_there_once(sweep, tmp_path):
         if value.tag == "end/text_summary"
     ]
     assert texts == [b"STOPPED COLLAPSED no unit active"]
+
+
+def test_pictures_of_a_trial_that_has_ended_are_there(sweep, tmp_path):
+    sweep.start(1)
+    sweep.train(1, 3)
+    folder = SweepFolder(sweep.path).artifacts(1)
+    folder.mkdir(parents=True)
+    np.savez(folder / "pictures.npz", codes=np.array([3, 0, 1]))
+    uri, board = f"tensorboard:{tmp_path / 'board'}", tmp_path / "board" / "demo" / "trial-00001"
+    send(sweep.path, uri)
+    assert not images(board)
+    sweep.end(1, "FINISHED")
+    send(sweep.path, uri)
+    (name, step, content) = images(board)[0]
+    assert (name, step) == ("code_usage", 3)
+    with Image.open(io.BytesIO(content)) as sent, Image.open(folder / "code_usage.png") as drawn:
+        np.testing.assert_array_equal(np.asarray(sent), np.asarray(drawn.convert("RGB")))
 
 
 def test_epochs_are_added_as_they_come(sweep, tmp_path):
