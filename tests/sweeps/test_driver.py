@@ -22,6 +22,7 @@ from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
 from tests.sweeps.test_run_state import start, sweep
 from trainables import epoch_log
+from trainables.files import epochs_file
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_sweep_that_ends_well(run: SweepRun):
 
 def test_an_unreadable_epoch_file_costs_its_trial_alone(run: SweepRun):
     folder = SweepFolder(run.config.folder)
-    folder.log(3).write_bytes(b"x")
+    epochs_file(folder.path, 3).write_bytes(b"x")
     code, output = close(run)
     state = journal.read(folder.path)
     assert (code, state.status, state.best) == (ExitCode.FINISHED, SweepStatus.FINISHED, 3)
