@@ -25,7 +25,9 @@ LOOP = """
 import math, torch
 from search_spaces import Parameter, SearchSpace
 
-SPACE = SearchSpace("tiny", (Parameter("rate", "log", 1.0, low=0.1, high=9.0),), metrics=("val/nelbo",), mode="min")
+SPACE = SearchSpace(
+    "tiny", (Parameter("rate", "log", 1.0, low=0.1, high=9.0),), metrics=("val/nelbo",), mode="min"
+)
 
 def train(config, monitor):
     more = {f"train/term_{number}": float(number) for number in range(60)}  # a row as long as our models have
@@ -63,12 +65,13 @@ def measure(trials: int) -> None:
     wall, epochs = last - first, len(log)
     trained = float(np.sum(log["time/epoch_seconds"].to_numpy()))
     pauses = sum(isinstance(event, journal.Paused) for event in told)
+    beside = 1000 * (wall * slots - trained) / len(starts)
     console = Console()
     console.print(_table(seen, trials, slots))
     console.print(
         f"{epochs} epochs, {pauses} pauses, {epochs / wall:.1f} results a second; {trained / wall / slots:.0%} of "
-        f"the slots' time are epochs, {1000 * (wall * slots - trained) / len(starts):.0f} ms of a slot go with every "
-        f"start of a trial ({len(starts)})",
+        f"the slots' time are epochs; {beside:.0f} ms of a slot go beside them with every start of a trial "
+        f"({len(starts)})",
         highlight=False,
     )
 

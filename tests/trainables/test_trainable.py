@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.tune.utils.util import flatten_dict
 
 from search_spaces import resolve
 from search_spaces.reference import CODE, write_copy
 from trainables import checkpoint, definition, drawing, epoch_log, own_loop
 from trainables.data.cache import prepare
 from trainables.health import HealthConfig
-from trainables.trainable import TOLD, TrialSettings, VaeTrainable
+from trainables.trainable import TOLD, Told, TrialSettings, VaeTrainable
 
 EPOCHS = 4
 HEAD = """
@@ -198,6 +199,14 @@ def test_a_collapse_is_told_and_a_control_runs_on(worker: MakeWorker) -> None:
     results = [one.told() for _ in range(EPOCHS)]
     assert results[-1]["verdict"] == "COLLAPSED"
     assert [result["epoch"] for result in results] == [1, 2, 3, 4]
+
+
+def test_an_epoch_is_one_value_to_ray_which_keeps_statistics_of_every_number(worker: MakeWorker) -> None:
+    result = worker(SAVING).step()
+    assert sorted(result) == ["done", TOLD]
+    assert isinstance(flatten_dict(result)[TOLD], Told)
+    assert "val/nelbo" in result[TOLD].row
+    assert not any(name.startswith("latent/") for name in result[TOLD].row)
 
 
 WITH_MODEL = """

@@ -5,6 +5,7 @@ Hyperband of 3 epochs: three trials to epoch 1, the best of them to the end; the
 
 from collections import Counter
 
+from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Status
 from tests.sweeps.conftest import DONE, Sweeps
 from trainables import epoch_log
@@ -44,3 +45,4 @@ def test_who_waits_is_taken_up_at_its_checkpoint_even_by_another_driver(sweeps: 
     starts = Counter(event["trial"] for event in sweeps.events("halved") if event["event"] == "started")
     assert all(starts[record.trial] == 1 for record in stopped if record.trial != 3)  # 3 may have lost its driver
     assert starts[promoted] >= 2
+    assert {path.suffix for path in SweepFolder(sweeps.folder("halved")).epochs.iterdir()} == {".parquet"}
