@@ -95,7 +95,7 @@ from trainables.trainable import TrialSettings, VaeTrainable
 folder = Path({str(tmp_path)!r})
 data = prepare(definition.load("imc_vae").reader, None, folder, {{"subset": 64}})
 common = TrialSettings(
-    "imc_vae", str(folder / "sweep"), str(data.path), 1, 0, 1, asdict(HealthConfig()), "val/elbo_gain", "max"
+    "imc_vae", str(folder / "sweep"), str(data.path), 1, 0, 1, asdict(HealthConfig()), "val/elbo_gain", "max", []
 )
 config = {{"trial": 1, "control": False, "pauses": [], "settings": asdict(common)}}
 config["hyperparameters"] = search_spaces.load("imc_vae").documented()
