@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def main(
         json: File for the rows.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     chosen = {name: make for name, make in makers().items() if not schedulers or name in schedulers}
     rows = [row for cell in cells(pools(recorded), chosen, trials, slots, replicates) for row in cell]
     show(rows)
