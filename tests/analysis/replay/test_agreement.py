@@ -24,7 +24,7 @@ from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
 from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
-from tests.sweeps.conftest import Sweeps
+from tests.sweeps.conftest import Door, Sweeps
 from trainables import epoch_log
 from trainables.health import judge
 
@@ -189,13 +189,15 @@ def test_who_waits_when_the_driver_dies_waits_still(tmp_path):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory) -> Iterator[Sweeps]:
     """The same trials twice: `all` run to their end, `live` one by one as health-asha lets them."""
-    sweeps = Sweeps(tmp_path_factory.mktemp("results"))
+    door = Door()
+    sweeps = Sweeps(tmp_path_factory.mktemp("results"), door)
     settings = [*COLLAPSING, "--search", "random", "--seed", str(SEED), "--trials", str(TRIALS), "--epochs", "9"]
     for name, scheduler in (("all", "none"), ("live", "health-asha")):
         code, output = sweeps.run(*settings, "--scheduler", scheduler, "--max-concurrent", "1", "--name", name)
         assert code in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL), output
     yield sweeps
     sweeps.close()
+    door.close()
 
 
 @pytest.mark.slow
