@@ -10,9 +10,7 @@ import math
 
 from sweeps.schedulers.asha import AshaSettings
 from sweeps.schedulers.base import GO_ON, RUNG, Decision, Row, Scheduler, Task, stop
-from sweeps.schedulers.rungs import RungDecision, Rungs
-
-RISING = "rising KL"  # a cohort
+from sweeps.schedulers.rungs import RISING, RungDecision, Rungs, cohort
 
 
 class AshaStopping(Scheduler[AshaSettings]):
@@ -27,19 +25,18 @@ class AshaStopping(Scheduler[AshaSettings]):
 
     def decide(self, trial: int, row: Row) -> Decision:
         """Stop at a rung if outranked there."""
-        cohort = RISING if row.kl_rising else ""
-        rung = self.rungs.judge(trial, row.epoch, row.score, cohort)
-        return GO_ON if rung.go_on else stop(RUNG, self._detail(row, rung, cohort))
+        rung = self.rungs.judge(trial, row.epoch, row.score, cohort(row))
+        return GO_ON if rung.go_on else stop(RUNG, self._detail(row, rung))
 
     def forget(self, trial: int) -> None:
         """It sets no cutoff."""
         self.rungs.forget(trial)
 
-    def _detail(self, row: Row, rung: RungDecision, cohort: str) -> str:
+    def _detail(self, row: Row, rung: RungDecision) -> str:
         task = self.task
         if not math.isfinite(row.score):
             return f"{task.metric} is {task.told(row.score)} at epoch {row.epoch}"
-        among = f" with {cohort}" if cohort else ""
+        among = f" with {RISING}" if cohort(row) else ""
         return (
             f"{task.metric} {task.told(row.score)} {task.worse} the cutoff {task.told(rung.cutoff)} of {rung.seen} "
             f"trials{among} at epoch {row.epoch}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from sweeps.schedulers.asha import AshaSettings, Rung
 from sweeps.schedulers.base import GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
 from sweeps.schedulers.gains import Gains
-from sweeps.schedulers.rungs import milestones
+from sweeps.schedulers.rungs import cohort, milestones
 from sweeps.schedulers.settings import FROM_ONE, SHARE, setting
 from trainables.health import HealthConfig, Verdict
 
@@ -31,7 +31,6 @@ RISK, MOST_RISK = 5.0, 0.25  # risk = min(MOST_RISK, RISK / trials of the sweep)
 LEAST_FINISHED = 4  # before anybody is given up
 DEVIATIONS = 1.0  # of the gains to come, added to the predicted end: who has the longer way is known less well
 SICK_BEFORE = 10  # condemned trials of other sweeps that stayed sick; 43 of 43 did in `analysis/recorded`
-RISING = "rising KL"  # a cohort
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,7 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         if trial in self._sick:
             return replace(self._sick[trial], action=Action.PAUSE)
         if row.epoch in self.rungs:
-            cohort = RISING if row.kl_rising else ""
-            self._at.setdefault((row.epoch, cohort), Rung()).reached(trial, row.score)
+            self._at.setdefault((row.epoch, cohort(row)), Rung()).reached(trial, row.score)
         if why := self._no_way(trial):
             return self._give_up(trial, why)
         if self._choice(self._unstarted, {*self.paused, trial}) == trial:

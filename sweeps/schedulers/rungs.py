@@ -16,6 +16,15 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
+from sweeps.schedulers.base import Row
+
+RISING = "rising KL"  # a cohort
+
+
+def cohort(row: Row) -> str:
+    """Whom a trial is compared with after that epoch: those whose KL weight rises as well, or else the others."""
+    return RISING if row.kl_rising else ""
+
 
 @dataclass(frozen=True)
 class RungDecision:

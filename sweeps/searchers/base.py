@@ -42,6 +42,10 @@ class Search(ABC):
         self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
         self.requirements = requirements
         self.first = first or (3 if space.has_baseline else 2)
+        self._set_up()
+
+    def _set_up(self) -> None:  # noqa: B027  most need nothing
+        """What a search needs before its first trial."""
 
     @property
     def ahead(self) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from search_spaces.space import Parameter, SearchSpace, Value
+from search_spaces.space import Parameter, Value
 from sweeps.searchers.base import Search
-from trainables.requirements import Requirement
 
 LEVELS = 3  # of a continuous range
 
@@ -19,21 +17,11 @@ class GridSearch(Search):
 
     name = "grid"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int,
-        metrics: list[str],
-        modes: list[str],
-        *,
-        first: int | None = None,
-        requirements: Sequence[Requirement] = (),
-    ) -> None:
-        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
-        self.names = [parameter.name for parameter in space.parameters]
-        self.levels = [grid_levels(parameter) for parameter in space.parameters]
+    def _set_up(self) -> None:
+        self.names = [parameter.name for parameter in self.space.parameters]
+        self.levels = [grid_levels(parameter) for parameter in self.space.parameters]
         self.cells = math.prod(len(levels) for levels in self.levels)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(self.seed)
         self.offset = int(rng.integers(self.cells))
         self.stride = next(
             stride

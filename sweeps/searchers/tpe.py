@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from search_spaces.space import Parameter, SearchSpace, Value, applies
+from search_spaces.space import Parameter, Value, applies
 from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Status
 from sweeps.searchers.base import Search
 from sweeps.searchers.random import RandomSearch
-from trainables.requirements import Requirement
 
 if TYPE_CHECKING:
     import optuna
@@ -35,24 +33,14 @@ class TpeSearch(Search):
 
     name = "tpe"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int,
-        metrics: list[str],
-        modes: list[str],
-        *,
-        first: int | None = None,
-        requirements: Sequence[Requirement] = (),
-    ) -> None:
-        super().__init__(space, seed, metrics, modes, first=first, requirements=requirements)
+    def _set_up(self) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self.startup = RandomSearch(space, seed, metrics, modes)
+        self.startup = RandomSearch(self.space, self.seed, self.metrics, self.modes)
         self._directions: list[Literal["maximize", "minimize"]] = [
-            "maximize" if mode == "max" else "minimize" for mode in modes
+            "maximize" if mode == "max" else "minimize" for mode in self.modes
         ]
         self._known: dict[int, optuna.trial.FrozenTrial] = {}  # by trial, as it stands
 
