@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sweeps.config import SweepConfig
-from trainables.data.store import Dataset
+
+if TYPE_CHECKING:
+    from trainables.loop import Trainer
 
 TIMES = ("time/train_seconds", "time/eval_seconds", "time/epoch_seconds", "time/samples_per_second")
 RESIDENT, ON_DEVICE = "memory/rss_mib", "memory/device_peak_mib"
 
 
-def problems(config: SweepConfig, dataset: Dataset) -> list[str]:
-    """Requirements on what no epoch has, a line each; the documented configuration is built and evaluated to see."""
-    from trainables.loop import Trainer
-
+def problems(config: SweepConfig, trainer: Trainer) -> list[str]:
+    """Requirements on what no epoch has, a line each; the documented configuration is evaluated to see."""
     if not config.require or config.own_loop:
         return []
-    trainer = Trainer(config.reference, config.search_space().documented(), dataset, config.epochs, config.seed)
     logged = {*trainer.evaluate()[0], *config.search_space().metrics, *TIMES, RESIDENT}
     found = []
     for requirement in config.requirements:

@@ -64,10 +64,10 @@ def prepare(config: SweepConfig) -> Prepared:
         said.append(f"{chosen}.")
     said += _ranking(config)
     conforming = _conformance(config, dataset)
-    if missing := logged.problems(config, dataset):
-        raise ConfigError(missing)
     with _threads(config):
         trainer = _documented(config, dataset)
+        if missing := logged.problems(config, trainer):
+            raise ConfigError(missing)
         found = notes.gather(dataset, trainer)
         found["model"] += conforming
         return Prepared(config, dataset, found, tuple(said), _cost(config, trainer), trainer.references)
