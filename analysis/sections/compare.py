@@ -1,3 +1,19 @@
+"""Two sweeps side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis import compare
+from analysis.sections.base import Section
+from analysis.sweep import Sweep
+
+
+class Compare(Section):
+    """Not one of `known()`, for only an instance has a title: it names the other sweep."""
+
+    order = 20
+    template = """\
 {% set here, there = comparison.sides %}
 {% if not comparison.same_data %}
 <p class="callout"><strong>The two sweeps are on different data: their scores cannot be compared.</strong></p>
@@ -25,3 +41,11 @@
 {% endif %}
 </table>
 </div>
+"""
+
+    def __init__(self, other: Sweep) -> None:
+        self.other = other
+        self.title = f"Beside {other.name}"
+
+    def content(self, sweep: Sweep) -> dict[str, Any]:
+        return {"comparison": compare.compare(sweep, self.other), "objective": sweep.objectives[0]}
