@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import ablation, figures, settings, tables
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 EFFECT_COLUMNS = 6
@@ -55,7 +51,7 @@ nothing; the columns by themselves. The intervals of a column hold together at 9
 {% endcall %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         ranking, design = settings.settings(sweep), ablation.design(sweep)
         if not ranking or design is None:
             return None
@@ -70,5 +66,5 @@ nothing; the columns by themselves. The intervals of a column hold together at 9
             "looks": design.looks,
             "settings": ranking,
             "objective": objective,
-            "figure": Markup(figures.effects(drawn, objective)) if drawn else None,
+            "figure": figures.effects(drawn, objective) if drawn else None,
         }

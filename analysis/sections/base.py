@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from analysis.sweep import Sweep
+
+Content = dict[str, object]  # what a template shows, by name
 
 
 class Section(ABC):
@@ -29,5 +30,5 @@ class Section(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         """What the template shows; None where there is nothing to show."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis import ablation
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -34,7 +32,7 @@ intervals hold together at 95 % (Bonferroni); that of a claim with a verdict m
 {% endcall %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         found, design = ablation.claims(sweep), ablation.design(sweep)
         if not found or design is None:
             return None

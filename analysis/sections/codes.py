@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 from trainables.health import SICKNESSES, Verdict
 
@@ -27,8 +23,8 @@ at 0 the decoder ignores them. Marks beyond the axis sit at its edge.</p>
 </figure>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         if not sweep.measured("health/codebook_usage", "health/z_gain"):
             return None
         rule = SICKNESSES[Verdict.CODEBOOK_COLLAPSED].rule(sweep.health)
-        return {"figure": Markup(figures.codes(sweep)), "health": sweep.health, "rule": rule}
+        return {"figure": figures.codes(sweep), "health": sweep.health, "rule": rule}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis import compare
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -47,5 +45,5 @@ class Compare(Section):
         self.other = other
         self.title = f"Beside {other.name}"
 
-    def content(self, sweep: Sweep) -> dict[str, Any]:
+    def content(self, sweep: Sweep) -> Content:
         return {"comparison": compare.compare(sweep, self.other), "objective": sweep.objectives[0]}

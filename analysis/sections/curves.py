@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -25,9 +21,9 @@ The axis spans the 5th to the 99th percentile and the ends of the healthy trials
 {% endfor %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         drawn = [
-            (objective, Markup(figures.learning_curves(sweep, objective)))
+            (objective, figures.learning_curves(sweep, objective))
             for objective in sweep.objectives
             if sweep.curve(objective.metric)
         ]

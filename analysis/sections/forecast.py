@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from markupsafe import Markup
 
 from analysis import figures, formats, tables
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 from trainables.forecast import MEANING
 
@@ -63,7 +60,7 @@ with a decoder that ignores z, which counts as forecast from one half on{% endif
 {% endcall %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         rows = tables.forecast_outcome(sweep)
         if not rows:
             return None
@@ -81,7 +78,7 @@ with a decoder that ignores z, which counts as forecast from one half on{% endif
             "auc": tables.probability_auc(rows),
             "meanings": {one: MEANING[one] for one in MEANING if any(row.reading is one for row in rows)},
             "correlation": tables.au_correlation(rows),
-            "figure": Markup(figures.forecast_and_outcome(sweep)) if measured else None,
+            "figure": figures.forecast_and_outcome(sweep) if measured else None,
         }
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures, tables
 from analysis.importance import FEWEST_TRIALS, importances
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 PARALLEL_AXES = 9  # hyperparameters, the most important ones
@@ -44,7 +40,7 @@ direction, and it is relative to the ranges that were searched.</p>
 </figure>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         if sweep.record.config.ablation:
             return None
         objective, found = sweep.objectives[0], importances(sweep)
@@ -53,4 +49,4 @@ direction, and it is relative to the ranges that were searched.</p>
         if not names or len(scored) < 2:
             return None
         figure = figures.parallel_coordinates(sweep, names[:PARALLEL_AXES], objective)
-        return {"found": found, "fewest": FEWEST_TRIALS, "figure": Markup(figure)}
+        return {"found": found, "fewest": FEWEST_TRIALS, "figure": figure}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis import formats, names, tables, targets
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
 
@@ -63,7 +63,7 @@ Only trials that finished healthy{% if sweep.record.config.require %} and with {
 {% if front %}<p class="note">* no other healthy trial is at least as good in every metric and better in one.</p>{% endif %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         if not sweep.trials:
             return None
         board = tables.leaderboard(sweep)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis import pictures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -27,6 +25,6 @@ class Pictures(Section):
 {% endfor %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         chosen = pictures.representatives(sweep)
         return {"trials": chosen} if chosen else None

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -25,7 +21,7 @@ misses, at each trial's best epoch. The dashed line is the front: no trial recon
 </figure>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         if not sweep.measured("health/rate", "val/mse"):
             return None
-        return {"figure": Markup(figures.rate_and_distortion(sweep))}
+        return {"figure": figures.rate_and_distortion(sweep)}

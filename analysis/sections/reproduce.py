@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 from analysis import formats, tables
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep, Trial
 
 PACKAGES_FIRST = ("python", "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow")
@@ -36,7 +35,7 @@ class Reproduce(Section):
 </dl>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any]:
+    def content(self, sweep: Sweep) -> Content:
         record, best = sweep.record, tables.best_trial(sweep)
         code, packages = record.code, record.packages
         command = record.command

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis import stops, tables
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -61,7 +59,7 @@ Over the {{ pooled.sweeps|plural("sweep") }} of this model in the storage, stops
 {% endif %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         ends = tables.stop_reasons(sweep)
         controls = stops.controls(sweep)
         if not ends and not controls.measured:

@@ -7,7 +7,7 @@ from typing import Any
 import search_spaces
 from analysis import ablation, formats, settings, stops, tables
 from analysis.ablation import Finding
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
 from sweeps.records.outcomes import Origin, Outcome
@@ -133,7 +133,7 @@ No trial was condemned by the health verdict.
 {% endif %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any]:
+    def content(self, sweep: Sweep) -> Content:
         best = tables.best_trial(sweep)
         ranking = settings.settings(sweep)
         setting = ranking[0] if ranking and ranking[0].scores else None

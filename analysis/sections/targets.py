@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis import tables, targets
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 
@@ -31,6 +29,6 @@ The last column counts the trials that trained to their end and for whose config
 {% endcall %}
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         rows = targets.outcomes(sweep)
         return {"rows": rows, "best": tables.best_trial(sweep)} if rows else None

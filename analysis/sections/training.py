@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 
 HEAT_MAPS = ("health/au", "health/codebook_usage", "health/kl_raw")
@@ -27,13 +23,13 @@ Empty where it had ended, orange where the health verdict condemned it.
 </div>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         drawn = [metric for metric in HEAT_MAPS if sweep.curve(metric)]
         if not drawn or sweep.epochs < 2:
             return None
         rows = figures.heat_map_rows(sweep, drawn)
         return {
-            "figures": [(metric, Markup(figures.heat_map(sweep, metric, rows))) for metric in drawn],
+            "figures": [(metric, figures.heat_map(sweep, metric, rows)) for metric in drawn],
             "rows": len(rows),
             "all": len(sweep.curve(drawn[0])),
         }

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from markupsafe import Markup
-
 from analysis import figures
-from analysis.sections.base import Section
+from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep
 from sweeps.records.outcomes import Status
 from trainables.health import SICKNESSES, Verdict
@@ -39,12 +35,12 @@ It is condemned when this holds on {{ health.consecutive|plural("evaluation") }}
 </figure>
 """
 
-    def content(self, sweep: Sweep) -> dict[str, Any] | None:
+    def content(self, sweep: Sweep) -> Content | None:
         if not sweep.measured("health/au", "health/kl_raw"):
             return None
         ended = [trial for trial in sweep.trials if trial.record.status == Status.FINISHED]
         return {
-            "figure": Markup(figures.units_and_kl(sweep)),
+            "figure": figures.units_and_kl(sweep),
             "health": sweep.health,
             "rule": SICKNESSES[Verdict.COLLAPSED].rule(sweep.health),
             "partial": [trial.number for trial in ended if 0 < trial.metric("health/au_frac") < PARTIAL_SHARE],
