@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import resolve
-from sweeps import budget, cost, logged, notes
+from sweeps import budget, cost, logged, notes, suitability
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.cost import Cost
 from trainables.data.errors import DataError
@@ -63,14 +63,17 @@ def prepare(config: SweepConfig) -> Prepared:
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
     said += _ranking(config)
+    suited = suitability.of(config, dataset)
+    if suited.problems:
+        raise ConfigError([f"--data {problem}" for problem in suited.problems])
     conforming = _conformance(config, dataset)
     with _threads(config):
         trainer = _documented(config, dataset)
-        if missing := logged.problems(config, trainer):
-            raise ConfigError(missing)
+        measured, metrics = _measured(config, trainer)
         found = notes.gather(dataset, trainer)
+        found["data"] += [*suited.notes, *_undefined(config, metrics)]
         found["model"] += conforming
-        return Prepared(config, dataset, found, tuple(said), _cost(config, trainer), trainer.references)
+        return Prepared(config, dataset, found, tuple(said), measured, trainer.references)
 
 
 def _dataset(config: SweepConfig) -> Dataset | Unprepared:
@@ -153,20 +156,35 @@ def _documented(config: SweepConfig, dataset: Dataset) -> Trainer:
     return trainer
 
 
-def _cost(config: SweepConfig, trainer: Trainer) -> Cost:
-    """Of a trial; not known of a loop of the user's own, which is not run.
+def _measured(config: SweepConfig, trainer: Trainer) -> tuple[Cost, dict[str, float]]:
+    """What a trial costs, and the metrics after a few steps; not known of a loop of the user's own, which is not run.
 
     Raises:
-        ConfigError: the documented configuration cannot be trained on the data.
+        ConfigError: the documented configuration cannot be trained on the data, or does not log what is required.
     """
     from trainables.conformance import Found, step
 
-    measured, found = Cost(), Found()
-    if not config.own_loop:
-        with step("the first steps of training", found):
-            measured = cost.measure(trainer)
+    if config.own_loop:
+        return Cost(), {}
+    found = Found()
+    with step("the first steps of training", found):
+        measured, metrics = cost.measure(trainer)
     _refuse(config, found.problems)
-    return measured
+    if missing := logged.problems(config, metrics):
+        raise ConfigError(missing)
+    return measured, metrics
+
+
+def _undefined(config: SweepConfig, metrics: dict[str, float]) -> list[str]:
+    """The note on measures that are no number on these data.
+
+    Raises:
+        ConfigError: trials would be ranked by one.
+    """
+    names = suitability.undefined(metrics)
+    if ranked := [name for name in config.metric if name in names]:
+        raise ConfigError([f"--metric {name} is undefined on these data; expected another" for name in ranked])
+    return [f"undefined on these data, and left out: {', '.join(names)}"] if names else []
 
 
 @contextmanager
