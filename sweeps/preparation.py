@@ -55,7 +55,7 @@ def prepare(config: SweepConfig) -> Prepared:
             with all problems.
     """
     dataset = _dataset(config)
-    said = [_what_data(config, dataset)]
+    said = [_what_data(config, dataset), *filter(None, [dataset.grouping])]
     if isinstance(dataset, Unprepared):
         _conformance(config, dataset)
         return Prepared(config, dataset, {"data": [], "model": [notes.OWN_LOOP]}, tuple(said), Cost())

@@ -64,6 +64,7 @@ class DataRecord:
     train: int = 0
     val: int = 0
     test: int = 0
+    grouping: str = ""  # what the parts keep together
     embedded: bool = False
 
     @classmethod
@@ -77,6 +78,7 @@ class DataRecord:
             train=len(dataset.train),
             val=len(dataset.val),
             test=len(dataset.test),
+            grouping=dataset.grouping,
             embedded=dataset.embedded,
         )
 

@@ -6,6 +6,7 @@ A row per sample; one record batch of what was in memory, or several of what nev
     field/NAME   fixed_size_list                   what models read beside x; see `trainables.data.columns`
     label        string                            null if there are no labels
     environment  string                            null if there are none
+    group        int64      what of the samples is never parted
     order        int64      the samples of the parts, one behind the other; their sizes are in the metadata
 
 The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes, and a checksum of
@@ -33,7 +34,7 @@ from trainables.data.errors import DataError
 from trainables.data.fields import categories, is_category
 from trainables.data.rows import LazyRows, Rows
 from trainables.data.samples import Samples
-from trainables.data.splitting import Split, resplit, split
+from trainables.data.splitting import Parting, Split
 from trainables.files import replace_file
 
 FORMAT_VERSION = 3
@@ -56,6 +57,9 @@ class Dataset:
         labels: one a sample; None if there are none.
         environments: one a sample; None if there are none.
         train, val, test: int64 indices, each in random order, so that any beginning is a random subset; see `split`.
+        group: (N,) int64, what of the samples is never parted; all differ where nothing is known.
+        grouping: what the groups are, as a sentence; '' where all differ.
+        given_val: whether the source says what validates, so that no seed draws it.
         statistics: those of the reader, by name.
         notes: peculiarities that the user should know of.
         embedded: True for the data set that a model brings along.
@@ -73,6 +77,9 @@ class Dataset:
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+    group: np.ndarray
+    grouping: str
+    given_val: bool
     statistics: dict[str, np.ndarray]
     notes: tuple[str, ...]
     embedded: bool
@@ -104,11 +111,12 @@ class Dataset:
         return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
 
     def split(self, seed: int) -> Split:
-        """The parts for trials with `seed`: the stored ones for 0; else training and validation are drawn anew from
-        the two together, in the same sizes, always the same for a seed. The test part is the same for every seed.
+        """The parts for trials with `seed`: the stored ones for 0 and where the source gives them; else training and
+        validation are drawn anew from the two together, by whole groups, in sizes as near to the same as those allow,
+        always the same for a seed. The test part is the same for every seed.
         """
         parts = Split(self.train, self.val, self.test)
-        return parts if seed == 0 else resplit(parts, seed)
+        return parts if seed == 0 or self.given_val else parts.redrawn(seed, self.group)
 
     def environment(self, number: int) -> np.ndarray:
         """Which samples come from the environment `number`, counted from 0 in sorted order, (N,) bool.
@@ -126,8 +134,10 @@ class Dataset:
         return open_dataset, (self.path,)
 
 
-def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndarray]) -> None:
-    """Write `samples` to `path` atomically.
+def write_dataset(
+    path: Path, samples: Samples, statistics: Mapping[str, np.ndarray], parting: Parting | None = None
+) -> None:
+    """Write `samples` to `path` atomically, each a group of its own without `parting`.
 
     Raises:
         DataError: there are fewer than `MINIMUM_SAMPLES` samples.
@@ -135,7 +145,8 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
     count, *shape = samples.x.shape
     if count < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(count)])
-    parts = split(count)
+    parting = parting or Parting(np.arange(count))
+    parts = parting.split()
     order, columns = np.concatenate(parts), field_columns(samples.fields)
     header: dict[str, Any] = {
         "version": FORMAT_VERSION,
@@ -143,15 +154,17 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
         "fingerprint": _fingerprint(samples, columns, parts),
         "shape": shape,
         "parts": [len(part) for part in parts],
+        "grouping": parting.told,
+        "given_val": parting.gives_val,
         "notes": list(samples.notes),
         "embedded": samples.embedded,
     }
     header |= {"fields": described(columns)} if columns else {}
     metadata = {_HEADER: json.dumps(header).encode()}
     metadata |= {_STATISTIC + name.encode(): _to_npy(value) for name, value in statistics.items()}
-    metadata[_CHECKSUM] = _checksum(metadata, order, samples.labels, samples.environments)
+    metadata[_CHECKSUM] = _checksum(metadata, order, parting.groups, samples.labels, samples.environments)
     with replace_file(path) as file:
-        _write_batches(file, {"x": samples.x} | columns, samples, order, metadata)
+        _write_batches(file, {"x": samples.x} | columns, samples, (order, parting.groups), metadata)
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -165,9 +178,9 @@ def open_dataset(path: Path) -> Dataset:
         file = mapping.read_buffer(mapping.size())
         reader = pa.ipc.open_file(file)
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-        order, labels, environments = _small_columns(batches)
+        (order, group), (labels, environments) = _small_columns(batches)
         metadata = reader.schema.metadata or {}
-        if metadata.pop(_CHECKSUM) != _checksum(metadata, order, labels, environments):
+        if metadata.pop(_CHECKSUM) != _checksum(metadata, order, group, labels, environments):
             raise ValueError("checksum does not match")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         problem = f"not a complete data set file ({error}); delete it, it is made again"
@@ -188,6 +201,9 @@ def open_dataset(path: Path) -> Dataset:
         train=train,
         val=val,
         test=test,
+        group=group,
+        grouping=header["grouping"],
+        given_val=header["given_val"],
         statistics={
             name.removeprefix(_STATISTIC).decode(): np.load(io.BytesIO(value), allow_pickle=False)
             for name, value in metadata.items()
@@ -208,11 +224,15 @@ def too_few(count: int) -> str:
 
 
 def _write_batches(
-    file: Any, columns: Mapping[str, Rows], samples: Samples, order: np.ndarray, metadata: Mapping[bytes, bytes]
+    file: Any,
+    columns: Mapping[str, Rows],
+    samples: Samples,
+    numbers: tuple[np.ndarray, np.ndarray],
+    metadata: Mapping[bytes, bytes],
 ) -> None:
     """All of the samples in one batch, or, where a column is not in memory, in blocks that are."""
-    count, lazy = len(order), any(isinstance(rows, LazyRows) for rows in columns.values())
-    values = sum(math.prod(rows.shape[1:]) for rows in columns.values())
+    (order, group), lazy = numbers, any(isinstance(rows, LazyRows) for rows in columns.values())
+    count, values = len(order), sum(math.prod(rows.shape[1:]) for rows in columns.values())
     nothing: list[str | None] = [None] * count
     writer: pa.RecordBatchFileWriter | None = None
     for block in sample_blocks((count, values)) if lazy else (slice(0, count),):
@@ -220,6 +240,7 @@ def _write_batches(
         arrays["label"] = pa.array((samples.labels or nothing)[block], pa.string())
         arrays["environment"] = pa.array((samples.environments or nothing)[block], pa.string())
         arrays["order"] = pa.array(order[block])
+        arrays["group"] = pa.array(group[block])
         batch = pa.RecordBatch.from_pydict(arrays).replace_schema_metadata(dict(metadata))
         writer = writer or pa.ipc.new_file(file, batch.schema)
         writer.write_batch(batch)
@@ -227,8 +248,8 @@ def _write_batches(
         writer.close()
 
 
-def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
-    """Order, labels, environments; raises `pa.ArrowInvalid` rather than reading outside the file."""
+def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[list[np.ndarray], list[list[str] | None]]:
+    """Order and group; labels and environments; raises `pa.ArrowInvalid` rather than reading outside the file."""
     names: list[list[str] | None] = []
     for batch in batches:
         batch.validate()
@@ -236,13 +257,17 @@ def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[np.ndarray, list[
         column = pa.chunked_array([batch[name] for batch in batches])
         column.validate(full=True)
         names.append(None if column.null_count else column.to_pylist())
-    return np.concatenate([batch["order"].to_numpy() for batch in batches]), names[0], names[1]
+    return [np.concatenate([batch[name].to_numpy() for batch in batches]) for name in ("order", "group")], names
 
 
 def _checksum(
-    metadata: Mapping[bytes, bytes], order: np.ndarray, labels: list[str] | None, environments: list[str] | None
+    metadata: Mapping[bytes, bytes],
+    order: np.ndarray,
+    group: np.ndarray,
+    labels: list[str] | None,
+    environments: list[str] | None,
 ) -> bytes:
-    digest = hashlib.sha256(json.dumps([labels, environments]).encode() + order.tobytes())
+    digest = hashlib.sha256(json.dumps([labels, environments]).encode() + order.tobytes() + group.tobytes())
     for name, value in sorted(metadata.items()):
         digest.update(name + value)
     return digest.hexdigest().encode()

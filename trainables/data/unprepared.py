@@ -15,6 +15,7 @@ class Unprepared:
 
     source: str = OWN
     path: str = ""
+    grouping: str = ""
     fingerprint: str = ""  # so that no trial is taken for one of another sweep
     embedded: bool = False
     shape: tuple[int, ...] = ()
