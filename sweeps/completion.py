@@ -72,6 +72,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         time_budget=_seconds(options.time_budget, problems),
         data=_data(options.data),
         subset=options.subset,
+        group=options.group,
         strict=options.strict,
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
         steps=options.steps,
@@ -106,7 +107,7 @@ def _loop_problems(
     if not model.prepares_data:
         problems += [
             f"--{name}: {model.name} trains by its own loop, which reads its data itself; leave it out"
-            for name in ("data", "subset", "strict")
+            for name in ("data", "subset", "group", "strict")
             if name in names
         ]
     return problems

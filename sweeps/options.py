@@ -59,6 +59,9 @@ class Data:
     """A file, a folder, or a named data set such as digits (default: the model's embedded data)."""
     subset: Integer = None
     """Use this many samples of each environment, of all data where there is but one: a cheap first look."""
+    group: String = None
+    """Keep what belongs together (a patient, a slide) in one part: a column of a Parquet file, or a regular
+    expression on paths below the folder, its one group in brackets: 'patient(\\d+)' (default: as recognised)."""
     strict: Flag = False
     """Refuse damaged or incomplete files instead of naming them and going on without."""
 
