@@ -45,9 +45,8 @@ def test_another_seed_draws_training_and_validation_anew_and_keeps_the_test_part
 
 def test_over_the_seeds_every_sample_but_those_of_the_test_part_validates_equally_often() -> None:
     parts = Split(np.arange(16), np.arange(16, 20), np.arange(20, 22))
-    counts = np.bincount(
-        np.concatenate([parts.redrawn(seed, np.arange(22)).val for seed in range(1, 1001)]), minlength=22
-    )
+    drawn = [parts.redrawn(seed, np.arange(22)).val for seed in range(1, 1001)]
+    counts = np.bincount(np.concatenate(drawn), minlength=22)
     assert counts[20:].sum() == 0
     assert counts.sum() == 4000
     assert counts[:20].min() > 200 - 4 * np.sqrt(160)
