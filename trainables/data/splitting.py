@@ -112,7 +112,7 @@ def _chosen(groups: np.ndarray, size: int) -> np.ndarray:
             chosen.append(place)
             held += counts[place]
     left = np.setdiff1d(order, chosen)
-    if len(left):
+    if len(left) > 1:  # the last one is for training
         nearest = left[np.argmin(np.abs(held + counts[left] - size))]
         if held < FEWEST or abs(held + counts[nearest] - size) < size - held:
             chosen.append(nearest)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainables.data.splitting import Split, resplit, sizes, split
+from trainables.data.splitting import Parting, Split, sizes, split
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,31 @@ def test_the_parts_are_a_fixed_partition_in_random_order(count: int) -> None:
 
 def test_another_seed_draws_training_and_validation_anew_and_keeps_the_test_part() -> None:
     parts = split(200)
-    drawn = [resplit(parts, seed) for seed in (1, 2, 12345)]
+    alone = np.arange(200)
+    drawn = [parts.redrawn(seed, alone) for seed in (1, 2, 12345)]
     for one in drawn:
         assert [len(part) for part in one] == [len(part) for part in parts]
         np.testing.assert_array_equal(one.test, parts.test)
         assert sorted(np.concatenate(one)) == list(range(200))
     assert len({tuple(sorted(one.val)) for one in (parts, *drawn)}) == 4
-    np.testing.assert_array_equal(resplit(parts, 1).train, drawn[0].train)
+    np.testing.assert_array_equal(parts.redrawn(1, alone).train, drawn[0].train)
 
 
 def test_over_the_seeds_every_sample_but_those_of_the_test_part_validates_equally_often() -> None:
     parts = Split(np.arange(16), np.arange(16, 20), np.arange(20, 22))
-    counts = np.bincount(np.concatenate([resplit(parts, seed).val for seed in range(1, 1001)]), minlength=22)
+    drawn = [parts.redrawn(seed, np.arange(22)).val for seed in range(1, 1001)]
+    counts = np.bincount(np.concatenate(drawn), minlength=22)
     assert counts[20:].sum() == 0
     assert counts.sum() == 4000
     assert counts[:20].min() > 200 - 4 * np.sqrt(160)
     assert counts[:20].max() < 200 + 4 * np.sqrt(160)
+
+
+@pytest.mark.parametrize("members", [(10,) * 30, (1,) * 100 + (40, 60), (3, 5, 7, 11, 13) * 8])
+def test_whole_groups_come_near_the_sizes_of_single_samples(members: tuple[int, ...]) -> None:
+    """No part is further off than half of the smallest group that it could still have taken."""
+    groups = np.repeat(np.arange(len(members)), members)
+    parting = Parting(groups)
+    for parts in (parting.split(), *(parting.split().redrawn(seed, groups) for seed in range(1, 10))):
+        for part, wanted in zip(parts[1:], sizes(len(groups)), strict=True):
+            assert abs(len(part) - wanted) <= min(members[group] for group in set(groups[parts.train])) / 2
