@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.data.errors import DataError
-from trainables.data.image_files import damaged, first_line, luminance, refuse_huge, stretched
+from trainables.data.image_files import damaged, first_line
+from trainables.data.pixels import luminance, refuse_huge, stretched
 
 if TYPE_CHECKING:
     from pydicom import Dataset
