@@ -133,7 +133,7 @@ def _with_masks(folder: Folder) -> tuple[list[Crop], tuple[str, ...]]:
     notes = folder.notes
     spare = sorted(set(folder.companions) - {crop.mask for crop in crops if crop.mask is not None})
     if spare:
-        notes += (f"{len(spare)} mask files belong to no crop: {listed(folder.names(spare))}",)
+        notes += (f"{len(spare)} files of masks or outlines belong to no crop: {listed(folder.names(spare))}",)
     bare = [crop.path for crop in crops if crop.mask is None]
     if 0 < len(bare) < len(crops):
         notes += (f"{len(bare)} of {len(crops)} crops have no mask file: {listed(folder.names(bare))}",)

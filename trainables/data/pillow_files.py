@@ -31,11 +31,11 @@ def read_pillow(path: Path, least: int | None) -> Pixels:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    try:
-        image = Image.open(path, formats=_FORMATS)
-    except UnidentifiedImageError as error:
-        raise DataError(str(path), ["is not an image, or of another format than its name says"]) from error
-    with image:
+    with open(path, "rb") as file:  # by its name it would be mapped, and a TIFF that lies on its side misread
+        try:
+            image = Image.open(file, formats=_FORMATS)
+        except UnidentifiedImageError as error:
+            raise DataError(str(path), ["is not an image, or of another format than its name says"]) from error
         refuse_huge(path, image.width * image.height)
         coding = image.tile[0].args if image.tile else None
         if coding in _DEEP_PNG:

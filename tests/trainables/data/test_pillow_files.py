@@ -33,13 +33,13 @@ def test_sixteen_bit_colour_png_is_not_cut_to_eight(tmp_path: Path):
     ids=["bilevel", "grey and alpha", "palette", "colour and alpha"],
 )
 def test_modes_become_grey_or_colour(tmp_path: Path, mode: str, expected: np.ndarray | None):
-    image = Image.fromarray(COLOUR if mode in ("P", "RGBA") else GREY)
+    stored = Image.fromarray(COLOUR if mode in ("P", "RGBA") else GREY)
     if mode == "1":
-        image = Image.fromarray(expected)
+        stored = Image.fromarray(expected)
         expected = np.uint8(255) * expected
-    image = image.convert(mode)
-    image.save(tmp_path / "image.png")
-    expected = np.asarray(image.convert("RGB")) if expected is None else expected
+    stored = stored.convert(mode)
+    stored.save(tmp_path / "image.png")
+    expected = np.asarray(stored.convert("RGB")) if expected is None else expected
     np.testing.assert_array_equal(image(tmp_path / "image.png"), expected)
 
 

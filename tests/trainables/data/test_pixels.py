@@ -29,9 +29,7 @@ def test_colour_is_three_channels(tmp_path: Path):
     assert Pixels(STACK[:3]).facts() == [UNNAMED_COLOURS]
     assert Pixels(STACK[:3], colour=True, extra=True).facts() == [EXTRA]
     for count in (2, 4):
-        with pytest.raises(
-            DataError, match=f"holds {count} channels; expected one image, grey or red, green and blue"
-        ):
+        with pytest.raises(DataError, match=f"holds {count} channels; expected one image, grey or"):
             to_colour(tmp_path, Pixels(STACK[:count]))
 
 
