@@ -20,7 +20,7 @@ def without_background(values_XYZ: np.ndarray, step: float, source: str) -> tupl
     """The values less that of the background, 0 on the background alone, and what is unusual about it if anything.
 
     The background is where a value equals the border's commonest, exactly if the border holds it exactly, else within
-    `NOISE` of the range or one `step`. A border of which less than `SHARE` is alike says nothing: then it is 0, exactly.
+    `NOISE` of the range or one `step`. Of a border of which less than `SHARE` is alike it is 0, exactly.
 
     Args:
         values_XYZ: float32.

@@ -104,9 +104,9 @@ def _wanted(path: Path) -> bool:
 
 def _read(path: Path, size: int, facts: list[str]) -> np.ndarray:
     """(1, S, S) uint8; what is unusual goes to `facts`."""
-    found = []
+    found: list[str] = []
     if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
-        values = read_dicom(path)
+        values, found = read_dicom(path)
     else:
         pixels = read_pixels(path, size)
         colour_CHW, values = to_colour(path, pixels), pixels.values_CHW[0]
