@@ -18,7 +18,7 @@ import numpy as np
 from trainables.data.blocks import allocate
 from trainables.data.decode import compact, decode, keep_readable, listed
 from trainables.data.embedded_fundus import embedded_fundus
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.folders import Folder, find_files, refuse_identical
 from trainables.data.image_files import SUFFIXES, read_pixels
 from trainables.data.pixels import Pixels, to_colour
@@ -153,7 +153,7 @@ def _lacking(environments: Sequence[str], labels: Sequence[str]) -> tuple[str, .
 
 def _folders(root: Path, path: Path) -> tuple[str, ...]:
     """Those on the way to a file, without that of a split."""
-    folders = path.relative_to(root).parts[:-1]
+    folders = tuple(readable(name) for name in path.relative_to(root).parts[:-1])
     return folders[1:] if folders and folders[0].lower() in SPLITS else folders
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainables.data.decode import listed
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.folders import Folder, find_files
 from trainables.data.nifti import EXAMPLE, NAMES
 
@@ -252,7 +252,7 @@ def _grouped(folder: Folder, places: list[_Place | None]) -> tuple[list[Subject]
     subjects = []
     for (folders, subject), files in found.items():
         name = subject if subject and named[subject] == 1 else "/".join(filter(None, (*folders, subject)))
-        subjects.append(Subject(name, {modality: Place(path) for modality, (_, _, path) in files.items()}))
+        subjects.append(Subject(readable(name), {modality: Place(path) for modality, (_, _, path) in files.items()}))
     unknown = [path for path, place in zip(folder.files, places, strict=True) if place is None]
     notes = [f"{len(unknown)} volumes of unknown modality: {listed(folder.names(unknown))}"] if unknown else []
     if spare:
