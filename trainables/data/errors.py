@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-
 _LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}  # Python's stand-ins for bytes that are no UTF-8
 
 
