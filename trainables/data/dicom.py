@@ -56,7 +56,7 @@ def read_dicom(path: Path) -> tuple[np.ndarray, list[str]]:
         dataset = dcmread(path, force=is_dicom(path))
         _refuse_unusual(path, dataset)
         _complete(dataset)
-        return _grey(path, dataset)
+        return _grey(dataset)
     except DataError:
         raise
     except Exception as error:
@@ -98,7 +98,7 @@ def _complete(dataset: Dataset) -> None:
         dataset.PixelRepresentation, dataset.BitsStored = 0, dataset.BitsAllocated
 
 
-def _grey(path: Path, dataset: Dataset) -> tuple[np.ndarray, list[str]]:
+def _grey(dataset: Dataset) -> tuple[np.ndarray, list[str]]:
     from pydicom.pixels import apply_color_lut, apply_modality_lut
 
     stored = dataset.pixel_array

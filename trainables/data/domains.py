@@ -166,26 +166,23 @@ def _read_all(
     """
     ranges: dict[int, Range] = {}
 
-    def read(index: int) -> np.ndarray | None:
+    def read(index: int) -> None:
         pixels = read_pixels(files[index], size)
         values_CHW = _colour(files[index], pixels)
         facts.extend(pixels.facts())
         if pixels.white is None:
             ranges[index] = Range.of(values_CHW)
-            return None
-        return cropped(to_bytes(values_CHW, pixels.white), size)
+        else:
+            x[index] = cropped(to_bytes(values_CHW, pixels.white), size)
 
-    def fill(index: int, white: float | None = None) -> None:
+    def read_again(index: int) -> None:
         path = files[index]
-        sample = cropped(to_bytes(_colour(path, read_pixels(path, size)), white), size) if white else read(index)
-        if sample is not None:
-            x[index] = sample
+        x[index] = cropped(to_bytes(_colour(path, read_pixels(path, size)), whites[index]), size)
 
-    problems = decode(range(len(files)), fill, "reading images", [None] * len(files))
-    environments = {index: environment(root, files[index]) for index in ranges}
-    whites, unknown, notes = whites_of(ranges, environments)
+    problems = decode(range(len(files)), read, "reading images", [None] * len(files))
+    whites, unknown, notes = whites_of(ranges, {index: environment(root, files[index]) for index in ranges})
     known = sorted(whites)
-    again = decode(known, lambda index: fill(index, whites[index]), "reading them again", [None] * len(known))
+    again = decode(known, read_again, "reading them again", [None] * len(known))
     return sorted([*problems, *unknown, *((known[place], problem) for place, problem in again)]), notes
 
 

@@ -51,7 +51,7 @@ def read_tiff(path: Path, least: int | None) -> Pixels:
         channel_axis = _channel_axis(path, axes, shape)
         photometric = PHOTOMETRIC(page.photometric)
         if photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB):
-            return read_pillow(path, least)
+            return _converted(path, least, f"{photometric.name}, {page.bitspersample} bits")
         values = series.asarray().reshape(shape)
         orientation = int(page.tags.valueof(_ORIENTATION, default=1))
     values_CHW = values[None] if channel_axis is None else np.moveaxis(values, channel_axis, 0)
@@ -62,6 +62,14 @@ def read_tiff(path: Path, least: int | None) -> Pixels:
     values_CHW, white = _depth(values_CHW, page.bitspersample, photometric == PHOTOMETRIC.MINISWHITE)
     colour = photometric == PHOTOMETRIC.RGB and len(kept) == 3
     return Pixels(oriented(values_CHW, orientation), colour, white, extra)
+
+
+def _converted(path: Path, least: int | None, colours: str) -> Pixels:
+    try:
+        return read_pillow(path, least)
+    except DataError as error:
+        problem = f"is stored as {colours}, which cannot be converted; expected grey or red, green and blue"
+        raise DataError(str(path), [problem]) from error
 
 
 def _only_image(path: Path, file: TiffFile) -> TiffPageSeries:

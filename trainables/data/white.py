@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+EXPECTED = "what is white? Expected 0 to 1 in floating point, or integers from 0: rescale the file, the same for all of a camera"
 DEPTHS = (8, 10, 12, 14, 16, 32, 64)  # bits
 
 
@@ -46,12 +47,7 @@ def whites_of(
     alike: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for index, found in sorted(ranges.items()):
         if found.low < 0 or (not found.integer and found.high > 1):
-            problem = (
-                f"holds values from {found.low:g} to {found.high:g}; what is white? Expected 0 to 1 in floating "
-            )
-            problems.append(
-                (index, problem + "point, or integers from 0: rescale the file, the same for all of a camera")
-            )
+            problems.append((index, f"holds values from {found.low:g} to {found.high:g}; {EXPECTED}"))
         else:
             alike[environments[index], found.integer].append(index)
     notes = []
@@ -60,7 +56,6 @@ def whites_of(
         white = next(2.0**bits - 1 for bits in DEPTHS if high <= 2.0**bits - 1) if integer else 1.0
         whites |= dict.fromkeys(members, white)
         if not integer or white != 2**16 - 1:
-            notes.append(
-                f"of {len(members)} images of environment {environment} {white:g} is white (largest: {high:g})"
-            )
+            number, largest = len(members), f"the largest of their values is {high:g}"
+            notes.append(f"{white:g} is taken for white in {number} images of environment {environment}: {largest}")
     return whites, problems, tuple(notes)

@@ -101,7 +101,7 @@ def test_grey_deep_and_transparent_images_become_colour(root: Path):
         f"1 of 33 are left out: kyoto/0/04.tif: holds values from {low - 9} to {high - 9}; what is white? Expected 0 "
         "to 1 in floating point, or integers from 0: rescale the file, the same for all of a camera",
         f"1 of 32 images {EXTRA}",
-        "of 1 images of environment kyoto 1 is white (largest: 1)",
+        "1 is taken for white in 1 images of environment kyoto: the largest of their values is 1",
     )
 
 
@@ -118,7 +118,8 @@ def test_fewer_bits_in_sixteen_are_one_decision_for_an_environment(root: Path, b
         x = samples.x[samples.ids.index(path.relative_to(root).as_posix())]
         np.testing.assert_allclose(x.transpose(1, 2, 0).astype(int), values, atol=1)
     white = 2**bits - 1
-    assert samples.notes == (f"of 10 images of environment kyoto {white} is white (largest: {white})",)
+    note = f"{white} is taken for white in 10 images of environment kyoto: the largest of their values is {white}"
+    assert samples.notes == (note,)
 
 
 @pytest.mark.parametrize("split", ["train", "VAL", "Training"])

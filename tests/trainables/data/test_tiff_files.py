@@ -146,6 +146,12 @@ def test_cielab_is_that_of_colour_management(tmp_path: Path, compression: str):
     assert np.abs(expected.astype(float) - SMOOTH)[inside].mean() < 3
 
 
+def test_colours_that_cannot_be_converted(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "image.tif", STACK[:3].transpose(1, 2, 0), photometric="cielab")
+    problem = "is stored as CIELAB, 16 bits, which cannot be converted; expected grey or red, green and blue"
+    assert refused(tmp_path / "image.tif") == problem
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 10, 12, 14])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 def test_any_number_of_bits(tmp_path: Path, bits: int, photometric: str):
