@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from struct import unpack
 from typing import TYPE_CHECKING
@@ -35,6 +36,17 @@ def is_dicom(path: Path) -> bool:
     except OSError:
         return False
     return start[PLACE] == MARK or _begins_with_element(start)
+
+
+def patient_ids(paths: Sequence[Path]) -> dict[Path, str]:
+    """The patient of each readable file that names one."""
+    from pydicom import dcmread
+
+    def patient(path: Path) -> str:
+        header = dcmread(path, stop_before_pixels=True, force=is_dicom(path), specific_tags=["PatientID"])
+        return str(header.get("PatientID") or "")
+
+    return {path: name for path, name in ((path, patient(path)) for path in paths) if name}
 
 
 def read_dicom(path: Path) -> tuple[np.ndarray, list[str]]:

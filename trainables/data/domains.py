@@ -23,6 +23,7 @@ from trainables.data.folders import Folder, find_files, refuse_identical
 from trainables.data.image_files import SUFFIXES, read_pixels
 from trainables.data.pixels import Pixels, to_colour
 from trainables.data.samples import Samples, subset
+from trainables.data.splitting import FOLDERS
 from trainables.data.white import Range, to_bytes, whites_of
 
 ACCEPTED = (
@@ -30,7 +31,6 @@ ACCEPTED = (
     "images: ENVIRONMENT/CLASS/image.png, or train/ENVIRONMENT/CLASS/image.png; PNG, JPEG, TIFF or BMP, of at least "
     "two environments"
 )
-SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")  # names of folders, in any case
 
 
 def read_domains(source: str, size: int, count: int | None, strict: bool) -> Samples:
@@ -130,8 +130,8 @@ def _placed(source: str, folder: Folder) -> tuple[list[Path], tuple[str, ...]]:
     files = [path for path in folder.files if len(_folders(folder.root, path)) >= 2]
     if not files:
         problem = f"images are not in folders of an environment and a class, such as {folder.names(folder.files)[0]}"
-        if any(path.relative_to(folder.root).parts[0].lower() in SPLITS for path in folder.files):
-            problem += f" ({', '.join(SPLITS)} are parts of a split, no environments)"
+        if any(path.relative_to(folder.root).parts[0].lower() in FOLDERS for path in folder.files):
+            problem += f" ({', '.join(FOLDERS)} are parts of a split, no environments)"
         raise DataError(source, [problem, f"accepted is {ACCEPTED}"])
     refuse_one_environment(source, [environment(folder.root, path) for path in files])
     misplaced = sorted(set(folder.files) - set(files))
@@ -154,7 +154,7 @@ def _lacking(environments: Sequence[str], labels: Sequence[str]) -> tuple[str, .
 def _folders(root: Path, path: Path) -> tuple[str, ...]:
     """Those on the way to a file, without that of a split."""
     folders = tuple(readable(name) for name in path.relative_to(root).parts[:-1])
-    return folders[1:] if folders and folders[0].lower() in SPLITS else folders
+    return folders[1:] if folders and folders[0].lower() in FOLDERS else folders
 
 
 def _read_all(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-EXPECTED = "what is white? Expected 0 to 1 in floating point, or integers from 0: rescale the file, all of a camera alike"
+EXPECTED = "what is white? Expected 0 to 1 in floating point, or integers from 0: rescale all of a camera alike"
 DEPTHS = (8, 10, 12, 14, 16, 32, 64)  # bits
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from trainables.data.dicom import UNUSABLE, is_dicom, read_dicom
+from trainables.data.dicom import UNUSABLE, is_dicom, patient_ids, read_dicom
 from trainables.data.errors import DataError
 
 STORED = np.random.default_rng(0).integers(0, 4096, (6, 8), np.uint16)
@@ -158,7 +158,7 @@ def test_a_frame_that_cannot_be_decoded_says_why():
 @pytest.mark.parametrize("implicit", [True, False])
 @pytest.mark.parametrize("name", ["slice.dcm", "IM0001"])
 def test_without_a_preamble(tmp_path: Path, implicit: bool, name: str):
-    path = write(tmp_path / name, **WINDOW)
+    path = write(tmp_path / name, **WINDOW, PatientID="P7")
     expected, dataset = image(path), pydicom.dcmread(path)
     del dataset.file_meta
     dataset.preamble = None
@@ -166,6 +166,7 @@ def test_without_a_preamble(tmp_path: Path, implicit: bool, name: str):
     assert path.read_bytes()[128:132] != b"DICM"
     assert is_dicom(path)
     np.testing.assert_array_equal(image(path), expected)
+    assert patient_ids([path]) == {path: "P7"}
 
 
 TABLES = {

@@ -99,7 +99,7 @@ def test_grey_deep_and_transparent_images_become_colour(root: Path):
     low, high = int(colour.min()), int(colour.max())
     assert samples.notes == (
         f"1 of 33 are left out: kyoto/0/04.tif: holds values from {low - 9} to {high - 9}; what is white? Expected 0 "
-        "to 1 in floating point, or integers from 0: rescale the file, all of a camera alike",
+        "to 1 in floating point, or integers from 0: rescale all of a camera alike",
         f"1 of 32 images {EXTRA}",
         "1 is taken for white in 1 images of environment kyoto: the largest of their values is 1",
     )
