@@ -15,6 +15,7 @@ from sweeps import ablation, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
 from sweeps.tried import configurations
+from trainables.data.errors import readable
 from trainables.requirements import Requirement
 
 DEFAULT_SEEDS = 5
@@ -70,7 +71,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         cpus_per_trial=_given(options.cpus_per_trial, 1.0),
         max_concurrent=options.max_concurrent,
         time_budget=_seconds(options.time_budget, problems),
-        data=_data(options.data),
+        data=_data(options.data, problems),
         subset=options.subset,
         group=options.group,
         strict=options.strict,
@@ -186,7 +187,7 @@ def again(
     config = replace(
         config,
         storage=storage,
-        data=_data(options.data) if options.data else config.data,
+        data=_data(options.data, problems) if options.data else config.data,
         max_concurrent=_given(options.max_concurrent, config.max_concurrent),
         tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),
@@ -285,9 +286,15 @@ def _given(value: T | None, default: T) -> T:
     return default if value is None else value
 
 
-def _data(source: str | None) -> str | None:
+def _data(source: str | None, problems: list[str]) -> str | None:
     """A file or folder as an absolute path; a named data set as it is."""
-    return str(Path(source).absolute()) if source is not None and Path(source).exists() else source
+    if source is None or not Path(source).exists():
+        return source
+    path = str(Path(source).absolute())
+    if readable(path) != path:
+        cure = "rename it, or give a link to it (ln -s)"
+        problems.append(f"--data {readable(path)}: this name is not UTF-8, and Ray does not start with it; {cure}")
+    return path
 
 
 def _default_tracking(storage: str) -> str:

@@ -16,6 +16,10 @@ from trainables.data.errors import DataError
 from trainables.data.samples import Samples
 
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+CHANNELS_FIRST = (
+    "is this (samples, rows, cols, channels), or (samples, channels, rows, cols)? If channels come first, save "
+    "np.moveaxis(x, 1, -1); if not, save it as Parquet with columns sample, row and col, which name the axes"
+)
 _SAMPLE_KEYS = ("x", "embeddings")
 _LABEL_KEYS = ("y", "label", "labels")
 
@@ -28,6 +32,7 @@ def read_array(path: Path) -> Samples:
         raise _unreadable(path, error) from error
     if not _is_number(x):
         raise DataError(str(path), [f"values of type {x.dtype}; expected real numbers"])
+    ask_about_channels_first(x.shape, str(path))
     return Samples(to_float32(x, grid_shape(x.shape, str(path))), str(path))
 
 
@@ -39,6 +44,7 @@ def read_archive(path: Path) -> Samples:
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     x = _samples_of(arrays, path)
+    ask_about_channels_first(x.shape, str(path))
     shape = grid_shape(x.shape, str(path))
     labels = next((arrays[key] for key in _LABEL_KEYS if key in arrays), None)
     if labels is not None and labels.shape != (len(x),):
@@ -64,6 +70,16 @@ def grid_shape(shape: Sequence[int], source: str) -> tuple[int, ...]:
         problem = f"shape {tuple(shape)}: {positions} positions are not a square grid; {expected}"
         raise DataError(source, [problem])
     return count, side, side, channels
+
+
+def ask_about_channels_first(shape: Sequence[int], source: str) -> None:
+    """Raises `DataError` for a shape that may be (N, D, R, C), torch's order: more rows than columns and channels, or
+    a square of the last two axes alone."""
+    if len(shape) != 4:
+        return
+    _, rows, columns, channels = shape
+    if rows != columns and (columns == channels or rows > max(columns, channels)):
+        raise DataError(source, [f"shape {tuple(shape)}: {CHANNELS_FIRST}"])
 
 
 def to_float32(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.groups import parted
 from trainables.data.samples import Samples, subset
 from trainables.data.store import FORMAT_VERSION, MINIMUM_SAMPLES, Dataset, open_dataset, too_few, write_dataset
@@ -67,6 +67,7 @@ def prepare(
         with suppress(DataError):  # damaged: made again below
             return open_dataset(path)
     samples = reader.embedded(settings) if source is None else reader.read(source, settings)
+    samples.source = readable(samples.source)
     if settings["subset"] is not None:
         samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
     if len(samples.x) < MINIMUM_SAMPLES:

@@ -4,11 +4,13 @@ A sample is (C + 1, S, S) float32: the crop's raw intensities in the middle, pad
 mask: 1 on the cell, 0 on background, −1 on padding. See `trainables.data.crops`.
 
 The content is what the crop's mask file marks (not 0), or else, what is not exactly 0 in all channels. The mask of
-`cell.tif` is `cell_mask.png` beside it, or `cell.png` in a folder `masks` beside it or beside its folder.
+`cell.tif` is `cell_mask.png`, `cell_masks.png` or (Cellpose) `cell_cp_masks.png` beside it, or that or `cell.png` in
+a folder `masks` (or `mask`) within its folder or in place of one that it lies in. Capitals do not count.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,16 +26,19 @@ from trainables.data.embedded_cells import embedded_cells
 from trainables.data.errors import DataError
 from trainables.data.folders import Folder, find_files, refuse_identical
 from trainables.data.image_files import SUFFIXES, read_pixels
+from trainables.data.pixels import EXTRA
 from trainables.data.samples import Samples, subset
+from trainables.data.tiff_files import UnnamedAxis
 
-MASK = "_mask"
-MASKS = "masks"
+MASKS = {"mask", "masks"}  # names of folders, in any case
 PROBED = 64  # files that tell the number of channels
 ACCEPTED = (
     "a folder of cell crops of any size, one a file: TIFF of 8 or 16 bit or floating point with any number of "
-    f"channels, first or last, or PNG, JPEG, BMP; a crop's mask, if any, as NAME{MASK}.png beside it or as NAME.png "
-    f"in a folder {MASKS}"
+    "channels, whose axis the file names, or PNG, JPEG, BMP; a crop's mask, if any, as NAME_mask.png, NAME_masks.png "
+    "or NAME_cp_masks.png beside it or in a folder masks, there as NAME.png too"
 )
+_MASK = re.compile(r"[_-](cp[_-])?masks?$", re.IGNORECASE)
+_OUTLINE = re.compile(r"[_-](outlines|flows)([_-]cp[_-]masks)?$", re.IGNORECASE)  # what Cellpose writes besides
 
 
 class Crop(NamedTuple):
@@ -55,16 +60,16 @@ def read_cells(source: str, size: int, count: int | None, strict: bool) -> Sampl
     Raises:
         DataError: with everything that is wrong; also if crops differ in their channels.
     """
-    folder = find_files(source, _is_image, ACCEPTED, companion=_is_mask)
+    folder = find_files(source, _is_image, ACCEPTED, companion=lambda path: _is_companion(path, Path(source)))
     crops, notes = _with_masks(folder)
     crops = [crops[index] for index in subset(len(crops), None, count)]
-    layout = _layout(crops)
+    channels = _channels(source, folder, crops)
     odd: list[tuple[Path, int]] = []
     facts: list[str] = []
-    x = allocate((len(crops), layout[0] + 1, size, size), np.float32)
-    problems = decode(crops, partial(_read, layout=layout, size=size, odd=odd, facts=facts), "reading cells", x)
+    x = allocate((len(crops), channels + 1, size, size), np.float32)
+    problems = decode(crops, partial(_read, channels=channels, size=size, odd=odd, facts=facts), "reading cells", x)
     if odd:
-        raise DataError(source, [_disagreement(folder, odd, layout[0], len(crops))])
+        raise DataError(source, [_disagreement(folder, odd, channels, len(crops))])
     names = folder.names([crop.path for crop in crops])
     kept, left_out = keep_readable(source, names, problems, strict)
     x, files = compact(x, kept), [crops[index].path for index in kept]
@@ -77,7 +82,7 @@ class CellReader:
     """Reads cell crops; see `trainables.data.cache.Reader`."""
 
     name = "cells"
-    version = 2
+    version = 3
     named = ()
 
     @staticmethod
@@ -100,37 +105,61 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _is_mask(path: Path) -> bool:
-    return _is_image(path) and (path.stem.endswith(MASK) or path.parent.name == MASKS)
+def _is_companion(path: Path, root: Path) -> bool:
+    folders = path.relative_to(root).parts[:-1]
+    by_name = _MASK.search(path.stem) or _OUTLINE.search(path.stem)
+    return _is_image(path) and (by_name is not None or any(name.lower() in MASKS for name in folders))
 
 
 def _with_masks(folder: Folder) -> tuple[list[Crop], tuple[str, ...]]:
-    """Every crop with its mask, and notes on what lacks the other."""
-    masks = {(path.parent, path.stem.removesuffix(MASK)): path for path in folder.companions}
+    """Every crop with its mask, and notes on what lacks the other.
+
+    The mask of a crop lies beside it, or in a folder of masks: in place of one of the folders that the crop lies in,
+    or within the last of them.
+    """
+    beside: dict[tuple[str, ...], Path] = {}
+    within: dict[tuple[str, ...], Path] = {}
+    for path in folder.companions:
+        *folders, _ = path.relative_to(folder.root).parts
+        others = tuple(name for name in folders if name.lower() not in MASKS)
+        if not _OUTLINE.search(path.stem):
+            (beside if len(others) == len(folders) else within)[*others, _MASK.sub("", path.stem)] = path
     crops = []
     for path in folder.files:
-        places = (path.parent, path.parent / MASKS, path.parent.parent / MASKS)
-        mask = next((masks[place, path.stem] for place in places if (place, path.stem) in masks), None)
-        crops.append(Crop(path, mask))
+        place = (*path.relative_to(folder.root).parts[:-1], path.stem)
+        places = [place, *(place[:index] + place[index + 1 :] for index in reversed(range(len(place) - 1)))]
+        found = [masks[key] for masks, keys in ((beside, [place]), (within, places)) for key in keys if key in masks]
+        crops.append(Crop(path, next(iter(found), None)))
     notes = folder.notes
     spare = sorted(set(folder.companions) - {crop.mask for crop in crops if crop.mask is not None})
     if spare:
-        notes += (f"{len(spare)} mask files belong to no crop: {listed(folder.names(spare))}",)
+        notes += (f"{len(spare)} files of masks or outlines belong to no crop: {listed(folder.names(spare))}",)
     bare = [crop.path for crop in crops if crop.mask is None]
     if 0 < len(bare) < len(crops):
         notes += (f"{len(bare)} of {len(crops)} crops have no mask file: {listed(folder.names(bare))}",)
     return crops, notes
 
 
-def _layout(crops: Sequence[Crop]) -> tuple[int, int]:
-    """How many channels most of the first crops have, and on which axis, or may have where the file does not say."""
-    seen: list[list[tuple[int, int]]] = [[]] * len(crops[:PROBED])
-    decode(crops[:PROBED], lambda crop: read_pixels(crop.path).layouts(), "looking at cells", seen)
-    layouts = [layout for of_file in seen for layout in of_file]
-    counts = Counter(count for of_file in seen for count in {count for count, _ in of_file})
-    count = min(counts, key=lambda count: (-counts[count], count), default=1)
-    axes = Counter(axis for found, axis in layouts if found == count)
-    return count, max(axes, key=axes.__getitem__, default=0)
+def _channels(source: str, folder: Folder, crops: Sequence[Crop]) -> int:
+    """How many channels most of the first crops have; raises `DataError` if any does not say what its pages are."""
+    seen: list[int] = [0] * len(crops[:PROBED])
+    unnamed: list[Path] = []
+
+    def look(crop: Crop) -> int:
+        try:
+            return len(read_pixels(crop.path).values_CHW)
+        except UnnamedAxis:
+            unnamed.append(crop.path)
+            raise
+
+    problems = decode(crops[:PROBED], look, "looking at cells", seen)
+    if unnamed:
+        first = min(unnamed)
+        problem = next(problem for index, problem in problems if crops[index].path == first)
+        more = f" (and {len(unnamed) - 1} more)" if len(unnamed) > 1 else ""
+        raise DataError(source, [f"{folder.names([first])[0]}{more}: {problem}"])
+    counts = Counter(filter(None, seen))
+    return min(counts, key=lambda count: (-counts[count], count), default=1)
 
 
 def _disagreement(folder: Folder, odd: Sequence[tuple[Path, int]], channels: int, count: int) -> str:
@@ -141,17 +170,14 @@ def _disagreement(folder: Folder, odd: Sequence[tuple[Path, int]], channels: int
     )
 
 
-def _read(
-    crop: Crop, layout: tuple[int, int], size: int, odd: list[tuple[Path, int]], facts: list[str]
-) -> np.ndarray:
+def _read(crop: Crop, channels: int, size: int, odd: list[tuple[Path, int]], facts: list[str]) -> np.ndarray:
     """(C + 1, S, S); crops of other than C channels go to `odd`, what is unusual to `facts`."""
     pixels = read_pixels(crop.path)
-    crop_CHW = pixels.channels_first(*layout)
-    if crop_CHW is None:
-        channels = min(count for count, _ in pixels.layouts())
-        odd.append((crop.path, channels))
-        raise DataError(str(crop.path), [f"has {channels} channels; expected {layout[0]}"])
-    found = []
+    crop_CHW = pixels.values_CHW
+    if len(crop_CHW) != channels:
+        odd.append((crop.path, len(crop_CHW)))
+        raise DataError(str(crop.path), [f"has {len(crop_CHW)} channels; expected {channels}"])
+    found = [EXTRA] * pixels.extra
     if crop.mask is not None:
         mask_HW = _mask(crop.mask, crop_CHW.shape[1:])
     else:
@@ -172,9 +198,8 @@ def _mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         pixels = read_pixels(path)
     except DataError as error:
         raise DataError(str(path), [f"its mask {path.name} {'; '.join(error.problems)}"]) from error
-    planes = [np.any(pixels.values, axis=axis) for axis in pixels.channel_axes] or [pixels.values != 0]
-    for plane in planes:
-        if plane.shape == shape:
-            return plane
-    found, expected = (" × ".join(map(str, sides)) for sides in (pixels.values.shape, shape))
-    raise DataError(str(path), [f"its mask {path.name} is of {found} pixels; expected {expected}"])
+    mask_HW: np.ndarray = (pixels.values_CHW != 0).any(axis=0)
+    if mask_HW.shape != shape:
+        found, expected = (" × ".join(map(str, sides)) for sides in (mask_HW.shape, shape))
+        raise DataError(str(path), [f"its mask {path.name} is of {found} pixels; expected {expected}"])
+    return mask_HW

@@ -1,13 +1,15 @@
 """Colour images from several environments, and the reader of the models that generalise over them.
 
-The layout is DomainBed's, root/ENVIRONMENT/CLASS/image; an environment is a hospital or a camera. A sample is
-(3, S, S) uint8, red, green and blue: resized (antialiased) until the shorter side is S, the middle of it.
+The layout is DomainBed's, root/ENVIRONMENT/CLASS/image, or that in each folder of a split, root/train/ENVIRONMENT/…;
+an environment is a hospital or a camera. A sample is (3, S, S) uint8, red, green and blue: resized (antialiased)
+until the shorter side is S, the middle of it. What white is in images that do not say it (16 bits may hold 12) is
+one decision for each environment, see `trainables.data.white`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,18 @@ import numpy as np
 from trainables.data.blocks import allocate
 from trainables.data.decode import compact, decode, keep_readable, listed
 from trainables.data.embedded_fundus import embedded_fundus
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.folders import Folder, find_files, refuse_identical
-from trainables.data.image_files import SUFFIXES, read_pixels, to_colour
+from trainables.data.image_files import SUFFIXES, read_pixels
+from trainables.data.pixels import Pixels, to_colour
 from trainables.data.samples import Samples, subset
+from trainables.data.splitting import FOLDERS
+from trainables.data.white import Range, to_bytes, whites_of
 
 ACCEPTED = (
     "a folder with a folder for each environment (hospital, camera), in it a folder for each class, in these the "
-    "images: ENVIRONMENT/CLASS/image.png; PNG, JPEG, TIFF or BMP, of at least two environments"
+    "images: ENVIRONMENT/CLASS/image.png, or train/ENVIRONMENT/CLASS/image.png; PNG, JPEG, TIFF or BMP, of at least "
+    "two environments"
 )
 
 
@@ -44,20 +50,22 @@ def read_domains(source: str, size: int, count: int | None, strict: bool) -> Sam
     chosen = subset(len(files), [environment(folder.root, path) for path in files], count)
     files = [files[index] for index in chosen]
     x = allocate((len(files), 3, size, size), np.uint8)
-    problems = decode(files, partial(_read, size=size), "reading images", x)
+    facts: list[str] = []
+    problems, levels = _read_all(folder.root, files, size, x, facts)
     kept, left_out = keep_readable(source, folder.names(files), problems, strict)
     x, files = compact(x, kept), [files[index] for index in kept]
     refuse_identical(source, x)
     environments = [environment(folder.root, path) for path in files]
-    labels = [path.relative_to(folder.root).parts[1] for path in files]
+    labels = [_folders(folder.root, path)[1] for path in files]
     refuse_one_environment(source, environments)
-    notes = (*folder.notes, *misplaced, *left_out, *_lacking(environments, labels))
+    seen = tuple(f"{number} of {len(files)} images {fact}" for fact, number in sorted(Counter(facts).items()))
+    notes = (*folder.notes, *misplaced, *left_out, *seen, *levels, *_lacking(environments, labels))
     return Samples(x, source, labels, folder.names(files), notes, environments=environments)
 
 
 def environment(root: Path, path: Path) -> str:
-    """The first folder on the way from the root."""
-    return path.relative_to(root).parts[0]
+    """The first folder on the way from the root, or from the folder of a split."""
+    return _folders(root, path)[0]
 
 
 def refuse_one_environment(source: str, environments: Sequence[str]) -> None:
@@ -88,7 +96,7 @@ class DomainReader:
     """Reads images of several environments; see `trainables.data.cache.Reader`."""
 
     name = "domains"
-    version = 1
+    version = 2
     named = ()
 
     @staticmethod
@@ -119,9 +127,11 @@ class DomainReader:
 
 def _placed(source: str, folder: Folder) -> tuple[list[Path], tuple[str, ...]]:
     """The files that have an environment and a class, and a note on the others."""
-    files = [path for path in folder.files if len(path.relative_to(folder.root).parts) >= 3]
+    files = [path for path in folder.files if len(_folders(folder.root, path)) >= 2]
     if not files:
         problem = f"images are not in folders of an environment and a class, such as {folder.names(folder.files)[0]}"
+        if any(path.relative_to(folder.root).parts[0].lower() in FOLDERS for path in folder.files):
+            problem += f" ({', '.join(FOLDERS)} are parts of a split, no environments)"
         raise DataError(source, [problem, f"accepted is {ACCEPTED}"])
     refuse_one_environment(source, [environment(folder.root, path) for path in files])
     misplaced = sorted(set(folder.files) - set(files))
@@ -141,12 +151,42 @@ def _lacking(environments: Sequence[str], labels: Sequence[str]) -> tuple[str, .
     return tuple(notes)
 
 
-def _read(path: Path, size: int) -> np.ndarray:
-    pixels = read_pixels(path, size)
+def _folders(root: Path, path: Path) -> tuple[str, ...]:
+    """Those on the way to a file, without that of a split."""
+    folders = tuple(readable(name) for name in path.relative_to(root).parts[:-1])
+    return folders[1:] if folders and folders[0].lower() in FOLDERS else folders
+
+
+def _read_all(
+    root: Path, files: Sequence[Path], size: int, x: np.ndarray, facts: list[str]
+) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
+    """Fills `x`; problems, and notes on what was taken for white. What is unusual goes to `facts`.
+
+    Images that do not say what white is are read twice: first for the range of their environment.
+    """
+    ranges: dict[int, Range] = {}
+
+    def read(index: int) -> None:
+        pixels = read_pixels(files[index], size)
+        values_CHW = _colour(files[index], pixels)
+        facts.extend(pixels.facts())
+        if pixels.white is None:
+            ranges[index] = Range.of(values_CHW)
+        else:
+            x[index] = cropped(to_bytes(values_CHW, pixels.white), size)
+
+    def read_again(index: int) -> None:
+        path = files[index]
+        x[index] = cropped(to_bytes(_colour(path, read_pixels(path, size)), whites[index]), size)
+
+    problems = decode(range(len(files)), read, "reading images", [None] * len(files))
+    whites, unknown, notes = whites_of(ranges, {index: environment(root, files[index]) for index in ranges})
+    known = sorted(whites)
+    again = decode(known, read_again, "reading them again", [None] * len(known))
+    return sorted([*problems, *unknown, *((known[place], problem) for place, problem in again)]), notes
+
+
+def _colour(path: Path, pixels: Pixels) -> np.ndarray:
+    """(3, H, W); of grey three times the same."""
     colour_CHW = to_colour(path, pixels)
-    values = np.broadcast_to(pixels.values, (3, *pixels.values.shape)) if colour_CHW is None else colour_CHW
-    if values.dtype == np.uint16:
-        values = (values >> 8).astype(np.uint8)
-    if values.dtype != np.uint8:
-        raise DataError(str(path), [f"holds values of type {values.dtype}; expected 8 or 16 bit"])
-    return cropped(values, size)
+    return np.broadcast_to(pixels.values_CHW, (3, *pixels.values_CHW.shape[1:])) if colour_CHW is None else colour_CHW

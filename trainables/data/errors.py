@@ -6,6 +6,13 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}  # Python's stand-ins for bytes that are no UTF-8
+
+
+def readable(text: str) -> str:
+    """`text` with names of files that are no UTF-8, as old archives have them, read as Latin-1."""
+    return text.translate(_LATIN_1)
+
 
 class DataError(ValueError):
     """A data source is refused.
@@ -17,8 +24,9 @@ class DataError(ValueError):
     """
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
-        self.source, self.problems = source, list(problems)
-        super().__init__("\n".join([f"cannot use the data {source}:", *(f"  - {problem}" for problem in problems)]))
+        self.source, self.problems = readable(source), [readable(problem) for problem in problems]
+        lines = [f"cannot use the data {self.source}:", *(f"  - {problem}" for problem in self.problems)]
+        super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[str, list[str]]]:
         return DataError, (self.source, self.problems)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainables.data.decode import listed
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.store import MINIMUM_SAMPLES
 
 LITTER = {"thumbs.db", "desktop.ini", "dicomdir", "__macosx"}
@@ -33,11 +33,11 @@ class Folder(NamedTuple):
 
     def names(self, files: Sequence[Path]) -> list[str]:
         """Paths below the root."""
-        return [path.relative_to(self.root).as_posix() for path in files]
+        return [readable(path.relative_to(self.root).as_posix()) for path in files]
 
     def labels(self, files: Sequence[Path]) -> list[str] | None:
         """The name of the folder that holds each file; None if that is the same for all."""
-        labels = [path.parent.name for path in files]
+        labels = [readable(path.parent.name) for path in files]
         return labels if len(set(labels)) > 1 else None
 
 
@@ -62,7 +62,7 @@ def find_files(
     there = sorted(_walk(source))
     companions = [path for path in there if companion(path)]
     files = [path for path in there if wanted(path) and not companion(path)]
-    others = [path.relative_to(root).as_posix() for path in sorted({*there} - {*files, *companions})]
+    others = [readable(path.relative_to(root).as_posix()) for path in sorted({*there} - {*files, *companions})]
     besides = f"{_files(len(others))} of another kind: {listed(others)}" if others else ""
     if len(files) < MINIMUM_SAMPLES:
         found = _files(len(files)) if there else "the folder is empty"

@@ -24,7 +24,8 @@ from trainables.data.decode import compact, decode, keep_readable
 from trainables.data.dicom import is_dicom, patient_ids, read_dicom
 from trainables.data.embedded_grey import embedded_grey
 from trainables.data.folders import find_files, refuse_identical
-from trainables.data.image_files import SUFFIXES, luminance, read_pixels, stretched, to_colour
+from trainables.data.image_files import SUFFIXES, read_pixels
+from trainables.data.pixels import luminance, stretched, to_colour
 from trainables.data.samples import Samples, subset
 
 DICOM_SUFFIXES = {".dcm", ".dicom"}
@@ -81,7 +82,7 @@ class GreyImageReader:
     """Reads grey images; see `trainables.data.cache.Reader`."""
 
     name = "grey_images"
-    version = 1
+    version = 2
     named = ()
 
     @staticmethod
@@ -111,17 +112,19 @@ def _is_dicom(path: Path) -> bool:
 
 def _read(path: Path, size: int, facts: list[str]) -> np.ndarray:
     """(1, S, S) uint8; what is unusual goes to `facts`."""
-    found = []
+    found: list[str] = []
     if _is_dicom(path):
-        values = read_dicom(path)
+        values, found = read_dicom(path)
     else:
         pixels = read_pixels(path, size)
-        colour_CHW, values = to_colour(path, pixels), pixels.values
+        colour_CHW, values = to_colour(path, pixels), pixels.values_CHW[0]
+        found += pixels.facts()
         if colour_CHW is not None:
             found.append("are stored in colour: their luminance is used")
             values = luminance(colour_CHW)
         if values.dtype != np.uint8:
-            found.append("have more than 8 bits: each is stretched from its 0.5 to its 99.5 percentile")
+            kind = "are signed" if values.dtype == np.int8 else "have more than 8 bits"
+            found.append(f"{kind}: each is stretched from its 0.5 to its 99.5 percentile")
             values = stretched(values)
     if max(values.shape) < size:
         found.append(f"are smaller than {size} × {size}: they are enlarged")

@@ -1,17 +1,29 @@
-"""One NIfTI file as a volume with axes towards right, anterior and superior."""
+"""One NIfTI file as a volume with axes towards right, anterior and superior.
+
+Whether it is packed by gzip is told by content, not by name.
+"""
 
 from __future__ import annotations
 
+import gzip
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from trainables.data.background import without_background
 from trainables.data.errors import DataError
+from trainables.data.image_files import signature
 
 if TYPE_CHECKING:
+    from nibabel.filebasedimages import FileBasedImage
     from nibabel.spatialimages import SpatialImage
+
+NAMES = "dataset.json"  # of the Medical Segmentation Decathlon and of nnU-Net
+EXAMPLE = '{"modality": {"0": "T1w", "1": "T2w"}}'
+_GZIP = b"\x1f\x8b"
+_NIFTI_2 = 540  # length of the header
 
 
 class Grid(NamedTuple):
@@ -50,42 +62,63 @@ class Volume(NamedTuple):
         grid: of the reoriented volume.
         image: as it is stored.
         orientation: what reorients it, as nibabel has it; no interpolation.
+        number: which of several volumes in the file it is; None for the only one.
     """
 
     path: Path
     grid: Grid
     image: SpatialImage
     orientation: np.ndarray
+    number: int | None
 
-    def values(self) -> np.ndarray:
-        """(X, Y, Z) float32 on `grid`; raises `DataError` for values that are not finite, or 0 everywhere."""
+    @property
+    def stated(self) -> bool:
+        """Whether the file says where right, anterior and superior are."""
+        from nibabel.nifti1 import Nifti1Header
+
+        header = self.image.header
+        codes = ("sform_code", "qform_code")
+        return not isinstance(header, Nifti1Header) or any(int(header[code]) > 0 for code in codes)
+
+    def values(self) -> tuple[np.ndarray, str | None]:
+        """(X, Y, Z) float32 on `grid`, 0 on the background alone, and what is unusual about the background.
+
+        Raises:
+            DataError: values are not finite, or there is nothing but background.
+        """
         from nibabel.orientations import apply_orientation
 
-        stored = np.asarray(self.image.dataobj, np.float32).reshape(self.image.shape[:3])
-        if not np.isfinite(stored).all():
-            raise DataError(str(self.path), ["holds values that are NaN or infinite; expected finite numbers"])
-        if not stored.any():
-            raise DataError(str(self.path), ["is 0 everywhere"])
-        return apply_orientation(stored, self.orientation)
+        stored = self.image.dataobj if self.number is None else self.image.dataobj[..., self.number]
+        values_XYZ = np.asarray(stored, np.float32).reshape(self.image.shape[:3])
+        cleared, fact = without_background(values_XYZ, _step(self.image), str(self.path))
+        return apply_orientation(cleared, self.orientation), fact
 
 
-def open_volume(path: Path) -> Volume:
+def open_volume(path: Path, number: int | None = None) -> Volume:
     """The volume in a file, after a look at its header.
+
+    Args:
+        path: the file.
+        number: which of the volumes along its fourth axis; None where there is one.
 
     Raises:
         DataError: it is not one volume of real numbers somewhere in space.
         Exception: whatever nibabel raises for damaged files.
     """
-    import nibabel
     from nibabel.orientations import inv_ornt_aff, io_orientation
     from nibabel.spatialimages import SpatialImage
 
-    image = nibabel.load(path)
+    image = _load(path)
     if not isinstance(image, SpatialImage):
         raise DataError(str(path), [f"holds a {type(image).__name__}; expected one volume, of 3 axes"])
     shape, kind = image.shape, image.get_data_dtype().kind
-    if len(shape) < 3 or min(shape[:3]) < 2 or any(length != 1 for length in shape[3:]):
-        raise DataError(str(path), [f"holds {' × '.join(map(str, shape))} values; expected one volume, of 3 axes"])
+    if len(shape) < 3 or min(shape[:3]) < 2 or (number is None and any(length != 1 for length in shape[3:])):
+        found = f"holds {' × '.join(map(str, shape))} values; expected one volume, of 3 axes"
+        several = f": split it, or name the volumes in {NAMES} {EXAMPLE}" if len(shape) == 4 else ""
+        raise DataError(str(path), [found + several])
+    if number is not None and (len(shape) != 4 or shape[3] <= number):
+        found = f"holds {' × '.join(map(str, shape))} values"
+        raise DataError(str(path), [f"{found}; expected at least {number + 1} along a fourth axis, see {NAMES}"])
     if kind not in "uif":
         raise DataError(str(path), [f"holds values of type {image.get_data_dtype()}; expected real numbers"])
     affine = image.affine
@@ -94,4 +127,26 @@ def open_volume(path: Path) -> Volume:
     orientation = io_orientation(affine)
     reoriented = affine @ inv_ornt_aff(orientation, shape[:3])
     order = np.argsort(orientation[:, 0])
-    return Volume(path, Grid(tuple(shape[axis] for axis in order), reoriented), image, orientation)
+    return Volume(path, Grid(tuple(shape[axis] for axis in order), reoriented), image, orientation, number)
+
+
+def _load(path: Path) -> FileBasedImage:
+    """Raises whatever nibabel raises for damaged files."""
+    import nibabel
+
+    packed = signature(path).startswith(_GZIP)
+    if packed == path.name.lower().endswith(".gz"):
+        return nibabel.load(path)
+    content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    second = content[:4] in (_NIFTI_2.to_bytes(4, "little"), _NIFTI_2.to_bytes(4, "big"))
+    return (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
+
+
+def _step(image: SpatialImage) -> float:
+    """How far apart neighbouring values are where integers are stored with a slope and an intercept; else 0."""
+    from nibabel.arrayproxy import ArrayProxy
+
+    proxy = image.dataobj
+    if not isinstance(proxy, ArrayProxy) or image.get_data_dtype().kind == "f":
+        return 0.0
+    return 0.0 if (proxy.slope, proxy.inter) == (1, 0) else abs(float(proxy.slope))

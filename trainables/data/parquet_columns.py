@@ -34,11 +34,36 @@ def leaf(kind: pa.DataType) -> pa.DataType:
 
 
 def batches(file: pq.ParquetFile, column: str) -> Iterator[tuple[slice, pa.Array]]:
-    """The rows of one column in pieces: where they are in the file, and the values."""
+    """The rows of one column in pieces: where they are in the file, and the values.
+
+    pyarrow cannot read a null among lists of a fixed size: such a row comes alone, as the last, with its null.
+    """
     start = 0
-    for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=[column]):
-        yield slice(start, start + len(batch)), batch.column(0)
-        start += len(batch)
+    try:
+        for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=[column]):
+            yield slice(start, start + len(batch)), batch.column(0)
+            start += len(batch)
+    except pa.ArrowInvalid:
+        kind = file.schema_arrow.field(column).type
+        if not pa.types.is_fixed_size_list(kind):
+            raise
+        row = _unreadable_row(file, column, start)
+        yield slice(row, row + 1), pa.nulls(1, kind)
+
+
+def _unreadable_row(file: pq.ParquetFile, column: str, start: int) -> int:
+    """The first row from `start` on that cannot be read."""
+    first = 0
+    for group in range(file.num_row_groups):
+        row, first = first, first + file.metadata.row_group(group).num_rows
+        if first <= start:
+            continue
+        try:
+            for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=[column]):
+                row += len(batch)
+        except pa.ArrowInvalid:
+            return row
+    return start
 
 
 def to_dense(array: pa.Array) -> np.ndarray:
@@ -51,7 +76,8 @@ def to_dense(array: pa.Array) -> np.ndarray:
         return array.to_numpy(zero_copy_only=False)
     lengths = pc.list_value_length(array)
     known = lengths.drop_null()
-    expected = known[0].as_py() if len(known) else 0
+    fixed = array.type.list_size if pa.types.is_fixed_size_list(array.type) else 0
+    expected = known[0].as_py() if len(known) else fixed
     differs = pc.fill_null(pc.not_equal(lengths, expected), True).to_numpy(zero_copy_only=False)
     if differs.any():
         index = int(differs.argmax())

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pyarrow.parquet as pq
 
-from trainables.data.arrays import grid_shape
+from trainables.data.arrays import ask_about_channels_first, grid_shape
 from trainables.data.errors import DataError
 from trainables.data.parquet_columns import SPLIT, Ragged, batches, group_column, to_dense, to_labels, to_text
 from trainables.data.samples import Samples
@@ -44,6 +44,7 @@ def read_rows(file: pq.ParquetFile, column: str, source: str, group: str | None)
             x[rows] = batch
     if x is None:
         raise DataError(source, ["the file has no rows; expected one per sample"])
+    ask_about_channels_first(x.shape, source)
     if x.ndim == 2:
         x = x.reshape(-1, *_flat_shape(file, column, x.shape[1], source))
     by = group_column(file, group)

@@ -4,19 +4,25 @@ A file's modality is the last part of its name that is known as one, its subject
 `sub-01/anat/sub-01_T1w.nii.gz`, `BraTS20_Training_001_t1ce.nii.gz`, `BraTS-GLI-00000-000-t1n.nii.gz`. Where nothing
 stands before it, the subject is what stands after it (`T1_001.nii.gz`), or else the folder (`patient 1/t1.nii.gz`).
 Folders may also be named by modality. Capitals do not count.
+
+Where no name has a modality, it may have the number of a channel, as nnU-Net wants it (`BRATS_001_0000.nii.gz`), or
+the file may hold all of them, as in the Medical Segmentation Decathlon. Channels are named in `dataset.json`.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from trainables.data.decode import listed
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, readable
 from trainables.data.folders import Folder, find_files
+from trainables.data.nifti import EXAMPLE, NAMES
 
 SPELLINGS = {
     "t1": ("t1", "t1w", "t1n", "t1pre"),
@@ -34,17 +40,25 @@ ACCEPTED = (
     "sub-01/sub-01_t1.nii.gz, sub-01_T1w.nii.gz or BraTS20_Training_001_t1ce.nii.gz; known are "
     f"{', '.join(sum(SPELLINGS.values(), ()))}, and others if the setting modalities names them"
 )
+_NUMBERED = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 _SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 _LABELS = re.compile(r"labels?(map|s?tr|s?ts)?|masks?|.*mask|.*seg|segmentations?|rois?")
 _DERIVED = "derivatives"
 _STRUCTURAL = "anat"
 
 
+class Place(NamedTuple):
+    """A volume: its file, and which of several in the file it is; None for the only one."""
+
+    path: Path
+    number: int | None = None
+
+
 class Subject(NamedTuple):
     """Whose volumes lie where, by modality."""
 
     name: str
-    files: dict[str, Path]
+    files: dict[str, Place]
 
 
 class Cohort(NamedTuple):
@@ -77,10 +91,16 @@ def find_subjects(source: str, wanted: str | None) -> Cohort:
     """
     names = parse_modalities(source, wanted)
     folder = find_files(source, _is_volume, ACCEPTED, companion=lambda path: _is_companion(path, Path(source)))
-    places = _places(folder, names or ())
+    channels = _channels(source, folder.root / NAMES)
+    places = _places(folder, names or (), channels)
     subjects, notes = _grouped(folder, places)
+    if any(place is not None and place.modality == ANY for place in places):
+        if channels:
+            subjects = [_divided(subject, channels) for subject in subjects]
+        else:
+            notes.append(f"no file names a modality ({', '.join(SPELLINGS)}): each counts as a subject of its own")
     modalities, choice = _chosen(source, subjects, names)
-    ignored = [path for path in folder.companions if path.name != PARTICIPANTS]
+    ignored = [path for path in folder.companions if path.name not in (PARTICIPANTS, NAMES)]
     if ignored:
         notes.append(f"{len(ignored)} segmentations, masks or derivatives are not read")
     subjects = [subject for subject in subjects if subject.files.keys() & set(modalities)]
@@ -112,7 +132,7 @@ def _is_volume(path: Path) -> bool:
 
 
 def _is_companion(path: Path, root: Path) -> bool:
-    if path.name == PARTICIPANTS:
+    if path.name in (PARTICIPANTS, NAMES):
         return True
     *folders, name = (part.lower() for part in path.relative_to(root).parts)
     parts = [part for text in (*folders, _SUFFIX.sub("", name)) for part in _split(text)]
@@ -123,14 +143,59 @@ def _split(text: str) -> list[str]:
     return re.split(r"[_\-. ]+", text)
 
 
-def _places(folder: Folder, named: tuple[str, ...]) -> list[_Place | None]:
+def _channels(source: str, path: Path) -> tuple[str, ...]:
+    """The standard names of channels in dataset.json, by number; none if there is no such file.
+
+    Raises:
+        DataError: the file does not name them.
+    """
+    if not path.is_file():
+        return ()
+    try:
+        content = json.loads(path.read_bytes())
+        named = content.get("channel_names", content.get("modality"))
+        numbered = {int(number): str(name) for number, name in named.items()}
+        return tuple(_standard(_joined(numbered[number])) for number in range(len(numbered)))
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        problem = (
+            f"{NAMES} does not name the channels ({type(error).__name__}: {error}); expected, such as, {EXAMPLE}"
+        )
+        raise DataError(source, [problem]) from error
+
+
+def _places(folder: Folder, named: tuple[str, ...], channels: tuple[str, ...]) -> list[_Place | None]:
     """Of each file; None for those whose modality is unknown. If no modality is known, each is a subject."""
     known = {spelling for spellings in SPELLINGS.values() for spelling in spellings} | set(named)
-    places = [_place(path.relative_to(folder.root), known) for path in folder.files]
-    if any(places) or named:
-        return places
     paths = [path.relative_to(folder.root) for path in folder.files]
+    places = [_place(path, known) for path in paths]
+    if any(places):
+        return places
+    if numbered := _numbered(paths, channels):
+        return numbered
+    if named and not channels:
+        return places
     return [_Place(path.parent.parts, _SUFFIX.sub("", path.name), ANY, "") for path in paths]
+
+
+def _numbered(paths: Sequence[Path], channels: tuple[str, ...]) -> list[_Place | None]:
+    """Places by the number of a channel, as nnU-Net wants it; none if the numbers at the ends of names are others."""
+    found = [_NUMBERED.fullmatch(_SUFFIX.sub("", path.name)) for path in paths]
+    cases, numbers = ({match[group] for match in found if match} for group in ("case", "number"))
+    if not all(found) or (not channels and len(numbers) > min(len(cases), MOST)):
+        return []
+    names = dict(enumerate(channels))
+    return [
+        _Place(path.parent.parts, match["case"], names.get(int(match["number"]), match["number"]), "")
+        for path, match in zip(paths, found, strict=True)
+        if match
+    ]
+
+
+def _divided(subject: Subject, channels: tuple[str, ...]) -> Subject:
+    """The subject whose one file holds all channels."""
+    path, several = subject.files[ANY].path, len(channels) > 1
+    files = {name: Place(path, number if several else None) for number, name in enumerate(channels)}
+    return subject._replace(files=files)
 
 
 def _place(path: Path, known: set[str]) -> _Place | None:
@@ -187,15 +252,13 @@ def _grouped(folder: Folder, places: list[_Place | None]) -> tuple[list[Subject]
     subjects = []
     for (folders, subject), files in found.items():
         name = subject if subject and named[subject] == 1 else "/".join(filter(None, (*folders, subject)))
-        subjects.append(Subject(name, {modality: path for modality, (_, _, path) in files.items()}))
+        subjects.append(Subject(readable(name), {modality: Place(path) for modality, (_, _, path) in files.items()}))
     unknown = [path for path, place in zip(folder.files, places, strict=True) if place is None]
     notes = [f"{len(unknown)} volumes of unknown modality: {listed(folder.names(unknown))}"] if unknown else []
     if spare:
         notes.append(f"{len(spare)} further versions of a modality: {listed(folder.names(sorted(spare)))}")
     notes = [f"left out are {note}" for note in notes]
-    if any(place is not None and place.modality == ANY for place in places):
-        notes.append(f"no file names a modality ({', '.join(SPELLINGS)}): each counts as a subject of its own")
-    return sorted(subjects), notes
+    return sorted(subjects, key=lambda subject: subject.name), notes
 
 
 def _chosen(
@@ -214,6 +277,9 @@ def _chosen(
     if not frequent:
         problem = f"no modality is there for most of the {len(subjects)} subjects, found are {known}"
         raise DataError(source, [f"{problem}; choose with the setting modalities, such as modalities=t1,t2"])
+    if len(frequent) > MOST:
+        problem = f"{len(frequent)} modalities, found are {known}; expected at most {MOST}"
+        raise DataError(source, [f"{problem}: choose with the setting modalities, such as modalities={frequent[0]}"])
     rare = [name for name in order if counts[name] and name not in frequent]
     notes = (f"most subjects lack {', '.join(rare)}: not read; found are {known}",) if rare else ()
     return frequent, notes

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainables.data.arrays import CHANNELS_FIRST
 from trainables.data.errors import DataError
 from trainables.data.grids import read_grids
 
@@ -51,6 +52,28 @@ def test_positions_of_a_square_grid(x_NRCD: np.ndarray, tmp_path: Path):
 def test_other_shapes_are_refused(x_NRCD: np.ndarray, tmp_path: Path, shape: tuple[int, ...], problem: str):
     np.save(tmp_path / "grids.npy", x_NRCD.reshape(shape))
     assert refused(tmp_path / "grids.npy").startswith(problem)
+
+
+@pytest.mark.parametrize("shape", [(12, 8, 3, 3), (12, 512, 6, 7), (12, 4, 6, 6)])
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_channels_that_may_come_first_are_asked_about_and_the_cure_cures(
+    tmp_path: Path, shape: tuple[int, ...], suffix: str
+):
+    path, x = tmp_path / f"grids.{suffix}", np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+    def save(values: np.ndarray) -> None:
+        np.save(path, values) if suffix == "npy" else np.savez(path, x=values)
+
+    save(x)
+    assert refused(path) == f"shape {shape}: {CHANNELS_FIRST}"
+    save(np.moveaxis(x, 1, -1))
+    np.testing.assert_array_equal(read_grids(str(path)).x, np.moveaxis(x, 1, -1))
+
+
+@pytest.mark.parametrize("shape", [(12, 6, 6, 512), (12, 6, 6, 6), (12, 2, 3, 4), (12, 20, 30, 8), (12, 3, 3, 2)])
+def test_shapes_that_are_plain(tmp_path: Path, shape: tuple[int, ...]):
+    np.save(tmp_path / "grids.npy", np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    assert read_grids(str(tmp_path / "grids.npy")).x.shape == shape
 
 
 def test_beyond_float32(x_NRCD: np.ndarray, tmp_path: Path):

@@ -10,7 +10,9 @@ from trainables.data.cache import prepare
 from trainables.data.cells import CellReader
 from trainables.data.crops import PADDING, robust_scaled
 from trainables.data.errors import DataError
+from trainables.data.pixels import EXTRA
 from trainables.data.samples import Samples, subset
+from trainables.data.tiff_files import UNNAMED
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data" / "cells"
 RNG = np.random.default_rng(0)
@@ -70,11 +72,21 @@ def test_without_a_mask_the_content_is_what_is_not_zero(tmp_path: Path, crops: d
 
 
 @pytest.mark.parametrize(
-    "place", ["cells/{}_mask.png", "cells/masks/{}.tif", "cells/masks/{}_mask.bmp", "masks/{}.png"]
+    "place",
+    [
+        "cells/{}_mask.png",
+        "cells/{}_masks.tif",
+        "cells/{}_cp_masks.png",
+        "cells/masks/{}.tif",
+        "cells/masks/{}_mask.bmp",
+        "cells/Masks/{}_cp_masks.tif",
+        "masks/{}.png",
+        "MASK/{}.png",
+    ],
 )
 def test_masks_are_found(tmp_path: Path, crops: dict[str, np.ndarray], place: str):
-    (tmp_path / "cells" / "masks").mkdir(parents=True)
-    (tmp_path / "masks").mkdir()
+    (tmp_path / "cells").mkdir()
+    (tmp_path / place).parent.mkdir(exist_ok=True)
     masks = []
     for name, crop in crops.items():
         (tmp_path / name).rename(tmp_path / "cells" / name)
@@ -88,12 +100,33 @@ def test_masks_are_found(tmp_path: Path, crops: dict[str, np.ndarray], place: st
         np.testing.assert_array_equal(inside(x, mask.shape)[1], mask)
 
 
+def test_masks_in_the_folders_of_their_crops_kinds(tmp_path: Path, crops: dict[str, np.ndarray]):
+    for index, (name, crop) in enumerate(crops.items()):
+        kind = "mitotic" if index < 4 else "resting"
+        for folder in ("images", "masks"):
+            (tmp_path / folder / kind).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "images" / kind / name)
+        Image.fromarray(np.full(crop.shape, 255, np.uint8)).save(tmp_path / f"masks/{kind}/{Path(name).stem}.png")
+    samples = read(tmp_path)
+    assert samples.labels == ["mitotic"] * 4 + ["resting"] * 8
+    assert samples.notes == ()
+
+
+def test_outlines_and_flows_are_no_crops(tmp_path: Path, crops: dict[str, np.ndarray]):
+    for name in ("00_outlines.png", "00_flows_cp_masks.tif", "01_flows.tif"):
+        Image.fromarray(np.ones((3, 3), np.uint8)).save(tmp_path / name)
+    samples = read(tmp_path)
+    assert samples.ids == list(crops)
+    named = "00_flows_cp_masks.tif; 00_outlines.png; 01_flows.tif"
+    assert samples.notes[0] == f"3 files of masks or outlines belong to no crop: {named}"
+
+
 def test_masks_without_crops_and_crops_without_masks_are_noted(tmp_path: Path, crops: dict[str, np.ndarray]):
     for name, crop in [*crops.items()][:10]:
         Image.fromarray(np.full(crop.shape, 255, np.uint8)).save(tmp_path / f"{Path(name).stem}_mask.png")
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / "99_mask.png")
     assert read(tmp_path).notes == (
-        "1 mask files belong to no crop: 99_mask.png",
+        "1 files of masks or outlines belong to no crop: 99_mask.png",
         "2 of 12 crops have no mask file: 10.tif; 11.tif",
         f"2 of 12 crops {WHOLE}",
     )
@@ -118,18 +151,49 @@ def test_a_crop_of_background_alone_is_left_out(tmp_path: Path, crops: dict[str,
 
 
 @pytest.mark.parametrize("channels", [2, 3, 5])
-@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-def test_channels_first_or_last(tmp_path: Path, channels: int, last: bool):
+@pytest.mark.parametrize("axes", ["CYX", "YXC"])
+def test_channels_first_or_last(tmp_path: Path, channels: int, axes: str):
     expected = []
     for number in range(12):
         crop = RNG.integers(1, 256, (channels, *RNG.integers(2, 17, 2)), np.uint8)
-        stored = np.moveaxis(crop, 0, 2) if last else crop
-        tifffile.imwrite(tmp_path / f"{number:02}.tif", stored, photometric="minisblack", metadata=None)
+        stored = np.moveaxis(crop, 0, 2) if axes == "YXC" else crop
+        tifffile.imwrite(tmp_path / f"{number:02}.tif", stored, photometric="minisblack", metadata={"axes": axes})
         expected.append(crop)
     samples = read(tmp_path)
     assert samples.x.shape == (12, channels + 1, 16, 16)
     for x, crop in zip(samples.x, expected, strict=True):
         np.testing.assert_array_equal(inside(x, crop.shape[1:])[:-1], crop)
+
+
+def test_pages_that_may_be_channels_or_slices_are_asked_about(tmp_path: Path, crops: dict[str, np.ndarray]):
+    for name in ("05.tif", "07.tif"):
+        tifffile.imwrite(tmp_path / name, np.ones((3, 8, 9), np.uint16), photometric="minisblack")
+    (problem,) = refused(tmp_path)
+    assert problem == f"05.tif (and 1 more): holds 3 × 8 × 9 values, axes QYX; {UNNAMED}"
+
+
+def test_alpha_is_neither_a_stain_nor_a_mask(tmp_path: Path, crops: dict[str, np.ndarray]):
+    for name, crop in crops.items():
+        alpha = np.zeros_like(crop)
+        alpha[0, 0] = 65535
+        tifffile.imwrite(
+            tmp_path / name,
+            np.dstack([crop, alpha]),
+            photometric="minisblack",
+            planarconfig="contig",
+            extrasamples=["unassalpha"],
+        )
+        Image.fromarray(np.dstack([np.zeros(crop.shape, np.uint8), alpha > 0])).save(
+            tmp_path / f"{Path(name).stem}_mask.png"
+        )
+    problems = refused(tmp_path)
+    assert problems[1] == "00.tif: holds no cell: all of it is background at 16 × 16"
+    for path in tmp_path.glob("*_mask.png"):
+        path.unlink()
+    samples = read(tmp_path)
+    assert samples.notes == (f"12 of 12 crops {WHOLE}", f"12 of 12 crops {EXTRA}")
+    for x, crop in zip(samples.x, crops.values(), strict=True):
+        np.testing.assert_array_equal(inside(x, crop.shape)[0], crop)
 
 
 def test_files_that_differ_in_channels_are_named_even_if_one_comes_first(

@@ -10,6 +10,7 @@ from trainables.data import embedded_fundus
 from trainables.data.cache import prepare
 from trainables.data.domains import DomainReader, cropped
 from trainables.data.errors import DataError
+from trainables.data.pixels import EXTRA
 from trainables.data.samples import Samples
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data" / "fundus"
@@ -88,13 +89,58 @@ def test_grey_deep_and_transparent_images_become_colour(root: Path):
     Image.fromarray(np.dstack([colour, grey])).save(folder / "01.png")
     tifffile.imwrite(folder / "02.tif", colour * np.uint16(257), photometric="rgb")
     tifffile.imwrite(folder / "03.tif", colour / 255, photometric="rgb")
+    tifffile.imwrite(folder / "04.tif", colour.astype(np.float32) - 9, photometric="rgb")
     samples = read(root)
     images = dict(zip(samples.ids, samples.x, strict=True))
     np.testing.assert_array_equal(images["kyoto/0/00.png"], np.stack(3 * [grey]))
     np.testing.assert_array_equal(images["kyoto/0/01.png"], colour.transpose(2, 0, 1))
     np.testing.assert_array_equal(images["kyoto/0/02.tif"], colour.transpose(2, 0, 1))
-    (note,) = samples.notes
-    assert note == "1 of 32 are left out: kyoto/0/03.tif: holds values of type float64; expected 8 or 16 bit"
+    np.testing.assert_array_equal(images["kyoto/0/03.tif"], colour.transpose(2, 0, 1))
+    low, high = int(colour.min()), int(colour.max())
+    assert samples.notes == (
+        f"1 of 33 are left out: kyoto/0/04.tif: holds values from {low - 9} to {high - 9}; what is white? Expected 0 "
+        "to 1 in floating point, or integers from 0: rescale all of a camera alike",
+        f"1 of 32 images {EXTRA}",
+        "1 is taken for white in 1 images of environment kyoto: the largest of their values is 1",
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_fewer_bits_in_sixteen_are_one_decision_for_an_environment(root: Path, bits: int):
+    stored = {path: np.asarray(Image.open(path)) for path in sorted((root / "kyoto").rglob("*.png"))}
+    dark, *_ = stored
+    stored[dark] = stored[dark] // 8
+    for path, values in stored.items():
+        deep = (values * np.uint16(257)) >> (16 - bits)
+        tifffile.imwrite(path, deep, photometric="rgb")  # a TIFF, whatever its name says
+    samples = read(root)
+    for path, values in stored.items():
+        x = samples.x[samples.ids.index(path.relative_to(root).as_posix())]
+        np.testing.assert_allclose(x.transpose(1, 2, 0).astype(int), values, atol=1)
+    white = 2**bits - 1
+    note = f"{white} is taken for white in 10 images of environment kyoto: the largest of their values is {white}"
+    assert samples.notes == (note,)
+
+
+@pytest.mark.parametrize("split", ["train", "VAL", "Training"])
+def test_environments_in_the_folders_of_a_split(root: Path, split: str):
+    before = read(root)
+    for environment in ENVIRONMENTS[1:]:
+        (root / split).mkdir(exist_ok=True)
+        (root / environment).rename(root / split / environment)
+    samples = read(root)
+    assert sorted(samples.environments) == sorted(before.environments)
+    assert sorted(samples.labels) == sorted(before.labels)
+    assert f"{split}/kyoto/0/00.png" in samples.ids
+
+
+def test_parts_of_a_split_are_no_environments(root: Path):
+    for environment, split in zip(ENVIRONMENTS, ("train", "val", "test"), strict=True):
+        (root / environment).rename(root / split)
+    assert refused(root)[0] == (
+        "images are not in folders of an environment and a class, such as test/0/00.png (train, training, val, "
+        "valid, validation, test, testing are parts of a split, no environments)"
+    )
 
 
 def test_a_single_environment_is_refused_with_what_to_do(root: Path):

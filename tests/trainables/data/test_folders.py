@@ -69,6 +69,22 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
         find_files(str(tmp_path), is_text, ACCEPTED)
 
 
+def test_names_in_latin_1_are_read_as_such(tmp_path: Path):
+    """As an old archive unpacks them; names in UTF-8 stay as they are."""
+    for kind in (b"h\xe9", "bü".encode()):
+        folder = os.path.join(os.fsencode(tmp_path), kind)
+        os.mkdir(folder)
+        for number in range(6):
+            with open(os.path.join(folder, b"%d\xdf.txt" % number), "w"):
+                pass
+    with open(os.path.join(os.fsencode(tmp_path), b"n\xf6te.csv"), "w"):
+        pass
+    folder = find_files(str(tmp_path), is_text, ACCEPTED)
+    assert folder.labels(folder.files) == ["bü"] * 6 + ["hé"] * 6
+    assert folder.names(folder.files)[0] == "bü/0ß.txt"
+    assert folder.notes == ("left out are 1 file of another kind: nöte.csv",)
+
+
 def test_companions_are_no_samples(tmp_path: Path):
     names = [f"{number}{kind}.txt" for number in range(10) for kind in ("", "_mask")]
     folder = find_files(fill(tmp_path, *names), is_text, ACCEPTED, lambda path: path.stem.endswith("_mask"))

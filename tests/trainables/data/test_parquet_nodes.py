@@ -92,6 +92,15 @@ def test_embeddings_of_different_length(node_table: pa.Table, parquet: Write):
     assert refused(source) == [f"{node}: column 'emb' holds null; expected 4 values"]
 
 
+@pytest.mark.parametrize("row", [0, 50, 71])
+def test_null_among_lists_of_a_fixed_size(node_table: pa.Table, parquet: Write, row: int):
+    lists = node_table["emb"].to_pylist()
+    lists[row] = None
+    node = ", ".join(f"{name} {node_table[name][row]}" for name in ("sample", "row", "col"))
+    source = parquet(replaced(node_table, "emb", pa.array(lists, pa.list_(pa.float32(), 4))))
+    assert refused(source) == [f"{node}: column 'emb' holds null; expected 4 values"]
+
+
 def test_length_that_changes_with_the_batch(node_table: pa.Table, parquet: Write, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(parquet_columns, "ROWS_PER_BATCH", 20)
     lists = [row if index < 20 else row[:3] for index, row in enumerate(node_table["emb"].to_pylist())]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from trainables.data import parquet_columns
+from trainables.data.arrays import CHANNELS_FIRST
 from trainables.data.errors import DataError
 from trainables.data.grids import read_grids
 
@@ -84,6 +85,20 @@ def test_rows_that_differ(x_NRCD: np.ndarray, parquet: Write, monkeypatch: pytes
     lists = [sample if index < 6 else sample[:1] for index, sample in enumerate(x_NRCD.tolist())]
     problem = "sample 6: column 'x' holds values of shape (1, 3, 4); expected (2, 3, 4) as in sample 0"
     assert refused(parquet(pa.table({"x": lists}))) == problem
+
+
+def test_null_among_lists_of_a_fixed_size(flat: pa.Table, parquet: Write):
+    lists = flat["emb"].to_pylist()
+    lists[7] = None
+    table = pa.table({"emb": pa.array(lists, pa.list_(pa.float32(), 24))})
+    assert refused(parquet(table)) == "sample 7: column 'emb' holds null; expected 24 values"
+
+
+def test_nested_lists_with_channels_first_are_asked_about(parquet: Write):
+    x = np.random.default_rng(0).normal(size=(12, 4, 3, 3))
+    assert refused(parquet(pa.table({"x": x.tolist()}))) == f"shape (12, 4, 3, 3): {CHANNELS_FIRST}"
+    stated = pa.table({"x": x.reshape(12, -1).tolist()}).replace_schema_metadata({"shape": "4,3,3"})
+    np.testing.assert_allclose(read_grids(parquet(stated)).x, x, rtol=1e-6)
 
 
 def test_no_rows(flat: pa.Table, parquet: Write):

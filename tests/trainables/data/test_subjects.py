@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ def make(root: Path, *patterns: str, count: int = 10) -> str:
 
 
 def files(cohort: Cohort, root: Path, number: int = 0) -> dict[str, str]:
-    return {modality: path.relative_to(root).as_posix() for modality, path in cohort.subjects[number].files.items()}
+    return {
+        modality: place.path.relative_to(root).as_posix() for modality, place in cohort.subjects[number].files.items()
+    }
 
 
 def refused(source: str, wanted: str | None = None) -> list[str]:
@@ -58,6 +61,45 @@ def test_layouts(tmp_path: Path, stem: str, spellings: tuple[str, ...], name: st
     assert (cohort.labels, cohort.notes) == (None, ())
 
 
+@pytest.mark.parametrize("key", ["modality", "channel_names"])
+def test_numbered_channels_are_those_of_dataset_json(tmp_path: Path, key: str):
+    """The layout of nnU-Net."""
+    source = make(
+        tmp_path, *(f"imagesTr/BRATS_*_000{number}.nii.gz" for number in range(3)), "labelsTr/BRATS_*.nii.gz"
+    )
+    cohort = find_subjects(source, None)
+    assert cohort.subjects[0].name == "BRATS_01"
+    assert cohort.modalities == ("0000", "0001", "0002")
+    (tmp_path / "dataset.json").write_text(json.dumps({key: {"2": "ADC map", "0": "FLAIR", "1": "T1w"}}))
+    cohort = find_subjects(source, None)
+    assert cohort.modalities == ("t1", "flair", "adcmap")
+    assert files(cohort, tmp_path)["adcmap"] == "imagesTr/BRATS_01_0002.nii.gz"
+    assert cohort.notes == ("10 segmentations, masks or derivatives are not read",)
+
+
+def test_numbers_of_subjects_are_no_channels(tmp_path: Path):
+    cohort = find_subjects(make(tmp_path, "IXI_00*.nii.gz"), None)
+    assert len(cohort.subjects) == 10
+    assert cohort.modalities == ("volume",)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"modality": {"1": "T1w"}}', '{"modality": ["T1w"]}'])
+def test_a_dataset_json_that_names_no_channels(tmp_path: Path, content: str):
+    source = make(tmp_path, "BRATS_*.nii.gz")
+    (tmp_path / "dataset.json").write_text(content)
+    (problem,) = refused(source)
+    assert problem.startswith("dataset.json does not name the channels (")
+    assert problem.endswith('expected, such as, {"modality": {"0": "T1w", "1": "T2w"}}')
+
+
+def test_more_channels_than_a_model_takes(tmp_path: Path):
+    source = make(tmp_path, *(f"BRATS_*_000{number}.nii.gz" for number in range(5)))
+    names = {str(number): f"b{number}" for number in range(5)}
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": names}))
+    assert refused(source)[0].startswith("5 modalities, found are b0 (10), b1 (10), ")
+    assert find_subjects(source, "b3,b0").modalities == ("b3", "b0")
+
+
 def test_folders_of_one_modality_each(tmp_path: Path):
     cohort = find_subjects(make(tmp_path, "T1/*.nii", "t2/*.nii"), None)
     assert [subject.name for subject in cohort.subjects] == [f"{number:02}" for number in range(1, 11)]
@@ -80,7 +122,7 @@ def test_segmentations_masks_and_derivatives_are_kept_out(tmp_path: Path):
     source = make(tmp_path, "*_t1.nii.gz", *out)
     cohort = find_subjects(source, None)
     assert cohort.modalities == ("t1",)
-    assert [file for subject in cohort.subjects for file in subject.files.values()] == sorted(
+    assert [place.path for subject in cohort.subjects for place in subject.files.values()] == sorted(
         tmp_path.glob("*_t1.nii.gz")
     )
     assert cohort.notes == ("50 segmentations, masks or derivatives are not read",)

@@ -1,5 +1,8 @@
+import gzip
 import io
+import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from trainables.data import blocks
 from trainables.data.cache import prepare
 from trainables.data.errors import DataError
 from trainables.data.samples import subset
-from trainables.data.volumes import VolumeReader, Volumes
+from trainables.data.volumes import UNORIENTED, VolumeReader, Volumes
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data" / "brain32"
 RNG = np.random.default_rng(0)
@@ -126,6 +129,98 @@ def test_voxels_of_any_shape_become_isotropic(tmp_path: Path):
     assert max(extent) - min(extent) <= 1
 
 
+def test_one_subject_of_the_right_size_is_framed_like_the_others(tmp_path: Path):
+    along = [(np.arange(16) + 0.5) / 16 * 2 - 1] * 3
+    place = np.stack(np.meshgrid(*along, indexing="ij"))
+    for number in range(12):
+        ball = np.where(np.square(place).sum(axis=0) < 0.5, RNG.uniform(100, 200, 3 * (16,)), 0)
+        step = 2 if number == 5 else 1
+        save(tmp_path / f"{number:02}_t1.nii.gz", ball[::step, ::step, ::step].astype(np.float32))
+    shares = (read(tmp_path).x[:, 0] != 0).mean(axis=(1, 2, 3))
+    assert shares.max() - shares.min() < 0.1
+    assert read(tmp_path).notes[0] == "12 of 12 subjects are cut to the brain and resampled to 8 × 8 × 8"
+
+
+SCALED = {"as stored": (1.0, 0.0), "standardised": (0.01, -1.3), "Hounsfield units": (2.0, -1024.0)}
+
+
+@pytest.mark.parametrize("scaling", SCALED)
+@pytest.mark.parametrize("background", ["integers", "NaN", "noise"])
+@pytest.mark.parametrize("size", [8, 6])
+def test_samples_do_not_depend_on_the_units_or_the_background(
+    tmp_path: Path, stored: dict[str, np.ndarray], scaling: str, background: str, size: int
+):
+    expected = read(tmp_path, size=size).x
+    slope, intercept = SCALED[scaling]
+    for name, values in stored.items():
+        path = tmp_path / name[:6] / f"{name}.nii.gz"
+        if background == "integers":
+            integers = np.rint(100 * values).astype(np.int16)
+            image = nibabel.Nifti1Image(integers, SPACING)
+            image.header.set_slope_inter(slope / 100, intercept)
+            image.to_filename(path)
+            with gzip.open(path) as file:
+                content = bytearray(file.read())
+            content[112:120] = np.array([slope / 100, intercept], np.float32).tobytes()
+            content[352:] = integers.tobytes(order="F")
+            path.write_bytes(gzip.compress(content))
+            continue
+        changed = slope * values + intercept
+        outside = np.nan if background == "NaN" else intercept + RNG.normal(0, 1e-7 * slope, values.shape)
+        save(path, np.where(values == 0, outside, changed))
+    samples = read(tmp_path, size=size)
+    np.testing.assert_allclose(samples.x, expected, atol=0.01)
+
+
+def without_orientation(path: Path) -> None:
+    image = nibabel.load(path)
+    stored = nibabel.Nifti1Image(np.asarray(image.dataobj), None)
+    stored.set_sform(None, 0)
+    stored.set_qform(None, 0)
+    nibabel.save(stored, path)
+
+
+def test_a_volume_that_does_not_say_where_right_is_is_left_out(tmp_path: Path, stored: dict[str, np.ndarray]):
+    for modality in ("t1", "t2"):
+        without_orientation(tmp_path / "sub-04" / f"sub-04_{modality}.nii.gz")
+    samples = read(tmp_path)
+    assert "sub-04" not in samples.ids
+    assert samples.notes == (
+        "1 of 12 are left out: sub-04: its header does not say where right, anterior and superior are (sform_code "
+        "and qform_code are 0), those of 11 others do; set it, with nibabel: image.set_sform(affine, 1)",
+    )
+
+
+def test_where_none_says_where_right_is_it_is_told(tmp_path: Path, stored: dict[str, np.ndarray]):
+    for path in tmp_path.rglob("*.nii.gz"):
+        without_orientation(path)
+    samples = read(tmp_path)
+    assert len(samples.x) == 12
+    assert samples.notes == (f"12 of 12 subjects {UNORIENTED}",)
+
+
+def test_one_file_for_all_modalities_of_a_subject(tmp_path: Path, stored: dict[str, np.ndarray]):
+    """The layout of the Medical Segmentation Decathlon."""
+    expected = read(tmp_path).x
+    for number in range(12):
+        name = f"sub-{number:02}"
+        both = np.stack([stored[f"{name}_t1"], stored[f"{name}_t2"]], axis=3)
+        shutil.rmtree(tmp_path / name)
+        save(tmp_path / "imagesTr" / f"BRAIN_{number:03}.nii.gz", both)
+        save(tmp_path / "labelsTr" / f"BRAIN_{number:03}.nii.gz", np.ones((8, 8, 8), np.uint8))
+    problems = refused(tmp_path)
+    assert problems[1].endswith(
+        'expected one volume, of 3 axes: split it, or name the volumes in dataset.json {"modality": {"0": "T1w", '
+        '"1": "T2w"}}'
+    )
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "T1w", "1": "T2w"}}))
+    samples = read(tmp_path)
+    np.testing.assert_array_equal(samples.x, expected)
+    assert samples.modalities == ("t1", "t2")
+    assert samples.notes == ("12 segmentations, masks or derivatives are not read",)
+    np.testing.assert_array_equal(read(tmp_path, modalities="t2").x, expected[:, 1:])
+
+
 def test_what_is_unusual_is_noted(tmp_path: Path, stored: dict[str, np.ndarray]):
     save(tmp_path / "sub-05" / "sub-05_t1.nii.gz", RNG.uniform(1, 2, (8, 8, 8)))
     (tmp_path / "sub-05" / "sub-05_seg.nii.gz").touch()
@@ -158,7 +253,7 @@ def moved(path: Path) -> None:
 
 FAULTS = {
     "cut short": (cut_short, "sub-04_t2.nii.gz cannot be read (EOFError: Compressed file ended before"),
-    "empty": (lambda path: path.write_bytes(b""), "sub-04_t2.nii.gz cannot be read (ImageFileError: Empty file"),
+    "empty": (lambda path: path.write_bytes(b""), "sub-04_t2.nii.gz is empty (0 bytes)"),
     "no NIfTI": (lambda path: path.write_text("text"), "sub-04_t2.nii.gz cannot be read ("),
     "NaN": (with_nan, "sub-04_t2.nii.gz holds values that are NaN or infinite"),
     "zero": (lambda path: save(path, 0 * brain()), "sub-04_t2.nii.gz is 0 everywhere"),
