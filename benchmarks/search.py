@@ -5,8 +5,9 @@
     python benchmarks/search.py --trials 36 --slots 4 --replicates 100
 
 Ours are the objects that a live sweep runs. Optuna's pruners are run by Optuna itself, which hears the recorded score
-after every epoch and is asked whether to prune. Every model counts the same; intervals are over replicates, which
-draw trials and order (`analysis/replay/cells.py`).
+after every epoch and is asked whether to prune. Warm is a sweep whose trials the recorded sweeps of the model with
+other seeds have ordered and foretold (`sweeps/memory.py`). Every model counts the same; intervals are over
+replicates, which draw trials and order (`analysis/replay/cells.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.replay.cells import SHARES, Make, Pool, Replicate, mean_and_interval, pools, replicates
-from sweeps.schedulers import parse
+from sweeps.schedulers import DEFAULT, parse
 from sweeps.schedulers.base import GO_ON, RUNG, Decision, Row, Scheduler, Task, stop
 from sweeps.schedulers.settings import Settings
 
@@ -84,7 +85,7 @@ def makers() -> dict[str, Make]:
     return ours | {f"Optuna {name}": make for name, make in peers.items()}
 
 
-def row(name: str, trials: int, slots: int, found: dict[str, list[Replicate]]) -> dict[str, Any]:
+def row(name: str, warm: bool, trials: int, slots: int, found: dict[str, list[Replicate]]) -> dict[str, Any]:
     """The numbers of a cell: every model counts the same."""
 
     def over_models(value: Callable[[Replicate], float]) -> tuple[float, float, float]:
@@ -97,7 +98,7 @@ def row(name: str, trials: int, slots: int, found: dict[str, list[Replicate]]) -
     everything = [one for of_model in found.values() for one in of_model]
     return {
         "scheduler": name,
-        "warm": False,
+        "warm": warm,
         "trials": trials,
         "slots": slots,
         "regret": {f"{share:g}": regrets[share][0] for share in SHARES},
@@ -126,9 +127,12 @@ def show(rows: list[dict[str, Any]]) -> None:
             ]
             reached = row["share_to_1_percent"]
             table.add_row(
-                row["scheduler"], *regrets, f"{row['hit']:.0%}", f"{row['saved']:.0%}",
+                f"{row['scheduler']}, warm" if row["warm"] else row["scheduler"],
+                *regrets,
+                f"{row['hit']:.0%}",
+                f"{row['saved']:.0%}",
                 f"{reached:.0%}" if math.isfinite(reached) else "–",
-            )  # fmt: skip
+            )
         Console(width=170).print(table)
 
 
@@ -166,14 +170,14 @@ def cells(
     for size in trials:
         large_enough = [pool for pool in found if len(pool) >= size]
         for width in slots if large_enough else ():
+
+            def played(pool: Pool, make: Make, warm: bool, size: int = size, width: int = width) -> list[Replicate]:
+                return replicates(pool, make, size, width, count, pool.foretold if warm else None)
+
             yield [
-                row(
-                    name,
-                    size,
-                    width,
-                    {pool.model: replicates(pool, make, size, width, count) for pool in large_enough},
-                )
+                row(name, warm, size, width, {pool.model: played(pool, make, warm) for pool in large_enough})
                 for name, make in chosen.items()
+                for warm in ((False, True) if name == DEFAULT else (False,))
             ]
 
 

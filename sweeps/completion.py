@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import search_spaces
 from search_spaces import SearchSpace, study
-from sweeps import ablation, schedulers, searchers
+from sweeps import ablation, remembering, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
 from sweeps.tried import configurations
@@ -48,7 +48,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     metric, mode = _objectives(search, space)
     fixed = [text.partition("=")[0] for text in options.set]
     tried, tried_problems = configurations(changed, search.tried, fixed)
-    problems += tried_problems
+    problems += tried_problems + remembering.missing(search.learn_from, Path(storage))
     if len(name := options.name or f"{model.name}-{time.strftime('%Y%m%d-%H%M%S')}") > LONGEST_NAME:
         problems.append(f"--name {name[:20]}…: {len(name)} characters; expected {LONGEST_NAME} at most")
     config = SweepConfig(
@@ -67,6 +67,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         space=list(search.space),
         require=list(search.require),
         tried=tried,
+        learn_from=[remembering.lasting(name, Path(storage)) for name in search.learn_from],
         gpus_per_trial=_given(options.gpus_per_trial, 0.0),
         cpus_per_trial=_given(options.cpus_per_trial, 1.0),
         max_concurrent=options.max_concurrent,

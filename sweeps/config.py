@@ -51,6 +51,7 @@ class SweepConfig:
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
     require: list[str] = field(default_factory=list)  # what a trial must meet to be ranked
     tried: list[dict[str, Value]] = field(default_factory=list)  # whole configurations that run before all others
+    learn_from: list[str] = field(default_factory=list)  # names or folders of sweeps; []: all of the model; or none
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property

@@ -6,28 +6,30 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import resolve
 from search_spaces.reference import CODE, write_copy
-from sweeps import schedulers, searchers
+from sweeps import remembering, schedulers
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
-from sweeps.openings import openings
 from sweeps.preparation import Prepared
 from sweeps.records import journal, lock, record, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Extended, SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import RecordError, SweepRecord
+from sweeps.remembering import Learnt
 from sweeps.result import SweepResult, result
-from sweeps.searchers.base import Search
+from sweeps.suggestions import search_of
 from trainables.health import HealthConfig
 
 if TYPE_CHECKING:
     from sweeps.forecasting import AnyForecaster
+    from sweeps.memory import Memory
     from sweeps.plan import Plan
     from sweeps.run_state import SweepRun
     from sweeps.tracking.process import TrackingProcess
@@ -110,7 +112,7 @@ class Driver:
     def _planned(self, forecaster: AnyForecaster, slots: int) -> Plan:
         from sweeps import plan
 
-        return plan.make(self.config, self.dataset.source, forecaster, self.prepared.cost, slots)
+        return plan.make(self.config, self.dataset.source, forecaster, self.prepared.cost, slots, self._memory)
 
     def _started(self, planned: Plan) -> SweepRecord:
         from sweeps import plan
@@ -122,6 +124,8 @@ class Driver:
         written = record.new(self.config, self.dataset, health, self.prepared.notes)
         if self.prepared.references is not None:
             self.prepared.references.keep(self.config.folder)
+        if self._learnt.said:
+            remembering.write(self._learnt, self.config.folder)
         record.write(written, self.config.folder)
         plan.write(self.config, planned)
         return written
@@ -148,28 +152,28 @@ class Driver:
         task = Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)
         return SweepRun(
             config,
-            self._search(),
+            None if config.ablation else search_of(config, self._memory),
             schedulers.parse(config.scheduler).make(task),
             forecaster,
             health,
             Finished(config, written) if config.ablation and not self._alone else None,
+            self._memory,
         )
 
-    def _search(self) -> Search | None:
-        """What proposes the trials; None for an ablation, whose trials are given."""
-        config = self.config
-        if config.ablation:
-            return None
-        space = config.search_space()
-        return searchers.make(
-            config.search,
-            space,
-            config.seed,
-            config.metric,
-            config.mode,
-            first=len(openings(config, space)) + 1,
-            requirements=config.requirements,
-        )
+    @cached_property
+    def _learnt(self) -> Learnt:
+        """What earlier sweeps tell; nothing of an ablation, whose trials are given, and of a trial repeated alone."""
+        if self.config.ablation or self._alone:
+            return Learnt()
+        if self._resuming:
+            return remembering.read(self.config.folder)
+        return remembering.find(self.config, self.dataset.fingerprint)
+
+    @cached_property
+    def _memory(self) -> Memory | None:
+        for line in self._learnt.said:
+            self.listener.said(line)
+        return self._learnt.memory(self.config)
 
     def _forecaster(self) -> AnyForecaster:
         from sweeps.forecasting import forecaster

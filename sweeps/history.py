@@ -85,6 +85,8 @@ class _Story:
 
     def _suggested(self, trial: int) -> None:
         if not self._taken_over(trial):
+            if (place := self._records[trial].foretold) is not None:
+                self._scheduler.foretell(trial, place)
             self._scheduler.resume(self._unstarted)
             self._scheduler.start(trial, self._records[trial].control)
         self._unstarted -= 1

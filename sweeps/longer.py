@@ -6,7 +6,6 @@ step, so none can go on from its checkpoint. The sweep they come from stays as i
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,11 @@ from sweeps import completion
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.driver import recorded
 from sweeps.options import ExtendOptions, SweepOptions, given
-from sweeps.records import journal, lock, ranking
+from sweeps.placing import placed
+from sweeps.records import journal, lock
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import TrialRecord
-from sweeps.records.outcomes import Status
 from trainables import epoch_log
-from trainables.health import Verdict
-from trainables.requirements import unmet
 
 OPTION = "--extend"
 
@@ -82,32 +79,8 @@ def check_data(config: SweepConfig, storage: Path, fingerprint: str) -> None:
 
 
 def _best_first(config: SweepConfig, folder: Path) -> list[TrialRecord]:
-    """The trials that were neither condemned nor failed, the best first: those that are ranked, those that miss what
-    is required, those that were cut short, those that were not healthy at their end."""
-    objectives = ranking.objectives(config.metric, config.mode)
-    records = journal.read(folder).trials
-    groups: dict[int, dict[int, list[float]]] = {0: {}, 1: {}, 2: {}, 3: {}}
-    for trial, record in records.items():
-        if (group := _group(config, folder, record)) is not None:
-            groups[group][trial] = [record.metrics.get(name, math.nan) for name in config.metric]
-    return [records[trial] for scores in groups.values() for trial in ranking.ranked(objectives, scores)]
-
-
-def _group(config: SweepConfig, folder: Path, record: TrialRecord) -> int | None:
-    """Which of those, from 0; None for a trial that was condemned or failed, or has not begun."""
-    if record.status is Status.FINISHED:
-        verdict = _verdict(folder, record.trial)
-        if verdict is Verdict.HEALTHY:
-            return 1 if unmet(config.requirements, record.metrics) else 0
-        return None if verdict.condemned else 3
-    stopped = record.status is Status.STOPPED and not record.reason.is_sickness
-    return 2 if stopped or record.status is Status.INTERRUPTED else None
-
-
-def _verdict(folder: Path, trial: int) -> Verdict:
-    """At the end of the trial."""
+    """The trials that were neither condemned nor failed, the best first."""
     try:
-        rows = epoch_log.read_trial(folder, trial)
+        return placed(config, folder)[0]
     except epoch_log.LogError as error:
         raise ConfigError([f"{OPTION} {folder.name}: {error}"]) from None
-    return Verdict(rows[-1]["verdict"]) if rows else Verdict.GRACE

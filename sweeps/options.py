@@ -103,6 +103,9 @@ class SweepOptions(Common):
     May be repeated."""
     space: Repeated = ()
     """Change a range: name=low..high or name=a,b,c. May be repeated."""
+    learn_from: Repeated = ()
+    """An earlier sweep, by name or folder, whose trials on the same data order this one's; may be repeated, or none
+    (default: all of the model in the storage)."""
     tried: Tried = ()
     """Run a configuration that you know to be good before all others: name=value,…, the rest as documented, or a TOML
     file with a table for each; from values outside the ranges the search learns nothing. May be repeated."""

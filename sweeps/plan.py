@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from search_spaces.space import SearchSpace, show
-from sweeps import kl_weight, searchers
+from sweeps import kl_weight, suggestions
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.cost import Cost
 from sweeps.forecasting import AnyForecaster
 from sweeps.kl_weight import KlWeight
+from sweeps.memory import Memory
 from sweeps.openings import openings
 from sweeps.outlook import outlook
 from sweeps.records.folder import SweepFolder
@@ -53,10 +54,12 @@ class Plan:
     disk_bytes: float
 
 
-def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, slots: int) -> Plan:
+def make(
+    config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, slots: int, memory: Memory | None = None
+) -> Plan:
     """Plan a sweep on what `data` names, of trials that cost `cost`, `slots` at once."""
     space = config.search_space()
-    configurations = _variants(config.ablation) if config.ablation else first_trials(config, space)
+    configurations = _variants(config.ablation) if config.ablation else first_trials(config, space, memory)
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
@@ -79,14 +82,14 @@ def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, 
     )
 
 
-def first_trials(config: SweepConfig, space: SearchSpace) -> list[dict[str, Any]]:
+def first_trials(config: SweepConfig, space: SearchSpace, memory: Memory | None = None) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
     given = openings(config, space)
     trials = [
         {"trial": number, "origin": origin, "config": values}
         for number, (origin, values) in enumerate(given[: config.trials], 1)
     ]
-    search = searchers.make(config.search, space, config.seed, config.metric, config.mode, first=len(given) + 1)
+    search = suggestions.search_of(config, memory)
     for trial in range(search.first, int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
             trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})

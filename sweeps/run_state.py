@@ -14,6 +14,7 @@ from typing import Any
 from sweeps import history
 from sweeps.config import SweepConfig
 from sweeps.forecasting import AnyForecaster
+from sweeps.memory import Memory
 from sweeps.records import journal, ranking, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Ended, Kept, Lost, Paused, Started, Suggested, TrialRecord, WentOn
@@ -39,6 +40,7 @@ class SweepRun:
         forecaster: of collapse, logged with each suggestion.
         health: the thresholds of the verdict.
         finished: trials of other sweeps that need not be run again.
+        memory: earlier sweeps on the same data, which foretell the places of trials.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class SweepRun:
         forecaster: AnyForecaster,
         health: HealthConfig,
         finished: Finished | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.config, self.scheduler, self.forecaster = config, scheduler, forecaster
-        self.health, self.finished = health, finished
+        self.health, self.finished, self.memory = health, finished, memory
         self.journal = journal.Journal(config.folder)
         told = journal.read(config.folder)
         self._trials_at_first = told.extended[0].before if told.extended else config.trials
@@ -262,8 +265,11 @@ class SweepRun:
         forecasted = self.forecaster.forecast(config)
         forecast = forecasted.to_dict() if forecasted else {}
         control = is_control(self.config.seed, trial, self.health)
-        self.journal.append(Suggested(trial, config, origin, seed, control, forecast))
-        record = self.records[trial] = TrialRecord(trial, config, origin, seed, control, forecast)
+        foretold = self.memory.foretold([config])[0] if self.memory else None
+        if foretold is not None:
+            self.scheduler.foretell(trial, foretold)
+        self.journal.append(Suggested(trial, config, origin, seed, control, forecast, foretold=foretold))
+        record = self.records[trial] = TrialRecord(trial, config, origin, seed, control, forecast, foretold=foretold)
         return record
 
     def _reused(self, record: TrialRecord) -> bool:

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sweeps import course
+from sweeps import course, searchers
 from sweeps.ablation import OUTCOMES
 from sweeps.config import SweepConfig
+from sweeps.memory import Memory
 from sweeps.openings import openings
 from sweeps.records.journal import TrialRecord
 from sweeps.records.outcomes import Origin, Status
@@ -20,6 +21,22 @@ from sweeps.standing import Row, Standing
 
 NoteError = Callable[[str, Exception], None]
 Records = Mapping[int, TrialRecord]
+
+
+def search_of(config: SweepConfig, memory: Memory | None) -> Search:
+    """What proposes the trials of a sweep after its openings, with what earlier sweeps know."""
+    space = config.search_space()
+    return searchers.make(
+        config.search,
+        space,
+        config.seed,
+        config.metric,
+        config.mode,
+        first=len(openings(config, space)) + 1,
+        requirements=config.requirements,
+        memory=memory,
+        trials=config.trials,
+    )
 
 
 class Suggestions:

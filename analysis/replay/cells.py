@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.replay import logs
+from analysis.replay import foretold, logs
 from analysis.replay.curves import Curves
 from analysis.replay.regret import Truth, truth
 from analysis.replay.simulate import simulate
 from analysis.replay.verdicts import JudgedVerdicts
+from sweeps import memory
 from sweeps.records.folder import sweeps_in
 from sweeps.schedulers.base import Scheduler, Task
 from trainables.health import is_control
@@ -38,6 +39,9 @@ class Pool:
     curves: Curves
     truth: Truth
     verdicts: JudgedVerdicts
+    foretold: (
+        tuple[float, ...] | None
+    )  # the places that the other sweeps expect of the trials; None of a single sweep
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -65,18 +69,26 @@ def pools(folder: Path) -> list[Pool]:
     found = []
     for model, sources in sorted(by_model.items()):
         curves = logs.read(sources, folder)
-        found.append(Pool(model, curves, truth(curves), JudgedVerdicts(curves, curves.health)))
+        known = foretold.by_other_sweeps([Path(source) for source in sources])
+        found.append(Pool(model, curves, truth(curves), JudgedVerdicts(curves, curves.health), known))
     return found
 
 
-def replicates(pool: Pool, make: Make, trials: int, slots: int, count: int) -> list[Replicate]:
+def replicates(
+    pool: Pool, make: Make, trials: int, slots: int, count: int, places: Sequence[float] | None = None
+) -> list[Replicate]:
     """Sweeps of so many trials of the pool, on so many slots; the same draws for every scheduler. A draw in which no
-    healthy trial is better than the median of the healthy has no regret and is left out."""
-    drawn = (_replicate(pool, make, trials, slots, seed) for seed in range(count))
+    healthy trial is better than the median of the healthy has no regret and is left out.
+
+    `places`: what earlier sweeps expect of every trial of the pool; None where there are none.
+    """
+    drawn = (_replicate(pool, make, trials, slots, seed, places) for seed in range(count))
     return [one for one in drawn if one is not None]
 
 
-def _replicate(pool: Pool, make: Make, trials: int, slots: int, seed: int) -> Replicate | None:
+def _replicate(
+    pool: Pool, make: Make, trials: int, slots: int, seed: int, places: Sequence[float] | None
+) -> Replicate | None:
     order = np.random.default_rng([seed, trials]).permutation(len(pool))[:trials].tolist()
     healthy = [trial for trial in order if pool.truth.healthy[trial] and np.isfinite(pool.truth.score[trial])]
     scores = pool.truth.score[healthy]
@@ -89,7 +101,12 @@ def _replicate(pool: Pool, make: Make, trials: int, slots: int, seed: int) -> Re
     def controls(number: int) -> bool:
         return is_control(seed, number, health)
 
-    ends = simulate(curves, make(task), order, slots, pool.verdicts, controls)
+    scheduler = make(task)
+    if places is not None:
+        for trial in order:
+            scheduler.foretell(curves.numbers[trial], places[trial])
+        order = [order[at] for at in memory.in_turns([places[trial] for trial in order])]
+    ends = simulate(curves, scheduler, order, slots, pool.verdicts, controls)
     every = len(order) * curves.epochs
     known = set(healthy)
     finished = [

@@ -30,7 +30,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from analysis.replay.curves import Curves
-from analysis.sweep import Sweep, SweepError, load
+from analysis.sweep import Sweep, SweepError, Trial, load
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.outcomes import Status
 from sweeps.records.record import OUTSIDE
@@ -106,17 +106,21 @@ def _read(path: Path) -> Log:
         raise DataError(str(path), [f"{error}; expected the epoch log of a sweep"]) from None
 
 
-def _of_sweep(sweep: Sweep) -> Log:
+def complete(sweep: Sweep) -> list[Trial]:
     """The trials that the journal calls finished, and those condemned only after their last epoch."""
-    complete, left_out = list[int](), Counter[str]()
-    for trial in sweep.trials:
-        if trial.epochs and (trial.record.status == Status.FINISHED or trial.epochs == sweep.epochs):
-            complete.append(trial.number)
-        else:
-            left_out[str(trial.outcome)] += 1
+    return [
+        trial
+        for trial in sweep.trials
+        if trial.epochs and (trial.record.status == Status.FINISHED or trial.epochs == sweep.epochs)
+    ]
+
+
+def _of_sweep(sweep: Sweep) -> Log:
+    numbers = [trial.number for trial in complete(sweep)]
+    left_out = Counter(str(trial.outcome) for trial in sweep.trials if trial.number not in numbers)
     return Log(
         str(sweep.folder),
-        _only(sweep.log, complete),
+        _only(sweep.log, numbers),
         left_out,
         epochs=sweep.epochs,
         metric=sweep.objectives[0].metric,

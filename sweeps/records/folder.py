@@ -35,6 +35,11 @@ class SweepFolder:
         return self.path / "plan.json"
 
     @property
+    def memory(self) -> Path:
+        """What the sweep learnt from earlier ones when it started."""
+        return self.path / "memory.json"
+
+    @property
     def report(self) -> Path:
         """The report as one HTML file."""
         return self.path / "report.html"

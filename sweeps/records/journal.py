@@ -6,7 +6,8 @@ other line that cannot be read costs what it tells, and is named in `SweepState.
 
     {"event": "suggested", "trial": 3, "config": {…}, "seed": 0, "origin": "tried|documented|baseline|search|VARIANT",
      "control": false, "forecast": {"sigma2": …, "au": …, "kl_low": …, "kl_high": …, "collapsed": false,
-     "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "name": "a1b2c_00003", "time": …}
+     "collapse_probability": …, "basis": "theory|recorded|own sweeps", …}, "name": "a1b2c_00003",
+     "foretold": 0.8, "time": …}
     {"event": "started", "trial": 3, "time": …}
     {"event": "paused", "trial": 3, "epoch": 2, "reason": "RUNG", "detail": "…", "time": …}   waits at its checkpoint
     {"event": "went on", "trial": 3, "epoch": 2, "detail": "…", "time": …}   it might have had to wait there
@@ -38,7 +39,8 @@ from trainables.metrics import TEST_ENVIRONMENT, of_older_program
 
 @dataclass(frozen=True)
 class Suggested:
-    """A configuration was chosen for a trial. `name`: what another search calls it, '' in one of ours."""
+    """A configuration was chosen for a trial. `name`: what another search calls it, '' in one of ours; `foretold`:
+    the place that earlier sweeps on the same data expect of it, 1 for the best."""
 
     trial: int
     config: dict[str, Any]
@@ -47,6 +49,7 @@ class Suggested:
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    foretold: float | None = None
     time: float = 0.0
 
 
@@ -163,6 +166,7 @@ class TrialRecord:
     control: bool = False
     forecast: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    foretold: float | None = None
     status: Status = Status.PENDING
     reason: Reason = Reason.NONE
     detail: str = ""
@@ -212,7 +216,7 @@ def read(sweep: Path) -> SweepState:
         elif isinstance(event, Suggested):
             state.trials[event.trial] = TrialRecord(
                 event.trial, event.config, event.origin, event.seed, event.control, event.forecast,
-                event.name, suggested_at=event.time,
+                event.name, event.foretold, suggested_at=event.time,
             )  # fmt: skip
         elif (record := state.trials.get(event.trial)) is None:
             state.problems.append(f"trial {event.trial} has an event, but was never suggested; it is left out")

@@ -3,6 +3,7 @@
 A scheduler is pure. The driver of a live sweep (`sweeps.run_state`), its resume (`sweeps.history`) and the replay of
 recorded curves (`analysis.replay.simulate`) ask the very same objects, in the same order:
 
+    foretell  earlier sweeps on the same data expect something of a trial that is to start
     resume    a worker is free: who of the waiting takes it? None leaves it to a new trial
     start     a worker begins to train a trial, or goes on with one that waited
     on_epoch  the trial has trained an epoch that is not its last: go on, pause at the checkpoint, stop, or be kept
@@ -194,7 +195,12 @@ class Scheduler(ABC, Generic[S]):
         self.task = task
         self.settings: S = settings or self.settings_type()  # type: ignore[assignment]
         self.paused: dict[int, Decision] = {}  # who waits, and why
+        self.foretold: dict[int, float] = {}  # the place of a trial, 1 for the best, as earlier sweeps have it
         self._heard: dict[int, int] = {}  # the last epoch of every trial
+
+    def foretell(self, trial: int, place: float) -> None:
+        """What earlier sweeps on the same data expect of a trial, told before it starts."""
+        self.foretold[trial] = place
 
     def start(self, trial: int, control: bool = False) -> None:
         """A worker begins to train a trial, or goes on with one that waited. `control`: it runs on if condemned."""

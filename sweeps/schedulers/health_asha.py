@@ -6,6 +6,10 @@ again at once: from rung to rung while there are trials to begin, every LEG of t
 when its best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them,
 do not reach the best that has finished. How often that is wrong is measured, not guaranteed.
 
+Earlier sweeps on the same data may foretell the places of trials. Once their word agrees with the scores that trials
+show at the first rung (`agreement`), who waits goes before new trials until one has finished: the first good result
+comes early. Without agreement, and after it, nothing of what is foretold counts.
+
 A condemned trial waits at once, behind all others, and is taken up at the end only if condemned trials that trained
 on have been seen to recover often enough, or too few have been seen. NUMERIC stops at once: nothing is left to train.
 Controls, drawn before they begin, train to their end whatever they are condemned or given up for.
@@ -17,6 +21,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from sweeps.schedulers.agreement import agrees
 from sweeps.schedulers.asha import AshaSettings, Rung
 from sweeps.schedulers.base import GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
 from sweeps.schedulers.gains import Gains
@@ -185,7 +190,7 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         """Who of the waiting is to be trained next; None for a new trial, or nobody."""
         waiting = set(waiting)
         fit = waiting - self._kept - set(self._sick)
-        if unstarted:
+        if unstarted and not (fit and self._is_foretold()):
             found = [self._promotable(epoch, rung, fit) for (epoch, _), rung in self._at.items()]
             return max((trial for trial in found if trial is not None), key=self.predicted, default=None)
         if fit:
@@ -195,6 +200,17 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         if (sick := waiting & set(self._sick)) and self._may_recover():
             return max(sick, key=self.predicted)
         return None
+
+    def _is_foretold(self) -> bool:
+        """True while nobody has finished, if the foretold places agree with the scores at the first rung, of which a
+        trial that was ever condemned has the lowest."""
+        if self.gains.finished or not self.foretold:
+            return False
+        shown = dict.fromkeys(self._ever_sick, -math.inf)
+        for (epoch, _), rung in self._at.items():
+            shown |= rung.scores if epoch == self.rungs[0] else {}
+        known = [trial for trial in shown if trial in self.foretold and not math.isnan(shown[trial])]
+        return agrees([self.foretold[trial] for trial in known], [shown[trial] for trial in known])
 
     def _promotable(self, epoch: int, rung: Rung, fit: set[int]) -> int | None:
         return rung.promotable(self.settings.eta, lambda trial: trial in fit and self._stands(trial, epoch))

@@ -5,11 +5,14 @@ A new one is a file in this folder with a subclass of `Search` that has a name; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
 from search_spaces.space import SearchSpace
+from sweeps.memory import Memory
 from sweeps.searchers.base import Search
+from sweeps.searchers.in_turns import InTurns
 from trainables.discovery import subclasses_in
 from trainables.requirements import Requirement
 
@@ -33,12 +36,19 @@ def make(
     *,
     first: int | None = None,
     requirements: Sequence[Requirement] = (),
+    memory: Memory | None = None,
+    trials: int = 0,
 ) -> Search:
     """The search called `search`, with the arguments of `Search`.
+
+    With a memory of earlier sweeps, TPE begins with their trials; where all `trials` are known up front they are
+    ordered by it.
 
     Raises:
         ValueError: an unknown name.
     """
     if search not in known():
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
-    return known()[search](space, seed, metrics, modes, first=first, requirements=requirements)
+    earlier = memory.comparable if memory else []
+    found = known()[search](space, seed, metrics, modes, first=first, requirements=requirements, earlier=earlier)
+    return InTurns(found, memory, trials) if memory and math.isinf(found.ahead) else found

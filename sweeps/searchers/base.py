@@ -25,6 +25,7 @@ class Search(ABC):
         modes: max or min, of each.
         first: the first trial that is searched; None where none but the documented ones come before.
         requirements: what a trial must meet to be ranked.
+        earlier: trials of other sweeps on the same data and with the same budget.
     """
 
     name: ClassVar[str]  # on the command line
@@ -38,9 +39,10 @@ class Search(ABC):
         *,
         first: int | None = None,
         requirements: Sequence[Requirement] = (),
+        earlier: Sequence[TrialRecord] = (),
     ) -> None:
         self.space, self.seed, self.metrics, self.modes = space, seed, metrics, modes
-        self.requirements = requirements
+        self.requirements, self.earlier = requirements, earlier
         self.first = first or (3 if space.has_baseline else 2)
         self._set_up()
 

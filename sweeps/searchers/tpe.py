@@ -26,7 +26,8 @@ STARTUP_TRIALS = 8  # drawn at random before TPE models anything
 
 
 class TpeSearch(Search):
-    """Multivariate TPE with constant liar (Optuna); the first trials are the draws of `RandomSearch`.
+    """Multivariate TPE with constant liar (Optuna); it begins with the trials of earlier sweeps, or else with
+    the draws of `RandomSearch`.
 
     Several metrics make it a multi-objective search.
     """
@@ -42,12 +43,18 @@ class TpeSearch(Search):
         self._directions: list[Literal["maximize", "minimize"]] = [
             "maximize" if mode == "max" else "minimize" for mode in self.modes
         ]
-        self._known: dict[int, optuna.trial.FrozenTrial] = {}  # by trial, as it stands
+        known = {parameter.name for parameter in self.space.parameters}
+        shared = [each for each in self.earlier if known <= set(each.config) and self.space.contains(each.config)]
+        self._known: dict[
+            int, optuna.trial.FrozenTrial
+        ] = {  # by trial, as it stands; the earlier have numbers below 1
+            -at: self._frozen(record) for at, record in enumerate(shared)
+        }
 
     @property
     def ahead(self) -> float:
-        """The last of the random draws."""
-        return self.first - 1 + STARTUP_TRIALS
+        """The last of the random draws, which earlier trials make up for."""
+        return self.first - 1 + max(0, STARTUP_TRIALS - sum(trial < 1 for trial in self._known))
 
     def study(self, trial: int = 0) -> optuna.Study:
         """A fresh study that knows how all trials stand, to be asked for `trial`."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from analysis.replay import logs, synthetic
+from analysis.replay import logs, regret, synthetic
 from analysis.replay.curves import Curves
 from analysis.replay.simulate import End, Variant
 from analysis.replay.verdicts import JudgedVerdicts
@@ -52,14 +53,17 @@ class Driven:
 
     Args:
         deaths: after so many epochs the driver dies and another takes over its folder.
+        foretold: what earlier sweeps expect of every trial, by position; none if empty.
     """
 
-    def __init__(self, folder: Path, curves: Curves, scheduler: str, deaths: Sequence[int] = ()) -> None:
+    def __init__(
+        self, folder: Path, curves: Curves, scheduler: str, deaths: Sequence[int] = (), foretold: Sequence[float] = ()
+    ) -> None:
         budget = {"trials": len(curves), "epochs": curves.epochs, "seed": SEED}
         place = {"storage": str(folder), "name": "driven"}
         options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place)
-        self.config, self.curves, self.deaths = complete(options), curves, deaths
-        self.config.folder.mkdir()
+        self.config, self.curves, self.deaths, self.foretold = complete(options), curves, deaths, foretold
+        self.config.folder.mkdir(parents=True)
         self.epochs = 0
         self.reached: dict[int, int] = {}
         self.decisions: list[tuple[int, int, str, str]] = []
@@ -76,7 +80,13 @@ class Driven:
         health = spec.settings.health(curves.health)
         scheduler = spec.make(Task(curves.epochs, curves.metric, curves.mode, health.grace_share))
         search = RandomSearch(config.search_space(), SEED, config.metric, config.mode)
-        return SweepRun(config, search, scheduler, SimpleNamespace(forecast=lambda config: None), health)
+        forecaster = SimpleNamespace(forecast=lambda config: None)
+        memory = SimpleNamespace(foretold=self.next_foretold) if self.foretold else None
+        return SweepRun(config, search, scheduler, forecaster, health, memory=memory)
+
+    def next_foretold(self, configs: list[dict[str, Any]]) -> list[float]:
+        """Of the trial that is being suggested."""
+        return [self.foretold[len(journal.read(self.config.folder).trials)] for _ in configs]
 
     def drive(self, run: SweepRun) -> bool:
         """Until the end, or True if the driver dies."""
@@ -169,6 +179,24 @@ def test_a_driver_that_dies_costs_no_decision(tmp_path, scheduler):
     state = driven.run()
     assert driven.epochs > 5 * 13  # it died several times
     assert agrees(replayed(curves, scheduler), curves, state)
+
+
+def test_what_was_foretold_outlives_the_driver(tmp_path):
+    curves = synthetic.generate(30, 12, seed=5)
+    foretold = np.nan_to_num(regret.truth(curves).score, nan=-1.0).tolist()
+    told, dying, untold = (
+        Driven(tmp_path / name, curves, "health-asha", deaths, places)
+        for name, deaths, places in (
+            ("told", (), foretold), ("dying", range(7, 800, 13), foretold), ("untold", (), ())
+        )
+    )  # fmt: skip
+    ends = [
+        {number: (trial.epoch, trial.reason, trial.detail) for number, trial in driven.run().trials.items()}
+        for driven in (told, dying, untold)
+    ]
+    assert ends[0] == ends[1]
+    assert [trial.foretold for trial in journal.read(dying.config.folder).trials.values()] == foretold
+    assert told.decisions != untold.decisions
 
 
 def test_who_waits_when_the_driver_dies_waits_still(tmp_path):

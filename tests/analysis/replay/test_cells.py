@@ -65,3 +65,26 @@ def test_the_interval_is_that_of_the_mean() -> None:
     mean, low, high = mean_and_interval(values.tolist())
     assert mean == pytest.approx(values.mean())
     assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+
+
+EARLY = [SHARES.index(share) for share in (0.25, 0.35, 0.5)]
+
+
+def remembered(recorded: list[Pool], places) -> np.ndarray:
+    """Regret of 36 trials on 4 slots at SHARES, where `places` of a pool are foretold."""
+    make = parse(DEFAULT).make
+    means = [np.mean([one.regret for one in replicates(pool, make, 36, 4, REPLICATES, places(pool))], axis=0)
+             for pool in recorded]  # fmt: skip
+    return np.mean(means, axis=0)
+
+
+def test_a_memory_of_the_other_sweeps_finds_the_good_early_and_a_wrong_one_costs_little(recorded: list[Pool]) -> None:
+    cold = remembered(recorded, lambda pool: None)
+    warm = remembered(recorded, lambda pool: pool.foretold)
+    backwards = remembered(recorded, lambda pool: [1.0 - place for place in pool.foretold])
+    shuffled = remembered(recorded, lambda pool: np.random.default_rng(0).permutation(pool.foretold).tolist())
+    early = SHARES.index(0.15)
+    assert warm[early] < 0.75 * cold[early]
+    for wrong in (backwards, shuffled):
+        assert wrong[-1] <= cold[-1] + 0.02
+        assert (wrong[EARLY] <= cold[EARLY] + 0.10).all(), (wrong, cold)

@@ -247,3 +247,40 @@ def test_a_row_of_the_epoch_log_is_read_as_it_was_written():
     bare = LoggedRow({"epoch": 1}, task)
     assert (bare.verdict, bare.verdict_detail, bare.kl_rising) == (Verdict.HEALTHY, "", False)
     assert bare.score != bare.score
+
+
+# ---- what earlier sweeps foretell
+
+
+def foretold(places):
+    """Four trials with the scores 0.4, 0.3, … at the first rung: the best has been taken up, the others wait, and 16
+    are to begin."""
+    scheduler = made("health-asha", epochs=40)
+    for trial, place in enumerate(places, 1):
+        scheduler.foretell(trial, place)
+    for trial in (1, 2, 3, 4):
+        begun(scheduler, trial, 20 - trial)
+    assert all(train(scheduler, trial, 1, 2, 0.5 - 0.1 * trial).pause for trial in (1, 2, 3, 4))
+    assert scheduler.resume(16) == 1
+    scheduler.start(1)
+    return scheduler
+
+
+def test_a_trial_need_not_wait_for_others_where_the_scores_agree_with_what_was_foretold():
+    scheduler = foretold([0.8, 0.6, 0.4, 0.2])
+    assert not train(scheduler, 1, 3, 6, 0.4).pause  # nobody else has come that far
+    assert scheduler.resume(16) == 2
+
+
+@pytest.mark.parametrize("places", [(), (0.2, 0.4, 0.6, 0.8), (0.8, 0.2, 0.6, 0.4), (0.5, 0.5, 0.5, 0.5)])
+def test_what_was_foretold_counts_for_nothing_where_the_scores_do_not_agree(places):
+    scheduler = foretold(places)
+    assert train(scheduler, 1, 3, 6, 0.4).pause
+    assert scheduler.resume(16) is None
+
+
+def test_what_was_foretold_counts_until_a_trial_has_finished():
+    scheduler = foretold([0.8, 0.6, 0.4, 0.2])
+    for epoch in range(3, 41):
+        assert not train(scheduler, 1, epoch, epoch, 0.4).pause
+    assert scheduler.resume(16) is None
