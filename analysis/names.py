@@ -27,7 +27,6 @@ HEALTH = (
 )
 
 _PLACES = {metric: place for place, metric in enumerate(BY_NAME)}
-_TEST, _VALIDATION = "test/", "val/"
 
 
 def order(metrics: Iterable[str]) -> list[str]:
@@ -43,7 +42,7 @@ def label(metric: str) -> str:
     known = (
         BY_NAME[family].label if family in BY_NAME else family.partition("/")[2].replace("_", " ").replace("/", " ")
     )
-    held_out = "test " if metric.startswith(_TEST) else ""
+    held_out = "test " if metric.startswith(TEST) else ""
     return " ".join(text for text in (f"{held_out}{known or metric}", part) if text)
 
 
@@ -55,7 +54,7 @@ def meaning(metric: str) -> str:
     family, part = _family(metric)
     if family not in BY_NAME:
         return ""
-    held_out = ", in the environment that was held out" if metric.startswith(_TEST) else ""
+    held_out = ", in the environment that was held out" if metric.startswith(TEST) else ""
     return f"{BY_NAME[family].meaning}{f', for {part} alone' if part else ''}{held_out}"
 
 
@@ -69,7 +68,7 @@ def _when(metric: str) -> str:
 
 def _family(metric: str) -> tuple[str, str]:
     """The metric that is described for `metric`, and the part of it: val/ssim and t1 of test/ssim/t1."""
-    name = _VALIDATION + metric.removeprefix(_TEST) if metric.startswith(_TEST) else metric
+    name = VALIDATION + metric.removeprefix(TEST) if metric.startswith(TEST) else metric
     if name in BY_NAME:
         return name, ""
     family, _, part = name.rpartition("/")

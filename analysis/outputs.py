@@ -43,7 +43,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import ablation, compare, formats, names, settings, stops, tables, targets
+from analysis import ablation, compare, confirmed, formats, names, settings, stops, tables, targets
 from analysis.importance import importances
 from analysis.sweep import Sweep, Trial, counts, load
 from search_spaces import Target
@@ -100,6 +100,7 @@ def gather(sweep: Sweep, other: Sweep | None = None) -> dict[str, Any]:
                 }
                 for setting in settings.settings(sweep)
             ],
+            "confirmed": _confirmed(sweep),
             "stopping": _stopping(sweep),
             "leaderboard": _leaderboard(sweep),
             "targets": _targets(sweep),
@@ -180,6 +181,29 @@ def _best(sweep: Sweep) -> dict[str, Any] | None:
         "score": best.metric(sweep.objectives[0].metric),
         "config": best.record.config,
         "next": margin and {"trial": margin.next.number, **_fields(margin, "gap", "wobble")},
+    }
+
+
+def _confirmed(sweep: Sweep) -> dict[str, Any] | None:
+    found = confirmed.confirmed(sweep)
+    if found is None:
+        return None
+    return {
+        **_fields(found, "metric", "seeds", "unfinished"),
+        "leader": found.leader and found.leader.name,
+        "verdicts": confirmed.verdicts(found),
+        "configurations": [
+            {
+                "configuration": each.name,
+                "trial": each.searched and each.searched.number,
+                "searched": each.searched and each.searched.metric(sweep.objectives[0].metric),
+                **_fields(each, "mean", "low", "high", "probability", "healthy"),
+                "scores": {f"{seed}": score for seed, score in sorted(each.scores.items())},
+                "ends": {outcome.value: count for outcome, count in each.ends.items()},
+                "documented": _effect(each.effect) if each.effect else None,
+            }
+            for each in found.configurations
+        ],
     }
 
 

@@ -14,7 +14,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis import ablation, compare, figures, formats, names, pictures, settings, stops, summary, tables, targets
+from analysis import (
+    ablation,
+    compare,
+    confirmed,
+    figures,
+    formats,
+    names,
+    pictures,
+    settings,
+    stops,
+    summary,
+    tables,
+    targets,
+)
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.sweep import Sweep, Trial
 from search_spaces.space import show
@@ -50,6 +63,18 @@ class Column:
     kind: str
     cells: dict[int, str]
     values: dict[int, Any]
+
+
+def _confirmed(sweep: Sweep) -> dict[str, Any] | None:
+    found = confirmed.confirmed(sweep)
+    if found is None:
+        return None
+    return {
+        "found": found,
+        "verdicts": confirmed.verdicts(found),
+        "score": sweep.objectives[0].metric,
+        "on_test": found.sweep.record.config.test,
+    }
 
 
 def _leaderboard(sweep: Sweep) -> dict[str, Any] | None:
@@ -253,6 +278,7 @@ def _reproduce(sweep: Sweep) -> dict[str, Any]:
 
 SECTIONS = (
     Section("summary", "Summary", summary.content),
+    Section("confirmed", "Confirmed", _confirmed),
     Section("ablation", "Ablation", _ablation),
     Section("claims", "Claims", _claims),
     Section("leaderboard", "Leaderboard", _leaderboard),

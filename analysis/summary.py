@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import search_spaces
-from analysis import ablation, formats, settings, stops, tables
+from analysis import ablation, confirmed, formats, settings, stops, tables
 from analysis.ablation import Finding
 from analysis.sweep import Sweep, Trial, counts
 from search_spaces.space import show
@@ -31,6 +31,7 @@ def content(sweep: Sweep) -> dict[str, Any]:
         "counts": counts(sweep.trials),
         **(_setting_gaps(sweep, ranking) if ranking else _trial_gaps(sweep, best)),
         "margin": None if ranking else settings.margin(sweep),
+        "confirmed": confirmed.verdicts(found) if (found := confirmed.confirmed(sweep)) else [],
         "advice": _advice(sweep),
         "effort": tables.effort(sweep),
         "controls": stops.controls(sweep),

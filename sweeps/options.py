@@ -78,7 +78,17 @@ class Common(Limits, Place, Budget, Data):
 
 
 @dataclass(frozen=True)
-class SweepOptions(Common):
+class Confirming:
+    """What is done with the best."""
+
+    confirm: Integer = None
+    """Train so many of the best configurations, and the documented one, again with 5 further seeds once the search
+    has ended, and tell them on the test part; 0: none (default: 3, fewer and by fewer seeds where that would cost
+    more than a third of the trials, half of them where there are no more than 12, none below)."""
+
+
+@dataclass(frozen=True)
+class SweepOptions(Common, Confirming):
     """A search."""
 
     trials: Integer = None
@@ -121,8 +131,8 @@ class AblationOptions(Common):
 
 
 @dataclass(frozen=True)
-class ResumeOptions(Limits, Place):
-    """What a resume may change: place and limits, never what is being compared."""
+class ResumeOptions(Limits, Place, Confirming):
+    """What a resume may change: place, limits and what is confirmed, never what is being compared."""
 
     model: Model = None
     """The model; it cannot change."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.space import SearchSpace, show
-from sweeps import kl_weight, searchers
+from sweeps import confirm, kl_weight, searchers
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.cost import Cost
@@ -36,7 +36,8 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early."""
+    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early, those
+    that confirm the best included."""
 
     model: str
     data: str
@@ -61,6 +62,7 @@ def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, 
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
     seconds = cost.epoch_seconds
+    trained = config.trials + (config.confirm.trials if config.confirm else 0)
     surveyed = _surveyed(config, space, forecaster)
     return Plan(
         model=config.model,
@@ -74,8 +76,8 @@ def make(config: SweepConfig, data: str, forecaster: AnyForecaster, cost: Cost, 
         basis=forecaster.collapse.source if forecaster.collapse else "",
         outside=_outside(surveyed, forecaster),
         epoch_seconds=seconds,
-        total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
-        disk_bytes=cost.checkpoint_bytes * config.trials,
+        total_seconds=None if seconds is None else seconds * config.epochs * trained / slots,
+        disk_bytes=cost.checkpoint_bytes * trained,
     )
 
 
@@ -133,6 +135,7 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     rest = plan.trials - len(plan.configurations)
     lines = [
         _rest_line(config, rest),
+        "" if config.ablation else confirm.told(config.confirm, config.trials),
         *(_OWN_LOOP if plan.epoch_seconds is None else _survey_lines(plan)),
         *(f"{found}: {MEANING[found]}" for found in MEANING if found in _readings(plan)),
         *kl_weight.sentences(plan.kl_weight),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal, record
+from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 from trainables.requirements import unmet
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import nn
 
+    from analysis.confirmed import Confirmed
     from analysis.sweep import Sweep, Trial
     from sweeps.run_state import SweepRun
 
@@ -59,6 +61,13 @@ class SweepResult:
         from analysis.tables import best_trial
 
         return best_trial(self.sweep)
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The best configurations with further seeds, told on the test part; None where nothing was confirmed."""
+        from analysis.confirmed import confirmed
+
+        return confirmed(self.sweep)
 
     def table(self) -> pa.Table:
         """A row a trial: number, origin, outcome, reason, epochs, `config/…` and metrics."""
@@ -143,7 +152,13 @@ def recorded_result(folder: Path) -> SweepResult:
         sweeps.records.record.RecordError: its record cannot be read.
     """
     state, outside = journal.read(folder), record.read(folder).outside
-    resumable = not outside and any(not trial.status.ended for trial in state.trials.values())
+    resumable = not outside and (
+        any(not trial.status.ended for trial in state.trials.values())
+        or (
+            (confirmation := SweepFolder(folder).confirmation).exists
+            and journal.read(confirmation.path).status is not SweepStatus.FINISHED
+        )
+    )
     if state.status is SweepStatus.FAILED:
         return SweepResult(folder, ExitCode.FAILED, state.detail, resumable)
     if state.status is not SweepStatus.FINISHED:

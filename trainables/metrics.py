@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-MEASURED = ("train/", "val/", "test/", "health/")  # what a repetition must reproduce
+VALIDATION, TEST = "val/", "test/"
+MEASURED = ("train/", VALIDATION, TEST, "health/")  # what a repetition must reproduce
 FAMILIES = (*MEASURED, "schedule/", "time/", "memory/")
 HYPERPARAMETERS = "config/"  # columns of the epoch log
 
