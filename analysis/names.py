@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeps import course
-from trainables.metrics import BY_NAME
+from trainables.metrics import BY_NAME, TEST, VALIDATION
 
 HEALTH = (
     "health/au",

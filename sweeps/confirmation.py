@@ -81,24 +81,18 @@ def settings(config: SweepConfig, healthy: Sequence[TrialRecord], time_budget: f
 
 
 def _ablation(config: SweepConfig, healthy: Sequence[TrialRecord]) -> Ablation:
-    """The best configurations, each once, and the documented one if it lies in the space."""
+    """The best configurations, each once, and beside them the documented one if it lies in the space."""
     assert config.confirm is not None
-    before = _before(config)
-    variants, seeds = (list(before.variants), before.seeds) if before else ([], 0)
-    space, best = config.search_space(), list[TrialRecord]()
-    for trial in healthy:
-        if trial.config not in [each.config for each in best]:
-            best.append(trial)
+    before, space = _before(config), config.search_space()
     documented = Variant(Origin.DOCUMENTED, space.documented())
-    chosen = [
-        documented if trial.config == documented.config else Variant(f"trial {trial.trial}", trial.config)
-        for trial in best[: config.confirm.best]
-    ]
-    if space.contains(documented.config):
-        chosen.append(documented)
-    for variant in chosen:
-        if variant.config not in [each.config for each in variants]:
-            variants.append(variant)
+    beside = [documented] if space.contains(documented.config) else []
+    best: list[Variant] = []
+    for trial in healthy:
+        if trial.config not in [each.config for each in (*best, *beside)]:
+            best.append(Variant(f"trial {trial.trial}", trial.config))
+    chosen = best[: config.confirm.best] + beside
+    variants, seeds = (list(before.variants), before.seeds) if before else ([], 0)
+    variants += [each for each in chosen if each.config not in [known.config for known in variants]]
     names = [variant.name for variant in variants]
     others = [name for name in names if name != Origin.DOCUMENTED] if Origin.DOCUMENTED in names else []
     compared = [Contrast(STUDY, name, Origin.DOCUMENTED, name) for name in others]

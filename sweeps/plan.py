@@ -36,8 +36,8 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early, those
-    that confirm the best included."""
+    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early;
+    those that confirm the best are among them."""
 
     model: str
     data: str

@@ -22,7 +22,7 @@ class Standing:
         self._healthy: dict[int, Row] = {}  # the best healthy one, which a later epoch may name after a sick spell
 
     def hear(self, trial: int, row: Row) -> None:
-        """Keep the row, and look which epoch it names as the trial's; what is told of the test part is of that one."""
+        """Keep the row, and look which epoch it names as the trial's; what it tells of the test part is of that."""
         self.latest[trial] = row
         best = row.get("best_epoch", row["epoch"])
         if best == row["epoch"] and row.get("verdict") == Verdict.HEALTHY:
