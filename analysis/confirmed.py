@@ -144,7 +144,7 @@ def verdicts(found: Confirmed) -> list[str]:
     elif not found.unfinished:
         lines.append(f"No configuration has a score with {paired.FEWEST_PAIRS} seeds that others have too.")
     lines += [
-        f"{_capital(each.name)} ended {outcome} with {count} of {len(each.trials)} seeds."
+        f"{_capital(_named(each))} ended {outcome} with {count} of {len(each.trials)} seeds."
         for each in found.configurations
         for outcome, count in each.ends.items()
     ]
@@ -204,10 +204,10 @@ def _first(found: Confirmed, leader: Configuration) -> str:
     which = "has the highest mean" if found.draws else "is best"
     if found.sweep.objectives[0].sign < 0 and found.draws:
         which = "has the lowest mean"
-    chance = f", the best of {len(found.configurations)} with probability {leader.probability:.2f}"
+    chance = f", the best of {len(found.configurations)} with probability {chance_text(leader.probability)}"
     before = leader.searched.metric(found.sweep.objectives[0].metric) if leader.searched else math.nan
     return (
-        f"Confirmed: {leader.name} {which}, {names.label(found.metric)} {formats.number(leader.mean)}"
+        f"Confirmed: {_named(leader)} {which}, {names.label(found.metric)} {formats.number(leader.mean)}"
         f"{_bounds(leader.low, leader.high)} over {len(leader.scores)} further seeds"
         f"{chance if leader.probability == leader.probability else ''}"
         f"{f'; the search had {formats.number(before)} for it' if before == before else ''}."
@@ -224,11 +224,20 @@ def _against_documented(found: Confirmed, leader: Configuration) -> list[str]:
 
 def _told_draws(found: Confirmed, leader: Configuration) -> list[str]:
     return [
-        f"{_capital(leader.name)} and {draw.other.name} cannot be told apart with {draw.seeds} seeds: they differ by "
-        f"{formats.number(abs(draw.difference))}; a difference of {formats.number(draw.detectable, 2)} could have "
-        f"been found (probability {formats.percent(paired.POWER)})."
+        f"{_capital(_named(leader))} and {_named(draw.other)} cannot be told apart with {draw.seeds} seeds: "
+        f"they differ by {formats.number(abs(draw.difference))}; a difference of "
+        f"{formats.number(draw.detectable, 2)} could have been found (probability {formats.percent(paired.POWER)})."
         for draw in found.draws
     ]
+
+
+def chance_text(probability: float) -> str:
+    """With two decimals, which are never those of certainty."""
+    return ">0.99" if probability > 0.995 else "<0.01" if probability < 0.005 else f"{probability:.2f}"
+
+
+def _named(configuration: Configuration) -> str:
+    return "the documented configuration" if configuration.documented else configuration.name
 
 
 def _bounds(low: float, high: float) -> str:

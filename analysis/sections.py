@@ -72,6 +72,7 @@ def _confirmed(sweep: Sweep) -> dict[str, Any] | None:
     return {
         "found": found,
         "verdicts": confirmed.verdicts(found),
+        "chance": confirmed.chance_text,
         "score": sweep.objectives[0].metric,
         "on_test": found.sweep.record.config.test,
     }

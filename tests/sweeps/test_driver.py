@@ -17,7 +17,7 @@ from sweeps.options import ResumeOptions
 from sweeps.preparation import Prepared
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
-from sweeps.records.outcomes import SweepStatus
+from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import SweepRecord
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
@@ -47,6 +47,26 @@ def close(run: SweepRun) -> tuple[ExitCode, str]:
     driver = Driver(Prepared(run.config, None, {}, (), Cost()), Console(rich.Console(file=file, width=200)))
     result = driver.close(run, TrackingProcess(run.config.folder, run.config.tracking_uri), "")
     return result.status, file.getvalue()
+
+
+def test_where_none_ended_healthy_nothing_is_confirmed_and_that_is_said(tmp_path: Path) -> None:
+    run = sweep(tmp_path, confirm=2)
+    record.write(SweepRecord("run", "5eeb", run.config.model, run.config, health=run.health), run.config.folder)
+    for _ in range(3):
+        run.ended(start(run), {"epoch": 9, "val/elbo_gain": 0.1, "verdict": "COLLAPSED", "verdict_detail": ""})
+    code, output = close(run)
+    assert code is ExitCode.NO_HEALTHY_TRIAL
+    assert "No configuration to confirm: none ended healthy." in output
+    assert not SweepFolder(run.config.folder).confirmation.exists
+
+
+def test_a_search_that_is_cut_off_is_not_confirmed(tmp_path: Path, run: SweepRun) -> None:
+    again = sweep(tmp_path, confirm=2, trials=4)
+    again.stopping = Reason.SIGNAL
+    code, output = close(again)
+    assert code is ExitCode.INTERRUPTED
+    assert "Confirmed" not in output
+    assert not SweepFolder(run.config.folder).confirmation.exists
 
 
 def test_a_sweep_that_ends_well(run: SweepRun):
