@@ -17,6 +17,9 @@ def best_probabilities(scores: np.ndarray) -> np.ndarray:
     shrunk: they are taken for draws of one normal distribution, in which a difference is as likely to be all noise
     as to be none: the share of noise in the variance of the observed means is uniform in [0, 1] (Strawderman 1971).
     Configurations that were chosen for their scores differ less than they seem to.
+
+    In simulation it is calibrated where the true means spread by one standard error, and cautious where by more;
+    where they hardly differ it is bold: of what it gives 0.85 about 0.7 is the best.
     """
     seeds, count = scores.shape
     means = scores.mean(axis=0) - scores.mean()

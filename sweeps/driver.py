@@ -220,8 +220,13 @@ class Driver:
             confirmation.Confirming(self.listener),
             resuming=SweepFolder(confirming.folder).exists,
             alone=True,
-        ).run()
-        return confirmation.ended(found, again)
+        )
+        try:
+            return confirmation.ended(found, again.run())
+        except ConfigError as error:  # as where the disk is full by now: the search has ended all the same
+            for problem in error.problems:
+                self.listener.warned(f"Not confirmed: {problem}.")
+            return replace(found, resumable=True)
 
     def _fit(self, run: SweepRun, tracking: TrackingProcess, slots: int) -> str:
         from sweeps.cluster.fit import fit

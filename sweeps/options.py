@@ -82,9 +82,9 @@ class Confirming:
     """What is done with the best."""
 
     confirm: Integer = None
-    """Train so many of the best configurations, and the documented one, again with 5 further seeds once the search
-    has ended, and tell them on the test part; 0: none (default: 3, fewer and by fewer seeds where that would cost
-    more than a third of the trials, half of them where there are no more than 12, none below)."""
+    """Train so many of the best configurations, and the documented one, with 5 further seeds once the search has
+    ended, and tell them on the test part; 0: none (default: as many as a third of the trials pays for, up to 3 with 3
+    to 5 seeds; from 12 trials on one at least)."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from analysis.confirmed import Confirmed
     from analysis.sweep import Sweep, Trial
+    from sweeps.records.journal import SweepState
+    from sweeps.records.record import SweepRecord
     from sweeps.run_state import SweepRun
 
 
@@ -151,17 +153,22 @@ def recorded_result(folder: Path) -> SweepResult:
     Raises:
         sweeps.records.record.RecordError: its record cannot be read.
     """
-    state, outside = journal.read(folder), record.read(folder).outside
-    resumable = not outside and (
-        any(not trial.status.ended for trial in state.trials.values())
-        or (
-            (confirmation := SweepFolder(folder).confirmation).exists
-            and journal.read(confirmation.path).status is not SweepStatus.FINISHED
-        )
-    )
+    state, written = journal.read(folder), record.read(folder)
+    unended = any(not trial.status.ended for trial in state.trials.values())
+    resumable = not written.outside and (unended or _to_confirm(folder, written, state))
     if state.status is SweepStatus.FAILED:
         return SweepResult(folder, ExitCode.FAILED, state.detail, resumable)
     if state.status is not SweepStatus.FINISHED:
         return SweepResult(folder, ExitCode.INTERRUPTED, state.detail, resumable)
     status = ExitCode.NO_HEALTHY_TRIAL if state.best is None else ExitCode.FINISHED
     return SweepResult(folder, status, state.detail, resumable)
+
+
+def _to_confirm(folder: Path, written: SweepRecord, state: SweepState) -> bool:
+    """True if the best of the sweep have yet to be trained with further seeds, or with some of them."""
+    if written.config.confirm is None:
+        return False
+    confirmation = SweepFolder(folder).confirmation
+    if confirmation.exists:
+        return journal.read(confirmation.path).status is not SweepStatus.FINISHED
+    return state.status is not SweepStatus.FINISHED or state.best is not None

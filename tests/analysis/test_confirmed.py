@@ -15,6 +15,7 @@ from rich.console import Console
 from analysis import confirmed, outputs, report, sweep
 from analysis.confirmed import Confirmed
 from sweeps.ablation import Ablation, Contrast, Variant
+from sweeps.confirm import Confirm
 from sweeps.exit_codes import ExitCode
 from sweeps.records.journal import Ended
 from sweeps.records.outcomes import Outcome
@@ -32,7 +33,7 @@ Scores = Mapping[str, Sequence[float | str]]
 @pytest.fixture
 def writer(tmp_path: Path) -> SweepWriter:
     """A search of three configurations, of which the first is the best."""
-    writer = SweepWriter(tmp_path)
+    writer = SweepWriter(tmp_path, confirm=Confirm(2, 5))
     for place, (name, latent) in enumerate(CONFIGS.items()):
         origin = "documented" if name == "documented" else "search"
         writer.trial([0.9 - 0.1 * place], config={"latent_dim": latent}, origin=origin)

@@ -47,6 +47,14 @@ def test_where_the_means_lie_further_apart_it_errs_on_the_side_of_doubt() -> Non
 
 
 @pytest.mark.usefixtures("few_draws")
+def test_where_they_hardly_differ_it_is_bold() -> None:
+    told, best = simulated(2, 3, spread=0.5, repeats=1500)
+    sure = (told > 0.8) & (told < 0.9)
+    assert told[sure].mean() == pytest.approx(0.85, abs=0.02)
+    assert 0.6 < best[sure].mean() < 0.8
+
+
+@pytest.mark.usefixtures("few_draws")
 def test_of_equal_configurations_none_is_nearly_certain() -> None:
     told, _ = simulated(4, 5, spread=0.0)
     assert (told > 0.95).mean() < 0.002

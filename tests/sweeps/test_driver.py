@@ -9,6 +9,7 @@ import pytest
 from rich import console as rich
 
 from sweeps import api
+from sweeps.config import ConfigError
 from sweeps.console import Console
 from sweeps.cost import Cost
 from sweeps.driver import Driver
@@ -19,6 +20,7 @@ from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import SweepRecord
+from sweeps.result import SweepResult, recorded_result
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
 from tests.sweeps.test_run_state import start, sweep
@@ -67,6 +69,24 @@ def test_a_search_that_is_cut_off_is_not_confirmed(tmp_path: Path, run: SweepRun
     assert code is ExitCode.INTERRUPTED
     assert "Confirmed" not in output
     assert not SweepFolder(run.config.folder).confirmation.exists
+
+
+def test_a_confirmation_that_cannot_start_costs_the_search_nothing(
+    run: SweepRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(driver: Driver) -> SweepResult:
+        assert driver.config.name == "run/confirm"
+        raise ConfigError(["--storage: 0.1 GiB free, up to 0.2 GiB needed"])
+
+    monkeypatch.setattr(Driver, "run", refused)
+    again = sweep(run.config.folder.parent, confirm=1)
+    record.write(SweepRecord("run", "5eeb", "imc_vae", again.config, health=run.health), again.config.folder)
+    code, output = close(again)
+    assert code is ExitCode.FINISHED
+    assert "Not confirmed: --storage: 0.1 GiB free, up to 0.2 GiB needed." in output
+    assert "Best: trial 3" in output
+    assert "Go on: python sweeps/run.py --resume run" in output
+    assert recorded_result(again.config.folder).resumable
 
 
 def test_a_sweep_that_ends_well(run: SweepRun):
