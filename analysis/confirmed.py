@@ -201,16 +201,15 @@ def _draw(other: Configuration, differences: np.ndarray, family: int) -> Draw:
 
 
 def _first(found: Confirmed, leader: Configuration) -> str:
-    which = "has the highest mean" if found.draws else "is best"
-    if found.sweep.objectives[0].sign < 0 and found.draws:
-        which = "has the lowest mean"
-    chance = f", the best of {len(found.configurations)} with probability {chance_text(leader.probability)}"
-    before = leader.searched.metric(found.sweep.objectives[0].metric) if leader.searched else math.nan
+    objective = found.sweep.objectives[0]
+    compared = sum(not math.isnan(each.probability) for each in found.configurations)
+    which = f"has the {'highest' if objective.sign > 0 else 'lowest'} mean:" if found.draws else "is best, with"
+    chance = f", the best of {compared} with probability {chance_text(leader.probability)}" if compared else ""
+    before = leader.searched.metric(objective.metric) if leader.searched else math.nan
     return (
-        f"Confirmed: {_named(leader)} {which}, {names.label(found.metric)} {formats.number(leader.mean)}"
-        f"{_bounds(leader.low, leader.high)} over {len(leader.scores)} further seeds"
-        f"{chance if leader.probability == leader.probability else ''}"
-        f"{f'; the search had {formats.number(before)} for it' if before == before else ''}."
+        f"Confirmed: {_named(leader)} {which if compared else 'has'} {names.label(found.metric)} "
+        f"{formats.number(leader.mean)}{_bounds(leader.low, leader.high)} over {len(leader.scores)} further seeds{chance}"
+        f"{'' if math.isnan(before) else f'; the search had {formats.number(before)} for it'}."
     )
 
 
@@ -241,7 +240,7 @@ def _named(configuration: Configuration) -> str:
 
 
 def _bounds(low: float, high: float) -> str:
-    return f" [{formats.number(low)}, {formats.number(high)}]" if low == low else ""
+    return "" if math.isnan(low) else f" [{formats.number(low)}, {formats.number(high)}]"
 
 
 def _capital(text: str) -> str:

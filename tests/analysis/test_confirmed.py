@@ -102,7 +102,7 @@ def test_a_winner_has_its_interval_its_probability_and_beats_the_documented_one(
     assert best.effect.significant
     assert read.draws == []
     first, beats = confirmed.verdicts(read)
-    assert first.startswith("Confirmed: trial 1 is best, test ELBO gain 0.600 [0.5")
+    assert first.startswith("Confirmed: trial 1 is best, with test ELBO gain 0.600 [0.5")
     assert "over 5 further seeds, the best of 3 with probability >0.99; the search had 0.900 for it." in first
     assert beats.startswith("It beats the documented configuration by 0.300 (p = ")
 
@@ -116,7 +116,7 @@ def test_a_draw_is_called_a_draw_with_the_difference_that_would_have_been_found(
     spread = differences.std(ddof=1)
     assert draw.detectable == pytest.approx(1.68 * spread, rel=0.01)  # 5 pairs, one test at 5 %, found with 80 %
     text = " ".join(confirmed.verdicts(read))
-    assert "Confirmed: trial 2 has the highest mean" in text
+    assert "Confirmed: trial 2 has the highest mean: test ELBO gain 0.601" in text
     assert (
         "Trial 2 and trial 1 cannot be told apart with 5 seeds: they differ by 0.00100; a difference of 0.0050"
         in text
@@ -129,6 +129,13 @@ def test_the_documented_one_may_be_the_best_or_in_a_draw(writer) -> None:
     read = found(writer)
     assert (read.leader.name, [draw.other.name for draw in read.draws]) == ("documented", ["trial 1"])
     assert "The documented configuration and trial 1 cannot be told apart" in " ".join(confirmed.verdicts(read))
+
+
+def test_one_configuration_alone_is_no_winner(writer) -> None:
+    confirm(writer, {"documented": around(0.3)})
+    (line,) = confirmed.verdicts(found(writer))
+    assert line.startswith("Confirmed: the documented configuration has test ELBO gain 0.300 [")
+    assert "probability" not in line
 
 
 def test_sick_and_failed_seeds_are_told_and_the_sick_count(writer) -> None:
