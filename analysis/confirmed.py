@@ -208,8 +208,8 @@ def _first(found: Confirmed, leader: Configuration) -> str:
     before = leader.searched.metric(objective.metric) if leader.searched else math.nan
     return (
         f"Confirmed: {_named(leader)} {which if compared else 'has'} {names.label(found.metric)} "
-        f"{formats.number(leader.mean)}{_bounds(leader.low, leader.high)} over {len(leader.scores)} further seeds{chance}"
-        f"{'' if math.isnan(before) else f'; the search had {formats.number(before)} for it'}."
+        f"{formats.number(leader.mean)}{_bounds(leader.low, leader.high)} over {len(leader.scores)} further seeds"
+        f"{chance}{'' if math.isnan(before) else f'; the search had {formats.number(before)} for it'}."
     )
 
 

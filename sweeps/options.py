@@ -132,10 +132,12 @@ class AblationOptions(Common):
 
 @dataclass(frozen=True)
 class ResumeOptions(Limits, Place, Confirming):
-    """What a resume may change: place, limits and what is confirmed, never what is being compared."""
+    """What a resume may change: places, limits and what is confirmed, never what is being compared."""
 
     model: Model = None
     """The model; it cannot change."""
+    data: String = None
+    """Where the data is now, if it was moved; it must be the same."""
 
 
 @dataclass(frozen=True)

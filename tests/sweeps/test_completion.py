@@ -165,7 +165,6 @@ def test_a_resume_may_change_resources_and_limits():
         ({"mode": "min"}, "--mode"),
         ({"set": ("latent_dim=8",)}, "--set"),
         ({"space": ("latent_dim=8,16",)}, "--space"),
-        ({"data": "digits"}, "--data"),
         ({"name": "two"}, "--name"),
     ],
 )

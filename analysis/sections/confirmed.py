@@ -1,3 +1,16 @@
+"""What further seeds say of the best configurations."""
+
+from __future__ import annotations
+
+from analysis import confirmed
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+
+class Confirmed(Section):
+    title = "Confirmed"
+    order = 30
+    template = """\
 {% from "macros.html.j2" import table_box, effect, bounds %}
 {% for line in verdicts %}
 <p>{{ line }}</p>
@@ -21,3 +34,16 @@
 Means have the 95 % interval (Student) of each by itself: what another seed would change, not another test part. Sick seeds count with their score.
 The probability is of a model with one noise for all and means shrunk as if half of their differences were noise; the change against the documented configuration is in pairs of the same seed, in bold where Student's t tells it from none (Holm), its intervals together at 95 %.
 Details: <code>python -m analysis report {{ found.sweep.name }}</code>.</p>
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        found = confirmed.confirmed(sweep)
+        if found is None:
+            return None
+        return {
+            "found": found,
+            "verdicts": confirmed.verdicts(found),
+            "chance": confirmed.chance_text,
+            "score": sweep.objectives[0].metric,
+            "on_test": found.sweep.record.config.test,
+        }
