@@ -97,7 +97,7 @@ class SweepResult:
         return report.write(self.folder, out)
 
     def export(self, out: Path | None = None, trial: int | None = None) -> Path:
-        """Write a trial's model (None: the best one's) with its card to the folder `out`; returns it.
+        """Write a trial's model with its card to the folder `out`; returns it. None: of the confirmed, else the best.
 
         Raises:
             analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
@@ -107,7 +107,7 @@ class SweepResult:
         return export.write(self.folder, out, trial)
 
     def model(self, trial: int | None = None) -> nn.Module:
-        """A trial's model (None: the best one's) as it was at its best epoch, on the CPU.
+        """A trial's model as it was at its best epoch, on the CPU. None: the confirmed one, else the best.
 
         Raises:
             analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.

@@ -215,3 +215,12 @@ def test_the_search_stays_as_it_was(writer) -> None:
     assert [trial.metrics for trial in after.trials] == [trial.metrics for trial in before.trials]
     result = SweepResult(writer.path, ExitCode.FINISHED, "")
     assert (result.best.number, result.confirmed.leader.name) == (1, "trial 2")
+
+
+def test_equal_configurations_are_nearly_always_told_as_a_draw() -> None:
+    rng, told_apart, repeats = np.random.default_rng(4), 0, 600
+    for _ in range(repeats):
+        table = rng.normal(size=(5, 1)) + rng.normal(size=(5, 3))
+        compared = [confirmed.Configuration(f"trial {place}", None, []) for place in range(3)]
+        told_apart += len(confirmed._draws(compared, table, int(table.mean(axis=0).argmax()))) < 2
+    assert told_apart / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
