@@ -116,7 +116,8 @@ def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
     if isinstance(dataset, Unprepared):
         return f"{config.model} trains by its own loop, on data that it reads itself."
     shape = " × ".join(map(str, dataset.shape))
-    size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
+    train, val, test = map(len, (dataset.train, dataset.val, dataset.test))
+    size = f"{train} samples to train, {val} to validate, {test} to test, {shape} each"
     if dataset.embedded:
         return f"No --data given: using {config.model}'s embedded data ({size}) and a budget for a laptop."
     return f"Data {dataset.source}: {size}."

@@ -74,7 +74,7 @@ def _openings(space: SearchSpace) -> list[Value]:
 def _judge_sizes(found: Suitability, split: Parts, changed: str) -> None:
     sizes = f"{len(split.train)} samples to train, {len(split.evaluation)} to judge every epoch by"
     if changed:
-        sizes += f", {len(split.test)} of the environment that is held out"
+        sizes += f", {len(split.environment)} of the environment that is held out"
         found.notes.append(f"{changed}: {sizes}")
     for what, index in (("train", split.train), ("judge a trial by", split.evaluation)):
         if len(index) < FEWEST:
@@ -99,7 +99,7 @@ def _judge_classes(found: Suitability, dataset: Dataset, split: Parts, changed: 
             f"{_where(changed)}{only} to train the classifier on; expected two or more: a folder for each class"
         )
         return
-    for what, index in (("judged by", split.evaluation), ("of the environment that is held out", split.test)):
+    for what, index in (("judged by", split.evaluation), ("of the environment that is held out", split.environment)):
         unseen = [name for name in _classes(labels[index]) if name not in trained]
         if unseen:
             found.notes.append(

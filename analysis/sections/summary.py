@@ -120,7 +120,7 @@ No trial was condemned by the health verdict.
 <dt>Model</dt> <dd>{{ sweep.model }}</dd>
 <dt>Data</dt> <dd>{% if data.embedded %}embedded demonstration data{% else %}{{ data.source or data.path or "not recorded" }}{% endif %}</dd>
 {% if data.shape %}<dt>Sample</dt> <dd>{{ data.shape|join(" × ") }}</dd>{% endif %}
-{% if data.train %}<dt>Samples</dt> <dd>{{ data.train }} training, {{ data.val }} validation</dd>{% endif %}
+{% if data.train %}<dt>Samples</dt> <dd>{{ data.train }} training, {{ data.val }} validation{% if data.test %}, {{ data.test }} test{% endif %}</dd>{% endif %}
 <dt>Budget</dt> <dd>{{ sweep.epochs|plural("epoch") }}{% if config.steps %} ({{ config.steps|plural("step") }}){% endif %} a trial{% if config.trials %}, {{ config.trials|plural("trial") }}{% endif %}</dd>
 {% if config.search %}<dt>Search</dt> <dd>{{ config.search }}{% if config.scheduler %}, {{ config.scheduler }}{% endif %}</dd>{% endif %}
 <dt>Seed</dt> <dd>{{ config.seed }}</dd>

@@ -35,6 +35,13 @@ def column(sweep: Sweep, name: str) -> np.ndarray:
     return sweep.log[name].to_numpy(zero_copy_only=False)
 
 
+def test_the_held_out_environment_of_an_older_record_has_its_name_of_today(sweeps: list[Sweep]) -> None:
+    for sweep in sweeps:
+        names = {*sweep.log.column_names, *(name for trial in sweep.trials for name in trial.metrics)}
+        assert not any(name.startswith("test/") for name in names)
+        assert ("environment/accuracy" in names) is (sweep.model == "vae_dg")
+
+
 def collapsed(trial: Trial) -> bool:
     return trial.metric("health/au") == 0 and ignores_z(trial.metric("health/z_gain"))
 

@@ -14,15 +14,8 @@ import numpy as np
 
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples, subset
-from trainables.data.store import (
-    FORMAT_VERSION,
-    MINIMUM_SAMPLES,
-    Dataset,
-    open_dataset,
-    split,
-    too_few,
-    write_dataset,
-)
+from trainables.data.splitting import split
+from trainables.data.store import FORMAT_VERSION, MINIMUM_SAMPLES, Dataset, open_dataset, too_few, write_dataset
 
 
 class Reader(Protocol):
@@ -77,7 +70,7 @@ def prepare(
         samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
     if len(samples.x) < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(len(samples.x))])
-    statistics = reader.statistics(samples, split(len(samples.x))[0])
+    statistics = reader.statistics(samples, split(len(samples.x)).train)
     cache_root.mkdir(parents=True, exist_ok=True)
     write_dataset(path, samples, statistics)
     return open_dataset(path)

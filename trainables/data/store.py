@@ -6,7 +6,7 @@ A row per sample; one record batch of what was in memory, or several of what nev
     field/NAME   fixed_size_list                   what models read beside x; see `trainables.data.columns`
     label        string                            null if there are no labels
     environment  string                            null if there are none
-    order        int64      a fixed permutation; the first `train` entries are the training set
+    order        int64      the samples of the parts, one behind the other; their sizes are in the metadata
 
 The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes, and a checksum of
 everything but the samples, which stay unread until they are used.
@@ -33,12 +33,11 @@ from trainables.data.errors import DataError
 from trainables.data.fields import categories, is_category
 from trainables.data.rows import LazyRows, Rows
 from trainables.data.samples import Samples
+from trainables.data.splitting import Split, resplit, split
 from trainables.files import replace_file
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MINIMUM_SAMPLES = 10
-TRAIN_SHARE = 0.8
-SPLIT_SEED = 20_210_411  # of the stored split, which all trials with seed 0 share; others draw theirs from it
 _HEADER = b"data set"
 _STATISTIC = b"statistic/"
 _CHECKSUM = b"checksum"
@@ -56,7 +55,7 @@ class Dataset:
         x: (N, *shape) float32 or uint8 in the mapping, read-only; see `read`.
         labels: one a sample; None if there are none.
         environments: one a sample; None if there are none.
-        train, val: int64 indices, both in random order, so that any beginning is a random subset.
+        train, val, test: int64 indices, each in random order, so that any beginning is a random subset; see `split`.
         statistics: those of the reader, by name.
         notes: peculiarities that the user should know of.
         embedded: True for the data set that a model brings along.
@@ -73,6 +72,7 @@ class Dataset:
     environments: list[str] | None
     train: np.ndarray
     val: np.ndarray
+    test: np.ndarray
     statistics: dict[str, np.ndarray]
     notes: tuple[str, ...]
     embedded: bool
@@ -103,15 +103,12 @@ class Dataset:
             return np.full(len(self), -1)
         return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
 
-    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Training and validation indices for trials with `seed`, int64: the stored ones for 0, else both drawn anew
-        from the two together, in the same sizes, always the same for a seed.
+    def split(self, seed: int) -> Split:
+        """The parts for trials with `seed`: the stored ones for 0; else training and validation are drawn anew from
+        the two together, in the same sizes, always the same for a seed. The test part is the same for every seed.
         """
-        if seed == 0:
-            return self.train, self.val
-        both = np.sort(np.concatenate([self.train, self.val]))
-        order = np.random.default_rng([SPLIT_SEED, seed]).permutation(both)
-        return order[: len(self.train)], order[len(self.train) :]
+        parts = Split(self.train, self.val, self.test)
+        return parts if seed == 0 else resplit(parts, seed)
 
     def environment(self, number: int) -> np.ndarray:
         """Which samples come from the environment `number`, counted from 0 in sorted order, (N,) bool.
@@ -129,13 +126,6 @@ class Dataset:
         return open_dataset, (self.path,)
 
 
-def split(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation indices of `count` samples, 80 : 20, always the same."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(count)
-    trained = round(TRAIN_SHARE * count)
-    return order[:trained], order[trained:]
-
-
 def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndarray]) -> None:
     """Write `samples` to `path` atomically.
 
@@ -145,14 +135,14 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
     count, *shape = samples.x.shape
     if count < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(count)])
-    train, val = split(count)
-    order, columns = np.concatenate([train, val]), field_columns(samples.fields)
+    parts = split(count)
+    order, columns = np.concatenate(parts), field_columns(samples.fields)
     header: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "source": samples.source,
-        "fingerprint": _fingerprint(samples, columns, train, val),
+        "fingerprint": _fingerprint(samples, columns, parts),
         "shape": shape,
-        "train": len(train),
+        "parts": [len(part) for part in parts],
         "notes": list(samples.notes),
         "embedded": samples.embedded,
     }
@@ -186,6 +176,7 @@ def open_dataset(path: Path) -> Dataset:
     if header["version"] != FORMAT_VERSION:
         found = f"format version {header['version']}, expected {FORMAT_VERSION}"
         raise DataError(str(path), [f"{found}; delete it, it is made again"])
+    train, val, test = np.split(order, np.cumsum(header["parts"])[:-1])
     return Dataset(
         path=Path(path),
         source=header["source"],
@@ -194,8 +185,9 @@ def open_dataset(path: Path) -> Dataset:
         x=mapped(file, batches, "x", header["shape"], batches[0]["x"].type.value_type.to_pandas_dtype()),
         labels=labels,
         environments=environments,
-        train=order[: header["train"]],
-        val=order[header["train"] :],
+        train=train,
+        val=val,
+        test=test,
         statistics={
             name.removeprefix(_STATISTIC).decode(): np.load(io.BytesIO(value), allow_pickle=False)
             for name, value in metadata.items()
@@ -212,7 +204,7 @@ def open_dataset(path: Path) -> Dataset:
 
 def too_few(count: int) -> str:
     """The problem of a source with `count` samples."""
-    return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
+    return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, to train, to validate and to test"
 
 
 def _write_batches(
@@ -256,9 +248,9 @@ def _checksum(
     return digest.hexdigest().encode()
 
 
-def _fingerprint(samples: Samples, columns: Mapping[str, Rows], train: np.ndarray, val: np.ndarray) -> str:
+def _fingerprint(samples: Samples, columns: Mapping[str, Rows], parts: Split) -> str:
     digest = hashlib.sha256(json.dumps([samples.x.shape, samples.labels, samples.environments]).encode())
-    for index in (train, val):
+    for index in parts:
         digest.update(np.ascontiguousarray(index, dtype="<i8").data)
     if columns:
         named = {name: categories(values).tolist() for name, values in samples.fields.items() if is_category(values)}

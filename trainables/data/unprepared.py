@@ -26,6 +26,11 @@ class Unprepared:
         return np.zeros(0, np.int64)
 
     @property
+    def test(self) -> np.ndarray:
+        """None either."""
+        return np.zeros(0, np.int64)
+
+    @property
     def val(self) -> np.ndarray:
         """None either."""
         return np.zeros(0, np.int64)

@@ -36,9 +36,9 @@ def test_no_front_without_a_healthy_trial(make_writer):
 def test_the_held_out_environment_is_shown_and_never_ranked_by(writer):
     for score, held_out in ((0.1, 0.9), (0.2, 0.3)):
         trial = writer.suggest()
-        writer.log(trial, [{"val/elbo_gain": score, "test/accuracy": held_out, "test/mse": 1.0}])
+        writer.log(trial, [{"val/elbo_gain": score, "environment/accuracy": held_out, "environment/mse": 1.0}])
         writer.end(trial, "FINISHED")
     words = page(writer).words("leaderboard")
-    assert "testaccuracy" in words.replace(" ", "")
-    assert "test MSE" not in words
+    assert "environmentaccuracy" in words.replace(" ", "")
+    assert "environment MSE" not in words
     assert "1 2 finished 1 0.2000 0.300 2 1 finished 1 0.1000 0.900" in words
