@@ -13,7 +13,20 @@ from sweeps.result import recorded_result
 from tests.sweeps.conftest import ROOT, TIMEOUT, Sweeps
 
 MODEL = str(ROOT / "examples" / "my_vae.py")
-QUICK = ("--set", "hidden=16", "--space", "kl_weight=0.2..1", "--trials", "3", "--epochs", "5", "--confirm", "1")
+QUICK = (
+    "--set",
+    "hidden=16",
+    "--space",
+    "kl_weight=0.2..1",
+    "--trials",
+    "3",
+    "--epochs",
+    "4",
+    "--confirm",
+    "1",
+    "--max-concurrent",
+    "1",
+)
 
 
 def test_a_confirmation_outlives_its_driver_and_an_orderly_stop(sweeps: Sweeps) -> None:
