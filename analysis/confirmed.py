@@ -30,7 +30,7 @@ class Configuration:
 
     Args:
         name: of the variant.
-        searched: the trial of the search; None where it had none.
+        searched: the trial of the search that trained it to the end; None where there is none.
         trials: with further seeds.
         scores: by seed, of the trials that trained to their end.
         mean, low, high: of the scores, with Student's bounds at 95 %, of this one by itself; NaN with too few.
@@ -155,7 +155,8 @@ def verdicts(found: Confirmed) -> list[str]:
 
 def _configuration(search: Sweep, sweep: Sweep, variant: Variant, effect: Effect | None) -> Configuration:
     metric, trials = sweep.record.config.told_by, trials_of(sweep, variant.name)
-    same = [trial for trial in search.trials if trial.record.config == variant.config]
+    finished = [trial for trial in search.trials if trial.record.status is Status.FINISHED]
+    same = [trial for trial in finished if trial.record.config == variant.config]
     searched = next(iter(tables.ranked(search.objectives, same)), None)
     scores = {
         trial.record.seed: trial.metric(metric)

@@ -138,6 +138,15 @@ def test_one_configuration_alone_is_no_winner(writer) -> None:
     assert "probability" not in line
 
 
+def test_the_score_of_a_part_of_the_budget_is_not_set_beside_that_of_the_whole(tmp_path) -> None:
+    writer = SweepWriter(tmp_path)
+    writer.trial([0.9], config={"latent_dim": CONFIGS["trial 1"]})
+    writer.trial([0.7], status="STOPPED", reason="RUNG", config={"latent_dim": CONFIGS["documented"]})
+    confirm(writer, {"trial 1": around(0.6), "documented": around(0.3, 2)})
+    best, documented = found(writer).configurations
+    assert (best.searched.number, documented.searched) == (1, None)
+
+
 def test_sick_and_failed_seeds_are_told_and_the_sick_count(writer) -> None:
     sick = [*around(0.6)[:3], "COLLAPSED", "COLLAPSED"]
     failed = [*around(0.5, 1)[:4], "FAILED"]
