@@ -1,15 +1,20 @@
-"""The best model of a sweep for others to use: weights, configuration and a model card."""
+"""The best model of a sweep for others to use: weights, configuration and a model card.
+
+The best is what further seeds have confirmed, if any were trained: of that configuration the healthy trial with the
+best validation score.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import names, tables
+from analysis import confirmed, names, tables
 from analysis.sweep import Sweep, SweepError, Trial, load
 from search_spaces.space import show
 from sweeps.records.folder import SweepFolder
@@ -21,6 +26,20 @@ if TYPE_CHECKING:
 FOLDER = "export"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A trial, the sweep that trained it, and what was confirmed of its configuration."""
+
+    sweep: Sweep
+    trial: Trial
+    told: Sequence[str] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Of its checkpoint."""
+        return SweepFolder(self.sweep.folder).trial(self.trial.number)
+
+
 def write(folder: Path, out: Path | None = None, number: int | None = None) -> Path:
     """Export trial `number` (None: the best) of the sweep in `folder` to `out`, or to `export` in the folder.
 
@@ -30,11 +49,10 @@ def write(folder: Path, out: Path | None = None, number: int | None = None) -> P
     """
     from trainables.export import export
 
-    sweep = _ours(folder)
-    trial = _chosen(sweep, number)
+    chosen = _chosen(_ours(folder), number)
     out = out or folder / FOLDER
     with _absent_refused():
-        export(SweepFolder(folder).trial(trial.number), out, card(sweep, trial))
+        export(chosen.folder, out, card(chosen.sweep, chosen.trial, chosen.told))
     return out
 
 
@@ -47,13 +65,16 @@ def model(folder: Path, number: int | None = None) -> nn.Module:
     """
     from trainables.checkpoint import load_model
 
-    trial = _chosen(_ours(folder), number)
+    chosen = _chosen(_ours(folder), number)
     with _absent_refused():
-        return load_model(SweepFolder(folder).trial(trial.number))
+        return load_model(chosen.folder)
 
 
-def card(sweep: Sweep, trial: Trial) -> str:
-    """The model card: what was trained on what, how well and how healthily, with which versions, how to load it."""
+def card(sweep: Sweep, trial: Trial, told: Sequence[str] = ()) -> str:
+    """The model card: what was trained on what, how well and how healthily, with which versions, how to load it.
+
+    `told`: of a trial that confirms a configuration, what was confirmed.
+    """
     environment = Environment(
         loader=PackageLoader("analysis"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -64,6 +85,7 @@ def card(sweep: Sweep, trial: Trial) -> str:
         trial=trial,
         score=sweep.objectives[0].metric,
         hyperparameters={name: show(value) for name, value in trial.record.config.items()},
+        told=told,
         metrics=[(name, names.label(name), f"{trial.metrics[name]:.5g}") for name in measured],
         data=sweep.record.data,
         code=sweep.record.code,
@@ -88,13 +110,15 @@ def _absent_refused() -> Iterator[None]:
         raise SweepError(str(error)) from error
 
 
-def _chosen(sweep: Sweep, number: int | None) -> Trial:
+def _chosen(sweep: Sweep, number: int | None) -> Chosen:
     if number is None:
+        if (found := confirmed.confirmed(sweep)) and found.winner:
+            return Chosen(found.sweep, found.winner, tuple(confirmed.verdicts(found)))
         if (best := tables.best_trial(sweep)) is None:
             required = f" that meets {' and '.join(required)}" if (required := sweep.record.config.require) else ""
             raise SweepError(f"{sweep.name} has no healthy finished trial{required}; name one with --trial")
-        return best
+        return Chosen(sweep, best)
     for trial in sweep.trials:
         if trial.number == number:
-            return trial
+            return Chosen(sweep, trial)
     raise SweepError(f"{sweep.name} has no trial {number}; it has 1 to {len(sweep.trials)}")

@@ -11,6 +11,10 @@ by its name (null: not measured).
                  model), problems (what could not be read and is left out)
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
+    confirmed    metric, seeds, unfinished (trials), leader (null: too few seeds), verdicts (sentences),
+                 configurations (configuration, trial and its score searched, mean, low, high, probability of being
+                 the best, healthy seeds, scores by seed, ends other than healthy, documented: the effect); null
+                 where nothing was
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
                  controls (condemned; verdicts, outdone: wrong, measured, low, high; storage: the same over sweeps)
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
@@ -43,7 +47,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import ablation, compare, formats, names, settings, stops, tables, targets
+from analysis import ablation, compare, confirmed, formats, names, settings, stops, tables, targets
 from analysis.importance import importances
 from analysis.sweep import Sweep, Trial, counts, load
 from search_spaces import Target
@@ -100,6 +104,7 @@ def gather(sweep: Sweep, other: Sweep | None = None) -> dict[str, Any]:
                 }
                 for setting in settings.settings(sweep)
             ],
+            "confirmed": _confirmed(sweep),
             "stopping": _stopping(sweep),
             "leaderboard": _leaderboard(sweep),
             "targets": _targets(sweep),
@@ -180,6 +185,29 @@ def _best(sweep: Sweep) -> dict[str, Any] | None:
         "score": best.metric(sweep.objectives[0].metric),
         "config": best.record.config,
         "next": margin and {"trial": margin.next.number, **_fields(margin, "gap", "wobble")},
+    }
+
+
+def _confirmed(sweep: Sweep) -> dict[str, Any] | None:
+    found = confirmed.confirmed(sweep)
+    if found is None:
+        return None
+    return {
+        **_fields(found, "metric", "seeds", "unfinished"),
+        "leader": found.leader and found.leader.name,
+        "verdicts": confirmed.verdicts(found),
+        "configurations": [
+            {
+                "configuration": each.name,
+                "trial": each.searched and each.searched.number,
+                "searched": each.searched and each.searched.metric(sweep.objectives[0].metric),
+                **_fields(each, "mean", "low", "high", "probability", "healthy"),
+                "scores": {f"{seed}": score for seed, score in sorted(each.scores.items())},
+                "ends": {outcome.value: count for outcome, count in each.ends.items()},
+                "documented": _effect(each.effect) if each.effect else None,
+            }
+            for each in found.configurations
+        ],
     }
 
 

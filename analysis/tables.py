@@ -154,11 +154,11 @@ def _metric_columns(sweep: Sweep) -> list[str]:
 
 
 def measures(sweep: Sweep) -> list[str]:
-    """The metrics an ablation is read by: the sweep's own, the same in the held-out environment, and all others that
-    trials of the model may be ranked by."""
+    """The metrics an ablation is read by: the sweep's own, the same on the test part and in the held-out environment,
+    and all others that trials of the model may be ranked by."""
     own = [objective.metric for objective in sweep.objectives]
     held_out = [metric.replace(VALIDATION, ENVIRONMENT, 1) for metric in own]
-    return list(dict.fromkeys([*own, *held_out, *_rankable(sweep)]))
+    return list(dict.fromkeys([*own, sweep.record.config.told_by, *held_out, *_rankable(sweep)]))
 
 
 def _rankable(sweep: Sweep) -> list[str]:

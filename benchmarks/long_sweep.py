@@ -89,7 +89,7 @@ def _start(folder: Path, trials: int, slots: int) -> subprocess.Popen[bytes]:
         "--name",
         "long",
     ]
-    command += ["--storage", str(folder), "--max-concurrent", str(slots), "--search", "random"]
+    command += ["--storage", str(folder), "--max-concurrent", str(slots), "--search", "random", "--confirm", "0"]
     with open(folder / "log", "wb") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
 

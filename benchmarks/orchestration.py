@@ -76,7 +76,7 @@ def plain_tune(trials: int, epochs: int, folder: Path, slots: int, uri: str) -> 
 
 def ours(trials: int, epochs: int, folder: Path, slots: int, uri: str) -> None:
     """(c) sweeps/run.py with stopping off."""
-    command = [sys.executable, str(RUN), MODEL, "--scheduler", "none", "--search", "random"]
+    command = [sys.executable, str(RUN), MODEL, "--scheduler", "none", "--search", "random", "--confirm", "0"]
     command += ["--trials", str(trials), "--epochs", str(epochs), "--storage", str(folder), "--name", "ours"]
     _run([*command, "--tracking-uri", uri, "--max-concurrent", str(slots)], folder / "ours.log")
 

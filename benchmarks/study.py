@@ -46,7 +46,7 @@ SMALL = {
 def run(model: str, seed: int, storage: Path) -> Path:
     """The folder of a recorded sweep."""
     name = f"{model}-{seed}"
-    budget = ["--trials", str(TRIALS), "--seed", str(seed)]
+    budget = ["--trials", str(TRIALS), "--seed", str(seed), "--confirm", "0"]
     free = ["--scheduler", "none", "--search", "random", "--name", name, "--storage", str(storage)]
     command = [sys.executable, str(ROOT / "sweeps" / "run.py"), model, *budget, *free, *SETTLED, *SMALL[model]]
     done = subprocess.run(command, check=False)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import search_spaces
 from search_spaces import SearchSpace, study
-from sweeps import ablation, remembering, schedulers, searchers
+from sweeps import ablation, confirm, remembering, schedulers, searchers
 from sweeps.config import ConfigError, SweepConfig, space_of, storage_folder
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions, flag, given
 from sweeps.tried import configurations
@@ -49,6 +49,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     fixed = [text.partition("=")[0] for text in options.set]
     tried, tried_problems = configurations(changed, search.tried, fixed)
     problems += tried_problems + remembering.missing(search.learn_from, Path(storage))
+    trials = _given(search.trials, space.demo_trials if embedded else space.trials)
     if len(name := options.name or f"{model.name}-{time.strftime('%Y%m%d-%H%M%S')}") > LONGEST_NAME:
         problems.append(f"--name {name[:20]}…: {len(name)} characters; expected {LONGEST_NAME} at most")
     config = SweepConfig(
@@ -56,7 +57,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         code=model.text if model.root else "",
         name=name[:LONGEST_NAME],
         storage=storage,
-        trials=_given(search.trials, space.demo_trials if embedded else space.trials),
+        trials=trials,
         epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
         seed=_given(options.seed, 0),
         search=search.search or searchers.DEFAULT,
@@ -78,6 +79,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         strict=options.strict,
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
         steps=options.steps,
+        confirm=confirm.of(search.confirm, trials) if isinstance(options, SweepOptions) else None,
     )
     if options.steps is not None and options.epochs is not None:
         problems.append(f"--steps {options.steps} and --epochs {options.epochs}: expected one of them, the budget")
@@ -193,6 +195,10 @@ def again(
         tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),
     )
+    if not isinstance(options, AblationOptions) and options.confirm is not None:
+        if config.ablation:
+            problems.append(f"--confirm {options.confirm}: {config.name} is an ablation, whose variants share seeds")
+        config = replace(config, confirm=confirm.of(options.confirm, config.trials))
     problems += _problems(config, config.search_space(), is_search=config.ablation is None)
     if problems:
         raise ConfigError(problems)
@@ -220,6 +226,10 @@ def _problems(config: SweepConfig, space: SearchSpace, is_search: bool) -> list[
         (config.steps is None or config.steps >= 1, f"--steps {config.steps}: expected at least 1"),
         (config.epochs >= 1, f"--epochs {config.epochs}: expected at least 1"),
         (config.seed >= 0, f"--seed {config.seed}: expected 0 or more"),
+        (
+            config.confirm is None or config.confirm.best >= 1,
+            f"--confirm {config.confirm and config.confirm.best}: expected 0 or more configurations",
+        ),
         (
             not is_search or config.search in searchers.known(),
             f"--search {config.search}: expected one of {', '.join(searchers.known())}",

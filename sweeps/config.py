@@ -11,6 +11,8 @@ from search_spaces import SearchSpace
 from search_spaces.reference import CODE, MANIFEST
 from search_spaces.space import Value
 from sweeps.ablation import Ablation
+from sweeps.confirm import Confirm
+from trainables.metrics import TEST, VALIDATION
 from trainables.requirements import Requirement
 
 
@@ -52,6 +54,8 @@ class SweepConfig:
     require: list[str] = field(default_factory=list)  # what a trial must meet to be ranked
     tried: list[dict[str, Value]] = field(default_factory=list)  # whole configurations that run before all others
     learn_from: list[str] = field(default_factory=list)  # names or folders of sweeps; []: all of the model; or none
+    confirm: Confirm | None = None  # of the best at the end; None: nothing
+    test: bool = False  # trials are told on the test part at their end, with the weights of their best epoch
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property
@@ -69,6 +73,12 @@ class SweepConfig:
     def requirements(self) -> list[Requirement]:
         """What a trial must meet to be ranked, at the epoch whose numbers are its own."""
         return [Requirement.parse(text) for text in self.require]
+
+    @property
+    def told_by(self) -> str:
+        """What trials are told by at their end: the first metric, on the test part if it is looked at."""
+        metric = self.metric[0]
+        return f"{TEST}{metric.removeprefix(VALIDATION)}" if self.test else metric
 
     @property
     def own_loop(self) -> bool:

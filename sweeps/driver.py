@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import resolve
 from search_spaces.reference import CODE, write_copy
-from sweeps import remembering, schedulers
+from sweeps import confirm, confirmation, remembering, schedulers
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
@@ -46,7 +48,7 @@ class Driver:
         prepared: the sweep, with its data.
         listener: hears what happens.
         resuming: it is there already, and goes on.
-        alone: a single trial is repeated: what other sweeps have run does not count.
+        alone: trials are repeated, or confirmed: what other sweeps have run does not count.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Driver:
         self.prepared, self.config, self.dataset = prepared, prepared.config, prepared.dataset
         self.listener = listener or Listener()
         self._resuming, self._alone = resuming, alone
+        self._began = time.monotonic()
         for text in prepared.said:
             self.listener.said(text)
         for about, lines in prepared.notes.items():
@@ -94,7 +97,7 @@ class Driver:
         config, forecaster = self.config, self._forecaster()
         connection.connect()
         planned = self._planned(forecaster, connection.slots(config))
-        if warning := kl_weight.warning(planned.kl_weight):
+        if not self._alone and (warning := kl_weight.warning(planned.kl_weight)):
             self.listener.warned(warning)
         self._preflight(planned.disk_bytes)
         written = self._resumed() if self._resuming else self._started(planned)
@@ -201,6 +204,33 @@ class Driver:
             f"Sweep {config.name}: {run.remaining} trials{more} of {config.epochs} epochs, {slots} at once, "
             f"in {config.folder}. MLflow: {config.tracking_uri}"
         )
+        if not ablation:
+            self.listener.said(confirm.told(config.confirm, config.trials))
+
+    def _confirmed(self, run: SweepRun, found: SweepResult) -> SweepResult:
+        """Train the best of a search that has ended again with further seeds; how the whole ended then."""
+        config, ended = self.config, (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL)
+        if config.confirm is None or run.stopping or found.status not in ended:
+            return found
+        healthy = run.ranked_trials()
+        if not healthy:
+            self.listener.said("No configuration to confirm: none ended healthy.")
+            return found
+        left = config.time_budget and max(1.0, config.time_budget - (time.monotonic() - self._began))
+        confirming = confirmation.settings(config, healthy, left)
+        self.listener.said(confirmation.announced(confirming))
+        again = Driver(
+            replace(self.prepared, config=confirming, said=()),
+            confirmation.Confirming(self.listener),
+            resuming=SweepFolder(confirming.folder).exists,
+            alone=True,
+        )
+        try:
+            return confirmation.ended(found, again.run())
+        except ConfigError as error:  # as where the disk is full by now: the search has ended all the same
+            for problem in error.problems:
+                self.listener.warned(f"Not confirmed: {problem}.")
+            return replace(found, resumable=True)
 
     def _fit(self, run: SweepRun, tracking: TrackingProcess, slots: int) -> str:
         from sweeps.cluster.fit import fit
@@ -232,7 +262,7 @@ class Driver:
         if unfinished or crashed:
             run.interrupted(run.stopping or (Reason.CRASH if crashed else Reason.SIGNAL))
         best = run.best_trial()
-        found = result(run, best, crashed)
+        found = self._confirmed(run, result(run, best, crashed))
         status = _STATUS_OF_CODE.get(found.status, SweepStatus.FINISHED)
         status = SweepStatus.INTERRUPTED if run.stopping == Reason.TIME_BUDGET else status
         run.journal.append(SweepEvent(status, found.detail, best))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.reference import CODE, MANIFEST
-from sweeps import completion
+from sweeps import completion, confirm
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.driver import recorded
 from sweeps.options import ExtendOptions, SweepOptions, given
@@ -57,6 +57,7 @@ def settings(config: SweepConfig, options: ExtendOptions | SweepOptions) -> tupl
         epochs=epochs,
         steps=None,
         trials=trials,
+        confirm=confirm.of(None, trials),
         tried=best[: max(0, trials)],
     )
     said = (

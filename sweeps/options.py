@@ -81,7 +81,17 @@ class Common(Limits, Place, Budget, Data):
 
 
 @dataclass(frozen=True)
-class SweepOptions(Common):
+class Confirming:
+    """What is done with the best."""
+
+    confirm: Integer = None
+    """Train so many of the best configurations, and the documented one, with 5 further seeds once the search has
+    ended, and tell them on the test part; 0: none (default: as many as a third of the trials pays for, up to 3 with 3
+    to 5 seeds; from 12 trials on one at least)."""
+
+
+@dataclass(frozen=True)
+class SweepOptions(Common, Confirming):
     """A search."""
 
     trials: Integer = None
@@ -127,8 +137,8 @@ class AblationOptions(Common):
 
 
 @dataclass(frozen=True)
-class ResumeOptions(Limits, Place):
-    """What a resume may change: places and limits, never what is being compared."""
+class ResumeOptions(Limits, Place, Confirming):
+    """What a resume may change: places, limits and what is confirmed, never what is being compared."""
 
     model: Model = None
     """The model; it cannot change."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.space import SearchSpace, show
-from sweeps import kl_weight, suggestions
+from sweeps import confirm, kl_weight, suggestions
 from sweeps.ablation import Ablation
 from sweeps.config import SweepConfig
 from sweeps.cost import Cost
@@ -37,7 +37,8 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early."""
+    """The plan of a sweep. Seconds and bytes are of trials as large as the documented one, nothing stopped early;
+    those that confirm the best are among them."""
 
     model: str
     data: str
@@ -64,6 +65,7 @@ def make(
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
     seconds = cost.epoch_seconds
+    trained = config.trials + (config.confirm.trials if config.confirm else 0)
     surveyed = _surveyed(config, space, forecaster)
     return Plan(
         model=config.model,
@@ -77,8 +79,8 @@ def make(
         basis=forecaster.collapse.source if forecaster.collapse else "",
         outside=_outside(surveyed, forecaster),
         epoch_seconds=seconds,
-        total_seconds=None if seconds is None else seconds * config.epochs * config.trials / slots,
-        disk_bytes=cost.checkpoint_bytes * config.trials,
+        total_seconds=None if seconds is None else seconds * config.epochs * trained / slots,
+        disk_bytes=cost.checkpoint_bytes * trained,
     )
 
 
@@ -136,6 +138,7 @@ def render(plan: Plan, config: SweepConfig) -> Any:
     rest = plan.trials - len(plan.configurations)
     lines = [
         _rest_line(config, rest),
+        "" if config.ablation else confirm.told(config.confirm, config.trials),
         *(_OWN_LOOP if plan.epoch_seconds is None else _survey_lines(plan)),
         *(f"{found}: {MEANING[found]}" for found in MEANING if found in _readings(plan)),
         *kl_weight.sentences(plan.kl_weight),

@@ -66,6 +66,7 @@ class Repetition:
             scheduler="none",
             time_budget=None,
             tried=[],
+            confirm=None,
             ablation=Ablation(1, [Variant(str(self), trial.config)], []),
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.exit_codes import ExitCode
 from sweeps.records import journal, record
+from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 from trainables.requirements import unmet
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import nn
 
+    from analysis.confirmed import Confirmed
     from analysis.sweep import Sweep, Trial
+    from sweeps.records.journal import SweepState
+    from sweeps.records.record import SweepRecord
     from sweeps.run_state import SweepRun
 
 
@@ -60,6 +64,13 @@ class SweepResult:
 
         return best_trial(self.sweep)
 
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The best configurations with further seeds, told on the test part; None where nothing was confirmed."""
+        from analysis.confirmed import confirmed
+
+        return confirmed(self.sweep)
+
     def table(self) -> pa.Table:
         """A row a trial: number, origin, outcome, reason, epochs, `config/…` and metrics."""
         import pyarrow as pa
@@ -86,7 +97,7 @@ class SweepResult:
         return report.write(self.folder, out)
 
     def export(self, out: Path | None = None, trial: int | None = None) -> Path:
-        """Write a trial's model (None: the best one's) with its card to the folder `out`; returns it.
+        """Write a trial's model with its card to the folder `out`; returns it. None: of the confirmed, else the best.
 
         Raises:
             analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
@@ -96,7 +107,7 @@ class SweepResult:
         return export.write(self.folder, out, trial)
 
     def model(self, trial: int | None = None) -> nn.Module:
-        """A trial's model (None: the best one's) as it was at its best epoch, on the CPU.
+        """A trial's model as it was at its best epoch, on the CPU. None: the confirmed one, else the best.
 
         Raises:
             analysis.sweep.SweepError: there is no such trial, no healthy one, or it has no checkpoint.
@@ -142,11 +153,22 @@ def recorded_result(folder: Path) -> SweepResult:
     Raises:
         sweeps.records.record.RecordError: its record cannot be read.
     """
-    state, outside = journal.read(folder), record.read(folder).outside
-    resumable = not outside and any(not trial.status.ended for trial in state.trials.values())
+    state, written = journal.read(folder), record.read(folder)
+    unended = any(not trial.status.ended for trial in state.trials.values())
+    resumable = not written.outside and (unended or _to_confirm(folder, written, state))
     if state.status is SweepStatus.FAILED:
         return SweepResult(folder, ExitCode.FAILED, state.detail, resumable)
     if state.status is not SweepStatus.FINISHED:
         return SweepResult(folder, ExitCode.INTERRUPTED, state.detail, resumable)
     status = ExitCode.NO_HEALTHY_TRIAL if state.best is None else ExitCode.FINISHED
     return SweepResult(folder, status, state.detail, resumable)
+
+
+def _to_confirm(folder: Path, written: SweepRecord, state: SweepState) -> bool:
+    """True if the best of the sweep have yet to be trained with further seeds, or with some of them."""
+    if written.config.confirm is None:
+        return False
+    confirmation = SweepFolder(folder).confirmation
+    if confirmation.exists:
+        return journal.read(confirmation.path).status is not SweepStatus.FINISHED
+    return state.status is not SweepStatus.FINISHED or state.best is not None

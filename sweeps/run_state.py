@@ -109,21 +109,26 @@ class SweepRun:
 
     def best_trial(self) -> int | None:
         """The best of the trials that ended healthy and meet what is required; None if there is none."""
+        return next((record.trial for record in self.ranked_trials()), None)
+
+    def ranked_trials(self) -> list[TrialRecord]:
+        """The trials that ended healthy and meet what is required, the best first."""
         finished = {trial: each.metrics for trial, each in self.records.items() if each.status is Status.FINISHED}
-        return self._best_of(finished)
+        return [self.records[trial] for trial in self._ranked(finished)]
 
     def best_so_far(self) -> int | None:
         """The best of all that are healthy and meet what is required, those that run included; None if none does."""
-        return self._best_of(self.best)
+        return next(iter(self._ranked(self.best)), None)
 
-    def _best_of(self, metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
+    def _ranked(self, metrics: Mapping[int, Mapping[str, Any]]) -> list[int]:
         scores = {
             trial: [row.get(metric, math.nan) for metric in self.config.metric]
             for trial, row in metrics.items()
             if self.latest.get(trial, {}).get("verdict") == Verdict.HEALTHY
             and not unmet(self.config.requirements, row)
         }
-        return ranking.best(ranking.objectives(self.config.metric, self.config.mode), scores)
+        order = ranking.ranked(ranking.objectives(self.config.metric, self.config.mode), scores)
+        return [trial for trial in order if math.isfinite(scores[trial][0])]
 
     def next_trial(self) -> TrialRecord | None:
         """The next trial for a free worker: who was cut off, who waits and may go on, a new one, at last who has to

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainables import epoch_log
 from trainables.health import Verdict
+from trainables.metrics import TEST
 
 Row = Mapping[str, Any]
 SHOWN = ("epoch", "verdict", "health/au", "health/kl_raw", "health/codebook_usage")  # of a trial that has ended
@@ -21,13 +22,15 @@ class Standing:
         self._healthy: dict[int, Row] = {}  # the best healthy one, which a later epoch may name after a sick spell
 
     def hear(self, trial: int, row: Row) -> None:
-        """Keep the row, and look which epoch it names as the trial's."""
+        """Keep the row, and look which epoch it names as the trial's; what it tells of the test part is of that."""
         self.latest[trial] = row
         best = row.get("best_epoch", row["epoch"])
         if best == row["epoch"] and row.get("verdict") == Verdict.HEALTHY:
             self._healthy[trial] = row
         healthy = self._healthy.get(trial, row)
         self.best[trial] = healthy if healthy["epoch"] == best else row
+        if tested := {name: value for name, value in row.items() if name.startswith(TEST)}:
+            self.best[trial] = {**self.best[trial], **tested}
 
     def recall(self, trial: int, rows: Iterable[Row]) -> None:
         """Hear the recorded epochs of a trial."""

@@ -19,6 +19,8 @@ def ask(text: str, storage: str | None = None) -> str:
     if not name or (colon and not number.isdecimal()):
         raise ConfigError([f"--stop {text}: expected NAME for the sweep, or NAME:k for a trial, as in mysweep:3"])
     folder, trial = storage_folder(storage) / name, int(number) if colon else None
+    if trial is None and lock.holder(SweepFolder(folder).confirmation.lock):
+        folder = SweepFolder(folder).confirmation.path
     driver = lock.holder(SweepFolder(folder).lock)
     if problem := _problem(folder, trial, runs=driver is not None):
         raise ConfigError([f"--stop {text}: {problem}"])

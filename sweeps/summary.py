@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def show(console: Console, result: SweepResult) -> None:
     """Print what was compared or forecast, how the sweep ended, and its best trial or what may help."""
     from analysis import tables
+    from analysis.confirmed import verdicts
 
     sweep = result.sweep
     config = sweep.record.config
@@ -44,6 +45,9 @@ def show(console: Console, result: SweepResult) -> None:
         say(f"  {flags}")
         if said := tables.worth(best):
             say(f"  {said}")
+    if (found := result.confirmed) is not None:
+        for line in verdicts(found):
+            say(line)
     if result.status is ExitCode.NO_HEALTHY_TRIAL:
         say(f"{_advice(sweep)}more epochs.")
 

@@ -55,6 +55,7 @@ class TrialSettings:
     metric: str  # what trials are ranked by, and their epochs
     mode: str
     require: list[str]  # what an epoch must meet to be the trial's, if one does
+    test: bool = False  # tell the end of a trial on the test part, with the weights of its epoch
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ class VaeTrainable(tune.Trainable):
             return self._failure(self._error)
         try:
             row = self._again or self._epoch()
+            tested = self._tested() if self._settings.test and self._ended() else {}
         except Exception as error:
             return self._failure(error)
         self._again = None
         told = {name: value for name, value in row.items() if not name.startswith(epoch_log.BY_DIMENSION)}
-        return {TOLD: Told(told), "done": self._ended()}
+        return {TOLD: Told(told | tested), "done": self._ended()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to add: `step` keeps the checkpoint in the sweep's folder."""
@@ -195,6 +197,16 @@ class VaeTrainable(tune.Trainable):
                     artifacts.write(trainer, self._folder)
         except Exception as error:  # of a model's own way to show itself: noted, and costs the trial nothing
             self._note(error)
+
+    def _tested(self) -> Row:
+        """The metrics on the test part, with the weights of the trial's epoch: told, for the row is of the last one.
+
+        A resume that begins with a trial which has ended evaluates again, to the same numbers.
+        """
+        trainer = self._running.trainer
+        assert trainer is not None
+        with self._best.weights(trainer):
+            return dict(trainer.test())
 
     def _ended(self) -> bool:
         return self._running.converged or self._rows[-1]["epoch"] >= self._settings.epochs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import search_spaces
-from analysis import ablation, formats, settings, stops, tables
+from analysis import ablation, confirmed, formats, settings, stops, tables
 from analysis.ablation import Finding
 from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep, Trial, counts
@@ -64,9 +64,12 @@ class Summary(Section):
 <p><b>How sure.</b> Trial {{ margin.next.number }} is next, {{ margin.gap|number }} behind.
 {%- if margin.wobble is not none %} From epoch to epoch the score of the best still moves by {{ margin.wobble|number(2) }}
 {%- if margin.gap <= margin.wobble %}, more than that: the two cannot be told apart{% endif %}.{% endif %}
- Every configuration was trained with one seed; what another would change is not measured here.</p>
+ {% if not confirmed %}Every configuration was trained with one seed; what another would change is not measured here.{% endif %}</p>
 {% elif best %}
 <p><b>How sure.</b> Nothing to compare with: no other trial finished healthy.</p>
+{% endif %}
+{% if confirmed %}
+<p><b>With further seeds.</b> {{ confirmed|join(" ") }} <a href="#confirmed">All numbers</a>.</p>
 {% endif %}
 {% if advice.claims %}
 <p><b>Advice.</b> Of {{ advice.tested|plural("documented claim") }} tested on this data,
@@ -146,6 +149,7 @@ No trial was condemned by the health verdict.
             "counts": counts(sweep.trials),
             **(_setting_gaps(sweep, ranking) if ranking else _trial_gaps(sweep, best)),
             "margin": None if ranking else settings.margin(sweep),
+            "confirmed": confirmed.verdicts(found) if (found := confirmed.confirmed(sweep)) else [],
             "advice": _advice(sweep),
             "effort": tables.effort(sweep),
             "controls": stops.controls(sweep),

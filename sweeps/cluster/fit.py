@@ -42,6 +42,7 @@ def fit(run: SweepRun, dataset: str, slots: int) -> str:
         metric=config.metric[0],
         mode=config.mode[0],
         require=config.require,
+        test=config.test,
     )
     tuner = tune.Tuner(
         tune.with_resources(VaeTrainable, {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}),

@@ -11,6 +11,7 @@ from pathlib import Path
 from trainables.files import ARTIFACTS, EPOCHS, trial_folder
 
 RECORD = "sweep.json"
+CONFIRMATION = "confirm"  # of a sweep: the folder in it, and the end of its name
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ class SweepFolder:
         """Add an error that was survived to `errors`."""
         with open(self.errors, "a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n{''.join(traceback.format_exception(error))}\n")
+
+    @property
+    def confirmation(self) -> SweepFolder:
+        """The sweep that trains the best of this one with further seeds."""
+        return SweepFolder(self.path / CONFIRMATION)
 
     @property
     def exists(self) -> bool:

@@ -169,7 +169,7 @@ def trial_view(sweep: SweepRecord, record: TrialRecord, log: LogSummary) -> RunV
     )
     best = tuple(
         Point(f"best/{name}", record.metrics[name], _milliseconds(record.ended_at) or _start(record), log.best_epoch)
-        for name in sweep.config.metric
+        for name in dict.fromkeys([*sweep.config.metric, sweep.config.told_by])
         if name in record.metrics
     )
     return RunView(

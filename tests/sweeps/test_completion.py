@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 import search_spaces
 from sweeps.completion import complete, extended, resumed
 from sweeps.config import ConfigError, SweepConfig
+from sweeps.confirm import Confirm
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions
 
 
@@ -37,7 +39,8 @@ def test_defaults(tmp_path):
     assert config.folder == tmp_path / "results" / config.name
     assert config.name.startswith("imc_vae-2")
     assert config.tracking_uri == f"sqlite:///{tmp_path}/results/mlflow.db"
-    assert SweepConfig(**config.to_dict()) == config
+    assert (config.confirm, config.test) == (Confirm(1, 3), False)
+    assert TypeAdapter(SweepConfig).validate_python(config.to_dict()) == config
 
 
 def test_embedded_data_get_a_budget_for_a_laptop(tmp_path):

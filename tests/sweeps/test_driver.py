@@ -9,6 +9,7 @@ import pytest
 from rich import console as rich
 
 from sweeps import api
+from sweeps.config import ConfigError
 from sweeps.console import Console
 from sweeps.cost import Cost
 from sweeps.driver import Driver
@@ -17,8 +18,9 @@ from sweeps.options import ResumeOptions
 from sweeps.preparation import Prepared
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
-from sweeps.records.outcomes import SweepStatus
+from sweeps.records.outcomes import Reason, SweepStatus
 from sweeps.records.record import SweepRecord
+from sweeps.result import SweepResult, recorded_result
 from sweeps.run_state import SweepRun
 from sweeps.tracking.process import TrackingProcess
 from tests.sweeps.test_run_state import start, sweep
@@ -47,6 +49,44 @@ def close(run: SweepRun) -> tuple[ExitCode, str]:
     driver = Driver(Prepared(run.config, None, {}, (), Cost()), Console(rich.Console(file=file, width=200)))
     result = driver.close(run, TrackingProcess(run.config.folder, run.config.tracking_uri), "")
     return result.status, file.getvalue()
+
+
+def test_where_none_ended_healthy_nothing_is_confirmed_and_that_is_said(tmp_path: Path) -> None:
+    run = sweep(tmp_path, confirm=2)
+    record.write(SweepRecord("run", "5eeb", run.config.model, run.config, health=run.health), run.config.folder)
+    for _ in range(3):
+        run.ended(start(run), {"epoch": 9, "val/elbo_gain": 0.1, "verdict": "COLLAPSED", "verdict_detail": ""})
+    code, output = close(run)
+    assert code is ExitCode.NO_HEALTHY_TRIAL
+    assert "No configuration to confirm: none ended healthy." in output
+    assert not SweepFolder(run.config.folder).confirmation.exists
+
+
+def test_a_search_that_is_cut_off_is_not_confirmed(tmp_path: Path, run: SweepRun) -> None:
+    again = sweep(tmp_path, confirm=2, trials=4)
+    again.stopping = Reason.SIGNAL
+    code, output = close(again)
+    assert code is ExitCode.INTERRUPTED
+    assert "Confirmed" not in output
+    assert not SweepFolder(run.config.folder).confirmation.exists
+
+
+def test_a_confirmation_that_cannot_start_costs_the_search_nothing(
+    run: SweepRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(driver: Driver) -> SweepResult:
+        assert driver.config.name == "run/confirm"
+        raise ConfigError(["--storage: 0.1 GiB free, up to 0.2 GiB needed"])
+
+    monkeypatch.setattr(Driver, "run", refused)
+    again = sweep(run.config.folder.parent, confirm=1)
+    record.write(SweepRecord("run", "5eeb", "imc_vae", again.config, health=run.health), again.config.folder)
+    code, output = close(again)
+    assert code is ExitCode.FINISHED
+    assert "Not confirmed: --storage: 0.1 GiB free, up to 0.2 GiB needed." in output
+    assert "Best: trial 3" in output
+    assert "Go on: python sweeps/run.py --resume run" in output
+    assert recorded_result(again.config.folder).resumable
 
 
 def test_a_sweep_that_ends_well(run: SweepRun):

@@ -137,6 +137,14 @@ def test_too_few_pairs_are_no_test():
     assert np.isnan(paired.mean_interval(np.array([1.0, 2.0]), 0.05)).all()
 
 
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_interval_of_a_mean_covers_it_in_95_of_100(seeds: int):
+    rng = np.random.default_rng(seeds)
+    bounds = np.array([paired.mean_interval(rng.normal(0.4, 0.1, seeds), 0.05) for _ in range(4000)])
+    covered = ((bounds[:, 0] <= 0.4) & (bounds[:, 1] >= 0.4)).mean()
+    assert covered == pytest.approx(0.95, abs=0.011)  # three standard errors
+
+
 def test_the_simultaneous_interval_never_contradicts_holm():
     """It excludes 0 only where Holm rejects; Holm may reject a little more."""
     rng, contradictions, sharper = np.random.default_rng(5), 0, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.console import Console
 from sweeps import plan, searchers
 from sweeps.completion import complete
 from sweeps.config import SweepConfig
+from sweeps.cost import Cost
 from sweeps.kl_weight import KlWeight
 from sweeps.options import SweepOptions
 from sweeps.plan import Plan
@@ -99,3 +101,22 @@ def test_the_trials_are_those_that_the_search_will_suggest(tmp_path: Path, searc
     assert [trial["trial"] for trial in trials] == list(range(1, shown + 1))
     live = searchers.make(search, space, config.seed, config.metric, config.mode)
     assert [trial["config"] for trial in trials[2:]] == [live.suggest(number) for number in range(3, shown + 1)]
+
+
+def test_what_confirming_the_best_costs_is_in_the_plan(tmp_path: Path):
+    def of(confirm: int) -> tuple[SweepConfig, Plan]:
+        options = SweepOptions(model="imc_vae", trials=6, epochs=10, name="x", storage=str(tmp_path), confirm=confirm)
+        config = complete(options)
+        forecaster = SimpleNamespace(forecast=lambda values: None, collapse=None, effective=None)
+        return config, plan.make(config, "embedded", forecaster, Cost(2.0, 1e6), slots=2)
+
+    config, whole = of(2)
+    assert (whole.total_seconds, whole.disk_bytes) == (2.0 * 10 * (6 + 15) / 2, 21e6)
+    text = shown(replace(whole, survey=None), config, 300)
+    assert (
+        "At its end the best 2 configurations and the documented one are trained with 5 further seeds: at most 15"
+        in text
+    )
+    config, search = of(0)
+    assert (search.total_seconds, search.disk_bytes) == (2.0 * 10 * 6 / 2, 6e6)
+    assert "The best are not confirmed with further seeds" in shown(replace(search, survey=None), config, 300)

@@ -32,6 +32,13 @@ def test_the_best_epoch_is_the_one_that_the_last_names(told: list[tuple[int, int
     assert standing.latest[1]["epoch"] == told[-1][0]
 
 
+def test_what_is_told_of_the_test_part_is_of_the_best_epoch() -> None:
+    standing = Standing()
+    standing.recall(1, [row(1, 1), row(2, 1)])
+    standing.hear(1, row(3, 1) | {"test/elbo_gain": 0.05})
+    assert standing.end(1) == {"health/au": 3.0, "val/elbo_gain": 0.1, "test/elbo_gain": 0.05}
+
+
 def test_of_many_epochs_three_are_kept_and_of_a_trial_that_has_ended_what_is_shown() -> None:
     standing = Standing()
     for epoch in range(1, 101):

@@ -45,6 +45,16 @@ def test_a_trial_and_a_sweep_are_asked_for_and_the_driver_is_named(run: SweepRun
     assert requests.read(folder) == requests.Requests(sweep=True, trials={2})
 
 
+def test_while_the_best_are_confirmed_that_is_what_ends(run: SweepRun, tmp_path: Path) -> None:
+    folder = SweepFolder(run.config.folder)
+    folder.confirmation.path.mkdir()
+    record.write(SweepRecord("run/confirm", "5eed", run.config.model, run.config), folder.confirmation.path)
+    with lock.exclusive(folder.lock), lock.exclusive(folder.confirmation.lock):
+        stopping.ask("run", str(tmp_path))
+    assert requests.read(folder.path) == requests.Requests()
+    assert requests.read(folder.confirmation.path) == requests.Requests(sweep=True)
+
+
 def test_what_cannot_be_stopped_is_said_in_a_sentence(run: SweepRun, tmp_path: Path) -> None:
     assert refusal("run:2", tmp_path) == "--stop run:2: run does not run"
     with lock.exclusive(SweepFolder(run.config.folder).lock):

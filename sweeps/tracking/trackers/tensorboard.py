@@ -33,7 +33,7 @@ class TensorBoard(Tracker):
 
     def __init__(self, sweep: Path, uri: str) -> None:
         super().__init__(sweep, uri)
-        self._folder = _folder(uri) / self.sweep.name
+        self._folder = _folder(uri) / record.read(self.sweep).name
         self._sent: dict[int, int] = {}  # epochs, by trial
         self._ended: set[int] = set()
         self._pictures = Pictures(SweepFolder(self.sweep))
@@ -52,7 +52,7 @@ class TensorBoard(Tracker):
         state, config = journal.read(self.sweep), record.read(self.sweep).config
         for trial in state.trials.values():
             if epoch_log.stamp(self.sweep, trial.trial):
-                self._send(trial, config.metric[0])
+                self._send(trial, config.told_by)
         ended = state.status.ended or driver_lost
         return Summary(len(self._sent), sum(self._sent.values()), ended, tuple(state.problems))
 

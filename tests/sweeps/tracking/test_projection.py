@@ -58,6 +58,15 @@ def test_only_finished_trials_end_finished(status, reason, expected, tags):
     assert {name: value for name, value in view.tags.items() if name in projection.TRANSIENT_TAGS} == tags
 
 
+def test_the_score_on_the_test_part_stands_beside_the_best_one():
+    sweep = record.of(SWEEP | {"config": SWEEP["config"] | {"test": True}})
+    told = replace(trial(), metrics={"val/elbo_gain": 0.5, "test/elbo_gain": 0.4, "test/mse": 0.1})
+    view = projection.trial_view(sweep, told, LogSummary(4, best_epoch=3))
+    assert [(point.key, point.value, point.step) for point in view.metrics] == [
+        ("best/val/elbo_gain", 0.5, 3), ("best/test/elbo_gain", 0.4, 3),
+    ]  # fmt: skip
+
+
 def test_stated_targets_and_notes_are_tags():
     stated = [
         {"metric": "val/elbo_gain", "text": "it works", "source": "notes", "low": 0.4, "high": None, "when": {}},
