@@ -70,8 +70,8 @@ def measure(trials: int) -> None:
     console = Console()
     console.print(_table(seen, trials, slots))
     console.print(
-        f"{epochs} epochs, {len(waits)} pauses, {epochs / wall:.1f} results a second; {trained / wall / slots:.0%} of "
-        f"the slots' time are epochs; {beside:.0f} ms of a slot go beside them with every start of a trial "
+        f"{epochs} epochs, {len(waits)} pauses, {epochs / wall:.1f} results a second; {trained / wall / slots:.0%} "
+        f"of the slots' time are epochs; {beside:.0f} ms of a slot go beside them with every start of a trial "
         f"({len(starts)}). From a pause to the start that takes its slot: {1000 * np.median(waits):.0f} ms, "
         f"{sum(waits) / wall / slots:.1%} of the slots' time",
         highlight=False,

@@ -50,6 +50,7 @@ class SweepConfig:
     steps: int | None = None  # the budget as it was given, if in steps; see `sweeps.budget`
     require: list[str] = field(default_factory=list)  # what a trial must meet to be ranked
     tried: list[dict[str, Value]] = field(default_factory=list)  # whole configurations that run before all others
+    until: int | None = None  # the epoch after which trials end, whatever their budget
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property

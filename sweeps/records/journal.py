@@ -202,8 +202,8 @@ class Journal:
 
 
 class Reader:
-    """Folds the journal of the sweep in folder `sweep` as it grows: every pass reads what was appended since the last,
-    and all of it again where the file was replaced or cut."""
+    """Folds the journal of the sweep in folder `sweep` as it grows: every pass reads what was appended since the
+    last, and all of it again where the file was replaced or cut."""
 
     def __init__(self, sweep: Path) -> None:
         self.lines = NewLines(SweepFolder(sweep).journal)

@@ -22,7 +22,6 @@ from sweeps.records.journal import SweepState
 from sweeps.records.outcomes import Status
 from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
-from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
 from tests.sweeps.conftest import Door, Sweeps
 from trainables import epoch_log
@@ -74,7 +73,7 @@ class Driven:
         config, curves = self.config, self.curves
         spec = parse(config.scheduler)
         health = spec.settings.health(curves.health)
-        scheduler = spec.make(Task(curves.epochs, curves.metric, curves.mode, health.grace_share))
+        scheduler = spec.make(curves.task(health.grace_share))
         search = RandomSearch(config.search_space(), SEED, config.metric, config.mode)
         return SweepRun(config, search, scheduler, SimpleNamespace(forecast=lambda config: None), health)
 
@@ -126,7 +125,7 @@ EXPECTED = {
     "none": {""},
     "asha": {"", "RUNG"},
     "asha-stopping": {"", "RUNG"},
-    "health-asha": {"", "RUNG", "COLLAPSED"},
+    "health-asha": {"", "GIVEN_UP", "COLLAPSED"},
     "median": {"", "RUNG"},
     "hyperband": {"", "RUNG"},
     "pasha": {"", "RUNG"},

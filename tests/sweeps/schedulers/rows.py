@@ -22,6 +22,16 @@ class Epoch:
     kl_rising: bool = False
 
     @property
+    def scores(self) -> tuple[float, ...]:
+        """The one metric."""
+        return (self.score,)
+
+    @property
+    def met(self) -> bool:
+        """Nothing is required."""
+        return True
+
+    @property
     def verdict_detail(self) -> str:
         """Tells the epoch."""
         return "" if self.verdict is Verdict.HEALTHY else f"sick at epoch {self.epoch}"

@@ -400,6 +400,7 @@ def test_artifacts_are_uploaded_once_when_a_trial_has_ended(make_sweep, server, 
     Mirror(sweep.path, server.uri).sync()
     assert uploaded.stat().st_mtime_ns == first
     sweep.artifact(1, "latents.json", '{"mu_var": []}')
+    sweep.journal.append(SweepEvent("finished"))  # then all that has changed meanwhile is sent
     mirror.sync()
     assert uploaded.read_text() == '{"mu_var": []}'
 
