@@ -108,8 +108,14 @@ def table(replay: Replay) -> Any:
         name = result.scheduler.replace(":", "\n").replace(",", " ")
         drawn.add_row(name, *cells)
     advice = replay.recommended
-    if advice.refused:
-        return Group(drawn, "", *notes(replay), "", advice.sentence)
+    spent = [] if advice.refused else [_spent_table(advice), ""]
+    return Group(drawn, "", *notes(replay), "", *spent, advice.sentence)
+
+
+def _spent_table(advice: Recommendation) -> Any:
+    from rich import box
+    from rich.table import Table
+
     spent = Table(title=spent_title(advice), box=box.SIMPLE_HEAD, title_justify="left", padding=0, pad_edge=False)
     spent.add_column("scheduler", overflow="fold")
     for share in SHARES:
@@ -117,7 +123,7 @@ def table(replay: Replay) -> Any:
     spent.add_column("best found", justify="right", overflow="fold")
     for name, cells in _spent_cells(advice):
         spent.add_row(name.replace(":", "\n"), *(f"{value}\n[dim]{interval}[/]" for value, interval in cells))
-    return Group(drawn, "", *notes(replay), "", spent, "", advice.sentence)
+    return spent
 
 
 def markdown(replay: Replay) -> str:

@@ -49,11 +49,11 @@ def front_of(points: Iterable[Scores]) -> list[Scores]:
 
 def _fronts(values_NM: np.ndarray) -> list[np.ndarray]:
     """The rows of every front, the best first."""
-    nowhere_worse = (values_NM[:, None] >= values_NM).all(axis=2)
+    nowhere_worse: np.ndarray = np.all(values_NM[:, None] >= values_NM, axis=2)
     dominating_NN = nowhere_worse & ~nowhere_worse.T  # [i, j]: row i dominates row j
     left, fronts = np.ones(len(values_NM), dtype=bool), []
     while left.any():
-        front = left & ~dominating_NN[left].any(axis=0)
+        front = left & ~np.any(dominating_NN[left], axis=0)
         fronts.append(np.flatnonzero(front))
         left &= ~front
     return fronts

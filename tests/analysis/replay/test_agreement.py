@@ -20,12 +20,14 @@ from sweeps.options import SweepOptions
 from sweeps.records import journal
 from sweeps.records.journal import SweepState
 from sweeps.records.outcomes import Status
+from sweeps.records.ranking import Objective
 from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
 from sweeps.searchers.random import RandomSearch
 from tests.sweeps.conftest import Door, Sweeps
 from trainables import epoch_log
 from trainables.health import judge
+from trainables.requirements import Requirement
 
 SEED = 0
 TRIALS = 8
@@ -56,7 +58,12 @@ class Driven:
     def __init__(self, folder: Path, curves: Curves, scheduler: str, deaths: Sequence[int] = ()) -> None:
         budget = {"trials": len(curves), "epochs": curves.epochs, "seed": SEED}
         place = {"storage": str(folder), "name": "driven"}
-        options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place)
+        ranked = {
+            "metric": ",".join(one.metric for one in curves.task(0.0).objectives),
+            "mode": ",".join(one.mode for one in curves.task(0.0).objectives),
+            "require": tuple(map(str, curves.requirements)),
+        }
+        options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place, **ranked)
         self.config, self.curves, self.deaths = complete(options), curves, deaths
         self.config.folder.mkdir()
         self.epochs = 0
@@ -158,6 +165,20 @@ def test_the_driver_decides_as_the_replay_does_epoch_by_epoch(tmp_path, schedule
     assert agrees(replayed(curves, scheduler), curves, state)
     assert {trial.reason for trial in state.trials.values()} >= EXPECTED[scheduler]
     assert driven.decisions == decided(curves, scheduler, monkeypatch)
+
+
+@pytest.mark.parametrize("scheduler", ["health-asha", "asha", "pasha"])
+def test_they_agree_on_two_metrics_and_what_is_required_through_the_death_of_drivers(tmp_path, scheduler):
+    curves = replace(
+        synthetic.generate(30, 12, seed=5),
+        further=(Objective("val/mse", "min"),),
+        requirements=(Requirement.parse("health/au>=8"),),
+    )
+    state = Driven(tmp_path, curves, scheduler, deaths=range(7, 800, 13)).run()
+    ends = replayed(curves, scheduler)
+    assert agrees(ends, curves, state)
+    alone = replayed(replace(curves, further=(), requirements=()), scheduler)
+    assert [end.epoch for end in ends] != [end.epoch for end in alone]  # or nothing was compared
 
 
 @pytest.mark.parametrize("scheduler", known())

@@ -171,6 +171,20 @@ def test_who_has_no_plausible_way_to_the_best_is_given_up_with_the_numbers():
     )
 
 
+def test_who_misses_a_requirement_is_not_the_best_that_others_are_given_up_for():
+    scheduler = made("health-asha", epochs=40)
+    for trial in (1, 2, 3, 4):
+        begun(scheduler, trial, 6)
+        for epoch in range(1, 41):
+            hear = scheduler.end if epoch == 40 else scheduler.on_epoch
+            if hear(trial, Epoch(epoch, epoch / 40, met=trial == 1 and epoch < 20)).pause:
+                scheduler.start(trial)
+    begun(scheduler, 5, 5)
+    assert train(scheduler, 5, 1, 2, -0.9).pause  # 1.375 from the best epoch that meets it, of trial 1
+    begun(scheduler, 6, 4)
+    assert train(scheduler, 6, 1, 2, -1.0).stop
+
+
 def test_a_finish_gives_up_those_that_wait():
     scheduler = made("health-asha", epochs=40)
     begun(scheduler, 1, 9)
