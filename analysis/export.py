@@ -13,6 +13,7 @@ from analysis import names, tables
 from analysis.sweep import Sweep, SweepError, Trial, load
 from search_spaces.space import show
 from sweeps.records.folder import SweepFolder
+from trainables.metrics import ENVIRONMENT, TEST, VALIDATION
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +57,8 @@ def card(sweep: Sweep, trial: Trial) -> str:
     environment = Environment(
         loader=PackageLoader("analysis"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    measured = [name for name in names.order(trial.metrics) if name.startswith(("val/", "health/", "test/"))]
+    families = (VALIDATION, "health/", TEST, ENVIRONMENT)
+    measured = [name for name in names.order(trial.metrics) if name.startswith(families)]
     return environment.get_template("model_card.md.j2").render(
         sweep=sweep,
         trial=trial,

@@ -1,8 +1,8 @@
 """The figures of the report, as SVG that follows the page's colours.
 
-Every function takes the loaded sweep and returns the text of one `<svg>` element. Figures are drawn without
-pyplot; one collection per outcome keeps thousands of trials cheap, and beyond `RASTERISED_ABOVE` trials the marks
-become one image.
+Every function takes the loaded sweep and returns one `<svg>` element. Figures are drawn without pyplot; one
+collection per outcome keeps thousands of trials cheap, and beyond `RASTERISED_ABOVE` trials the marks become one
+image.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -77,7 +78,7 @@ _SICK = ListedColormap([STYLES[Outcome.COLLAPSED].light])
 
 
 @_styled
-def learning_curves(sweep: Sweep, objective: Objective) -> str:
+def learning_curves(sweep: Sweep, objective: Objective) -> Markup:
     """The course of a metric in every trial, with a mark where a trial ended early."""
     curves = sweep.curve(objective.metric)
     figure, axes = _figure(_WIDE)
@@ -109,7 +110,7 @@ def learning_curves(sweep: Sweep, objective: Objective) -> str:
 
 
 @_styled
-def units_and_kl(sweep: Sweep) -> str:
+def units_and_kl(sweep: Sweep) -> Markup:
     """Active units against raw KL at the best epoch, with the thresholds of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/au", "health/kl_raw")]
     kl_floor = sweep.health.kl_floor
@@ -137,7 +138,7 @@ def _dims(sweep: Sweep) -> float:
 
 
 @_styled
-def codes(sweep: Sweep) -> str:
+def codes(sweep: Sweep) -> Markup:
     """The share of the codes in use against what they are good for, with the threshold of the health verdict."""
     trials = [trial for trial in sweep.trials if trial.measured("health/codebook_usage", "health/z_gain")]
     figure, axes = _figure(_HALF)
@@ -152,7 +153,7 @@ def codes(sweep: Sweep) -> str:
 
 
 @_styled
-def rate_and_distortion(sweep: Sweep) -> str:
+def rate_and_distortion(sweep: Sweep) -> Markup:
     """What the latent costs against what the reconstruction still misses, with the front that no trial beats."""
     trials = [trial for trial in sweep.trials if trial.measured("health/rate", "val/mse")]
     figure, axes = _figure(_HALF)
@@ -183,7 +184,7 @@ def _clipped_axis(axes: Axes, values: Sequence[float], lowest: float, highest: f
 
 
 @_styled
-def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> str:
+def heat_map(sweep: Sweep, metric: str, trials: Sequence[Trial]) -> Markup:
     """A metric over training: a row per trial behind its outcome's colour, a column per epoch.
 
     Empty where a trial had ended, in the colour of collapse where the health verdict condemned it.
@@ -263,7 +264,7 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 
 @_styled
-def effects(rows: Sequence[tuple[Contrast, Effect]], objective: Objective) -> str:
+def effects(rows: Sequence[tuple[Contrast, Effect]], objective: Objective) -> Markup:
     """The effect of every step of an ablation with its interval, by study."""
     labels: list[tuple[str, Effect | None]] = []
     for place, (comparison, found) in enumerate(rows):
@@ -294,7 +295,7 @@ def _effect_colour(effect: Effect, objective: Objective) -> str:
 
 
 @_styled
-def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective: Objective) -> str:
+def parallel_coordinates(sweep: Sweep, hyperparameters: Sequence[str], objective: Objective) -> Markup:
     """Hyperparameters and score of every trial as one line each, coloured by outcome."""
     trials = [trial for trial in sweep.trials if trial.measured(objective.metric)]
     trials = evenly(trials, RASTERISED_ABOVE)
@@ -341,7 +342,7 @@ def _scale(sweep: Sweep, trials: Sequence[Trial], name: str) -> tuple[np.ndarray
 
 
 @_styled
-def forecast_and_outcome(sweep: Sweep) -> str:
+def forecast_and_outcome(sweep: Sweep) -> Markup:
     """Active units as forecast before the first step against those measured at the last epoch."""
     points = [
         (row.trial, row.forecast_au, row.au)
@@ -380,7 +381,7 @@ def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str) -> Markup:
     """The figure as one `<svg>` element: ids unique on the page, colours those of the page, its fonts too."""
     buffer = io.StringIO()
     figure.patch.set_visible(False)
@@ -391,7 +392,7 @@ def _svg(figure: Figure, name: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    return re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda match: _THEME.get(match.group(), match.group()), text)
+    return Markup(re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda match: _THEME.get(match.group(), match.group()), text))
 
 
 def _named(sweep: Sweep) -> list[tuple[Trial, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeps import course
-from trainables.metrics import BY_NAME
+from trainables.metrics import BY_NAME, ENVIRONMENT, TEST, VALIDATION
 
 HEALTH = (
     "health/au",
@@ -27,7 +27,10 @@ HEALTH = (
 )
 
 _PLACES = {metric: place for place, metric in enumerate(BY_NAME)}
-_TEST, _VALIDATION = "test/", "val/"
+_HELD_OUT = {  # how names begin of what is described for validation data: its label and meaning
+    TEST: ("test ", ", on data that no choice has seen"),
+    ENVIRONMENT: ("environment ", ", in the environment that was held out"),
+}
 
 
 def order(metrics: Iterable[str]) -> list[str]:
@@ -43,7 +46,7 @@ def label(metric: str) -> str:
     known = (
         BY_NAME[family].label if family in BY_NAME else family.partition("/")[2].replace("_", " ").replace("/", " ")
     )
-    held_out = "test " if metric.startswith(_TEST) else ""
+    held_out = _held_out(metric)[0]
     return " ".join(text for text in (f"{held_out}{known or metric}", part) if text)
 
 
@@ -55,7 +58,7 @@ def meaning(metric: str) -> str:
     family, part = _family(metric)
     if family not in BY_NAME:
         return ""
-    held_out = ", in the environment that was held out" if metric.startswith(_TEST) else ""
+    held_out = _held_out(metric)[1]
     return f"{BY_NAME[family].meaning}{f', for {part} alone' if part else ''}{held_out}"
 
 
@@ -67,9 +70,14 @@ def _when(metric: str) -> str:
     return f"its change from {places[0]} to {places[1]} of the budget"
 
 
+def _held_out(metric: str) -> tuple[str, str]:
+    return next((told for beginning, told in _HELD_OUT.items() if metric.startswith(beginning)), ("", ""))
+
+
 def _family(metric: str) -> tuple[str, str]:
     """The metric that is described for `metric`, and the part of it: val/ssim and t1 of test/ssim/t1."""
-    name = _VALIDATION + metric.removeprefix(_TEST) if metric.startswith(_TEST) else metric
+    beginning = next(filter(metric.startswith, _HELD_OUT), None)
+    name = VALIDATION + metric.removeprefix(beginning) if beginning else metric
     if name in BY_NAME:
         return name, ""
     family, _, part = name.rpartition("/")

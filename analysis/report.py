@@ -9,8 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis import formats, names, palette
-from analysis.sections import SECTIONS, comparison
+from analysis import formats, names, palette, sections
+from analysis.sections.compare import Compare
 from analysis.sweep import Sweep, load
 from sweeps.records.folder import SweepFolder
 from sweeps.records.outcomes import Origin
@@ -38,17 +38,15 @@ def write(folder: Path, out: Path | None = None, other: Path | None = None) -> P
 def render(sweep: Sweep, other: Sweep | None = None) -> str:
     """The page; with a comparison after the summary if there is an `other` sweep."""
     environment = _environment()
-    contents = [(section, section.content(sweep)) for section in SECTIONS]
-    if other is not None:
-        contents.insert(1, comparison(sweep, other))
-    sections = [
-        (section, Markup(environment.get_template(f"{section.id}.html.j2").render(sweep=sweep, **content)))
-        for section, content in contents
-        if content is not None
+    beside = [Compare(other)] if other else []
+    shown = [
+        (section, Markup(environment.from_string(section.template).render(sweep=sweep, **content)))
+        for section in sorted([*sections.known(), *beside], key=lambda section: section.order)
+        if (content := section.content(sweep)) is not None
     ]
     return environment.get_template("page.html.j2").render(
         sweep=sweep,
-        sections=sections,
+        sections=shown,
         light=palette.variables(dark=False),
         dark=palette.variables(dark=True),
         created=_date(sweep.record.created),

@@ -128,6 +128,10 @@ class Sweep:
         """The trial of that origin: `documented` or `baseline`."""
         return next((trial for trial in self.trials if trial.record.origin == origin), None)
 
+    def measured(self, *names: str) -> bool:
+        """True if a trial ended with every one of these metrics finite."""
+        return any(trial.measured(*names) for trial in self.trials)
+
     def curve(self, metric: str) -> dict[int, np.ndarray]:
         """A metric's course by trial number: (epochs, 2) with epoch and value; trials without it are left out."""
         if metric not in self.log.column_names or self.log.num_rows == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sweeps.records.ranking import Objective
 from trainables.collapse import ignores_z
 from trainables.forecast import Reading, reading
 from trainables.health import SICKNESSES, HealthConfig, Verdict, is_collapse
+from trainables.metrics import ENVIRONMENT, TEST, VALIDATION
 
 _PARTS_OF_THE_SCORE = ("mse", "mse_constant", "mse_swapped")
 _EARLY_ENDS = (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
@@ -150,17 +152,17 @@ def _metric_columns(sweep: Sweep) -> list[str]:
             for metric in names.order(present)
             if metric.startswith(prefix) and metric[len(prefix) :] not in hidden
         ]
-        for prefix in ("val/", "test/")
+        for prefix in (VALIDATION, ENVIRONMENT, TEST)
     ]
     health = [metric for metric in names.HEALTH if metric in present]
-    return list(dict.fromkeys([*own, *held_out[0], *held_out[1], *health]))
+    return list(dict.fromkeys([*own, *itertools.chain(*held_out), *health]))
 
 
 def measures(sweep: Sweep) -> list[str]:
     """The metrics an ablation is read by: the sweep's own, the same in the held-out environment, and all others that
     trials of the model may be ranked by."""
     own = [objective.metric for objective in sweep.objectives]
-    held_out = [metric.replace("val/", "test/", 1) for metric in own]
+    held_out = [metric.replace(VALIDATION, ENVIRONMENT, 1) for metric in own]
     return list(dict.fromkeys([*own, *held_out, *_rankable(sweep)]))
 
 

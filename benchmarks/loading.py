@@ -34,7 +34,8 @@ import search_spaces
 from trainables import definition
 from trainables.data.cache import DEFAULTS, prepare
 from trainables.data.samples import Samples
-from trainables.data.store import Dataset, open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import Dataset, open_dataset, write_dataset
 from trainables.data.user import UserReader
 from trainables.loader import Loader
 from trainables.loop import Trainer
@@ -148,7 +149,7 @@ def _simulate(name: str, path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.poisson(rng.gamma(0.5, 2.0, shape), (count, *shape)).clip(0, 255).astype(kind)
     samples = Samples(x, "simulated")
-    write_dataset(path, samples, UserReader("simulated", None, "").statistics(samples, split(count)[0]))
+    write_dataset(path, samples, UserReader("simulated", None, "").statistics(samples, split(count).train))
 
 
 class InMemory(Loader):

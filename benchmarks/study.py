@@ -62,8 +62,9 @@ def pack(sweep: Path, out: Path) -> None:
     shutil.copy(sweep / SweepFolder(out).journal.name, out / SweepFolder(out).journal.name)
     told = record.read(sweep)
     command = ["sweeps/run.py", *told.command[1:]]
-    place = command.index("--storage")
-    del command[place : place + 2]
+    if "--storage" in command:
+        place = command.index("--storage")
+        del command[place : place + 2]
     config = replace(told.config, storage="results", tracking_uri="")
     record.write(replace(told, config=config, data=replace(told.data, path=""), command=command), out)
     log = epoch_log.dataset(sweep).to_table().sort_by([("trial", "ascending"), ("epoch", "ascending")])

@@ -30,7 +30,8 @@ from rich.table import Table
 import search_spaces
 from trainables import definition
 from trainables.data.cache import prepare
-from trainables.data.store import Dataset, open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import Dataset, open_dataset, write_dataset
 from trainables.loop import Trainer
 
 VARIANTS = ("eager", "bf16", "channels_last", "compile")
@@ -51,7 +52,7 @@ def enlarged(model: str, folder: Path) -> Dataset:
         x = np.repeat(x, factor, axis)
     large = dataclasses.replace(chosen, x=x, source="enlarged")
     path = folder / f"{model}.arrow"
-    write_dataset(path, large, reader.statistics(large, split(count)[0]))
+    write_dataset(path, large, reader.statistics(large, split(count).train))
     return open_dataset(path)
 
 

@@ -2,7 +2,7 @@
 
 Values are those of the model's fix notes: "before" is a plain autoencoder, its cross-entropy a sum, against the image
 as it is normalised for the encoder; "documented" carries every fix. Trials are ranked by accuracy on validation data
-of the environments trained on; that of the environment held out is reported as test/… and never chosen by.
+of the environments trained on; that of the environment held out is reported as environment/… and never chosen by.
 
 The notes count annealing in steps, of 10,000 in a full run. Here it is in shares of the budget up to 1, and in steps
 above: kl_anneal_end=5000 is legal too. Their budgets are `--subset 500 --steps 2000` for a first look and

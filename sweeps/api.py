@@ -21,7 +21,7 @@ from sweeps.driver import Driver, recorded
 from sweeps.listener import Listener
 from sweeps.longer import check_data, settings
 from sweeps.options import AblationOptions, ExtendOptions, ResumeOptions, SweepOptions
-from sweeps.preparation import prepare
+from sweeps.preparation import Prepared, prepare
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.record import RecordError
 from sweeps.repetition import Repetition
@@ -74,20 +74,24 @@ def start(options: SweepOptions | AblationOptions, listener: Listener) -> SweepR
 
 def go_on(name: str, options: ResumeOptions | SweepOptions | AblationOptions, listener: Listener) -> SweepResult:
     """Resume the sweep called `name`."""
-    return Driver(prepare(resumed(name, options)), listener, resuming=True).run()
+    return Driver(_prepared_again(resumed(name, options)), listener, resuming=True).run()
 
 
 def go_on_further(name: str, options: ExtendOptions | SweepOptions, listener: Listener) -> SweepResult:
     """Resume the sweep called `name` with more trials; or train its configurations again for more epochs."""
     config, options = _recorded("--extend", name, options)
     if options.epochs is None:
-        return Driver(prepare(completion.extended(config, options)), listener, resuming=True).run()
+        return Driver(_prepared_again(completion.extended(config, options)), listener, resuming=True).run()
     longer, said = settings(config, options)
     _require_new(longer)
     listener.said(said)
-    prepared = prepare(longer)
+    prepared = prepare(longer, recorded(config.folder, "--extend").data)
     check_data(config, longer.folder.parent, prepared.dataset.fingerprint)
     return Driver(prepared, listener).run()
+
+
+def _prepared_again(config: SweepConfig) -> Prepared:
+    return prepare(config, recorded(config.folder, "--resume").data)
 
 
 def _require_new(config: SweepConfig) -> None:
@@ -124,7 +128,7 @@ def repeat(repetition: Repetition, name: str | None, listener: Listener) -> Swee
     config = repetition.config(name)
     if config.folder.exists():
         raise ConfigError([f"--name {config.name}: that sweep exists; choose another name"])
-    prepared = prepare(config)
+    prepared = prepare(config, recorded(repetition.original, "--trial").data)
     repetition.check_data(prepared.dataset.fingerprint)
     result = Driver(prepared, listener, alone=True).run()
     listener.said(f"{repetition.comparison(config.folder)}.")

@@ -20,6 +20,7 @@ from trainables.requirements import Requirement
 DEFAULT_SEEDS = 5
 HELD_OUT = ("val/", "test/", "health/")  # how the names of metrics begin that a loop of one's own may be ranked by
 NO_SCHEDULER = "none"
+LONGEST_NAME = 100  # characters; names of files are made of it
 MORE = ("trials", "extend")  # what an extension may change beside what a resume may
 T = TypeVar("T")
 
@@ -47,10 +48,12 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
     fixed = [text.partition("=")[0] for text in options.set]
     tried, tried_problems = configurations(changed, search.tried, fixed)
     problems += tried_problems
+    if len(name := options.name or f"{model.name}-{time.strftime('%Y%m%d-%H%M%S')}") > LONGEST_NAME:
+        problems.append(f"--name {name[:20]}…: {len(name)} characters; expected {LONGEST_NAME} at most")
     config = SweepConfig(
         model=model.name,
         code=model.text if model.root else "",
-        name=options.name or f"{model.name}-{time.strftime('%Y%m%d-%H%M%S')}",
+        name=name[:LONGEST_NAME],
         storage=storage,
         trials=_given(search.trials, space.demo_trials if embedded else space.trials),
         epochs=_given(options.epochs, space.demo_epochs if embedded else space.epochs),
@@ -69,6 +72,7 @@ def complete(options: SweepOptions | AblationOptions) -> SweepConfig:
         time_budget=_seconds(options.time_budget, problems),
         data=_data(options.data),
         subset=options.subset,
+        group=options.group,
         strict=options.strict,
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_tracking(storage),
         steps=options.steps,
@@ -103,7 +107,7 @@ def _loop_problems(
     if not model.prepares_data:
         problems += [
             f"--{name}: {model.name} trains by its own loop, which reads its data itself; leave it out"
-            for name in ("data", "subset", "strict")
+            for name in ("data", "subset", "group", "strict")
             if name in names
         ]
     return problems
@@ -182,6 +186,7 @@ def again(
     config = replace(
         config,
         storage=storage,
+        data=_data(options.data) if options.data else config.data,
         max_concurrent=_given(options.max_concurrent, config.max_concurrent),
         tracking_uri=options.tracking_uri or tracking_uri,
         time_budget=_seconds(options.time_budget, problems),

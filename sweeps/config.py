@@ -44,6 +44,7 @@ class SweepConfig:
     time_budget: float | None = None  # seconds
     data: str | None = None  # None: the embedded data
     subset: int | None = None  # samples of each environment; None: all
+    group: str | None = None  # a column or a pattern; see `trainables.data.groups`
     strict: bool = False  # refuse damaged data instead of leaving it out
     tracking_uri: str = ""
     ablation: Ablation | None = None  # instead of a search
@@ -80,7 +81,8 @@ class SweepConfig:
 
     def data_settings(self) -> dict[str, Any]:
         """How the data is to be prepared; see `trainables.data.cache.prepare`."""
-        return self.search_space().data_settings() | {"subset": self.subset, "strict": self.strict}
+        own = {"subset": self.subset, "strict": self.strict, "group": self.group}
+        return self.search_space().data_settings() | own
 
     def to_dict(self) -> dict[str, Any]:
         """As in `sweep.json`."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rich import console as rich
 
+from sweeps.config import storage_folder
 from sweeps.listener import Listener
 from sweeps.records.folder import SweepFolder
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+LOG_WIDTH = 160  # columns, of tables in a file or pipe
 
 
 class Reporting(Listener):
@@ -34,7 +40,10 @@ class Console(Listener):
     """Prints, and writes the report."""
 
     def __init__(self, console: rich.Console | None = None) -> None:
-        self._console = console or rich.Console(markup=False)  # error messages have brackets of their own
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH
+        self._console = console or rich.Console(
+            markup=False, width=width
+        )  # error messages have brackets of their own
 
     def said(self, text: str) -> None:
         """A line."""
@@ -68,7 +77,7 @@ class Console(Listener):
             self.said(f"{result.folder.name}: {result.detail}. Summary: {unread}")
         self.said(f"Report: {page or trouble}")
         if result.resumable:
-            self.said(f"Go on: python sweeps/run.py --resume {result.folder.name}")
+            self.said(f"Go on: {resume_command(result.folder)}")
 
     def _tried(self, result: SweepResult, what: str, act: Callable[[], T]) -> tuple[T | None, str]:
         """What `act` returns, and ''; or None and how it failed, with the traceback in the sweep's folder."""
@@ -78,3 +87,9 @@ class Console(Listener):
             folder = SweepFolder(result.folder)
             folder.note_error(what, error)
             return None, f"failed ({type(error).__name__}: {error}; {folder.errors} has the traceback)"
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with the sweep in `folder`, for a shell in the folder that this one was started in."""
+    storage = [] if folder.parent == storage_folder(None) else ["--storage", str(folder.parent)]
+    return shlex.join(["python", "sweeps/run.py", "--resume", folder.name, *storage])

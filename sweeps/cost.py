@@ -22,8 +22,8 @@ class Cost:
     checkpoint_bytes: float = 0.0
 
 
-def measure(trainer: Trainer) -> Cost:
-    """That of a trial, with torch's threads as they are set."""
+def measure(trainer: Trainer) -> tuple[Cost, dict[str, float]]:
+    """That of a trial, with torch's threads as they are set, and what an evaluation after those steps gives."""
     import torch
 
     trainer.train_steps(1)
@@ -31,8 +31,8 @@ def measure(trainer: Trainer) -> Cost:
     trainer.train_steps(STEPS)
     step = (time.perf_counter() - started) / STEPS
     started = time.perf_counter()
-    trainer.evaluate()
+    metrics, _ = trainer.evaluate()
     evaluation = time.perf_counter() - started
     buffer = io.BytesIO()
     torch.save(trainer.state_dict() | {"best": trainer.model.state_dict()}, buffer)
-    return Cost(step * trainer.batches + evaluation, float(buffer.tell()))
+    return Cost(step * trainer.batches + evaluation, float(buffer.tell())), metrics

@@ -16,6 +16,9 @@ def refusing(act: Callable[[], int]) -> int:
     """The exit status of `act`; what the user has to mend is told, a line each."""
     try:
         return act()
+    except KeyboardInterrupt:  # before a sweep runs: a running one ends in order by itself
+        print("interrupted before anything ran", file=sys.stderr)
+        return ExitCode.INTERRUPTED
     except (ConfigError, ModelError) as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from sweeps.config import SweepConfig
-
-if TYPE_CHECKING:
-    from trainables.loop import Trainer
 
 TIMES = ("time/train_seconds", "time/eval_seconds", "time/epoch_seconds", "time/samples_per_second")
 RESIDENT, ON_DEVICE = "memory/rss_mib", "memory/device_peak_mib"
 
 
-def problems(config: SweepConfig, trainer: Trainer) -> list[str]:
-    """Requirements on what no epoch has, a line each; the documented configuration is evaluated to see."""
+def problems(config: SweepConfig, evaluated: Iterable[str]) -> list[str]:
+    """Requirements on what no epoch has, a line each; `evaluated`: what an evaluation of the model gives."""
     if not config.require or config.own_loop:
         return []
-    logged = {*trainer.evaluate()[0], *config.search_space().metrics, *TIMES, RESIDENT}
+    logged = {*evaluated, *config.search_space().metrics, *TIMES, RESIDENT}
     found = []
     for requirement in config.requirements:
         if requirement.metric == ON_DEVICE:

@@ -59,6 +59,9 @@ class Data:
     """A file, a folder, or a named data set such as digits (default: the model's embedded data)."""
     subset: Integer = None
     """Use this many samples of each environment, of all data where there is but one: a cheap first look."""
+    group: String = None
+    """Keep what belongs together (a patient, a slide) in one part: a column of a Parquet file, or a regular
+    expression on paths below the folder, its one group in brackets: 'patient(\\d+)' (default: as recognised)."""
     strict: Flag = False
     """Refuse damaged or incomplete files instead of naming them and going on without."""
 
@@ -122,10 +125,12 @@ class AblationOptions(Common):
 
 @dataclass(frozen=True)
 class ResumeOptions(Limits, Place):
-    """What a resume may change: place and limits, never what is being compared."""
+    """What a resume may change: places and limits, never what is being compared."""
 
     model: Model = None
     """The model; it cannot change."""
+    data: String = None
+    """Where the data is now, if it was moved; it must be the same."""
 
 
 @dataclass(frozen=True)

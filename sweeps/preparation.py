@@ -6,17 +6,18 @@ The documented configuration is built once, for all that is told of it: notes, c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import resolve
-from sweeps import budget, cost, logged, notes
+from sweeps import budget, cost, logged, notes, suitability
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.cost import Cost
+from sweeps.records.record import DataRecord
 from trainables.data.errors import DataError
-from trainables.data.store import Dataset
+from trainables.data.store import Dataset, open_dataset
 from trainables.data.unprepared import Unprepared
 
 if TYPE_CHECKING:
@@ -47,15 +48,20 @@ class Prepared:
     references: References | None = None
 
 
-def prepare(config: SweepConfig) -> Prepared:
+def prepare(config: SweepConfig, known: DataRecord | None = None) -> Prepared:
     """Prepare the sweep of `config`; writes the Arrow file of the data to the storage where there is none yet.
+
+    Args:
+        config: the sweep.
+        known: the data that an earlier one was trained on, where this one must have the same: their prepared copy
+            stands in for files that are gone.
 
     Raises:
         ConfigError: the data cannot be used, the model does not do what it must, or does not log what is required;
             with all problems.
     """
-    dataset = _dataset(config)
-    said = [_what_data(config, dataset)]
+    dataset, said = _dataset(config, known)
+    said = [_what_data(config, dataset), *filter(None, [dataset.grouping]), *said]
     if isinstance(dataset, Unprepared):
         _conformance(config, dataset)
         return Prepared(config, dataset, {"data": [], "model": [notes.OWN_LOOP]}, tuple(said), Cost())
@@ -63,34 +69,55 @@ def prepare(config: SweepConfig) -> Prepared:
         config, chosen = budget.in_epochs(config, dataset)
         said.append(f"{chosen}.")
     said += _ranking(config)
+    suited = suitability.of(config, dataset)
+    if suited.problems:
+        raise ConfigError([f"--data {problem}" for problem in suited.problems])
     conforming = _conformance(config, dataset)
     with _threads(config):
         trainer = _documented(config, dataset)
-        if missing := logged.problems(config, trainer):
-            raise ConfigError(missing)
+        measured, metrics = _measured(config, trainer)
         found = notes.gather(dataset, trainer)
+        found["data"] += [*suited.notes, *_undefined(config, metrics)]
         found["model"] += conforming
-        return Prepared(config, dataset, found, tuple(said), _cost(config, trainer), trainer.references)
+        return Prepared(config, dataset, found, tuple(said), measured, trainer.references)
 
 
-def _dataset(config: SweepConfig) -> Dataset | Unprepared:
+def _dataset(config: SweepConfig, known: DataRecord | None) -> tuple[Dataset | Unprepared, list[str]]:
+    """The data, and what is to be said of where they come from."""
     from trainables import definition
     from trainables.data.cache import prepare
 
     if not resolve(config.reference).prepares_data:
-        return Unprepared()
+        return Unprepared(), []
+    folder = Path(config.storage) / DATA_FOLDER
     try:
-        reader, folder = definition.load(config.reference).reader, Path(config.storage) / DATA_FOLDER
-        return prepare(reader, config.data, folder, config.data_settings())
+        return prepare(definition.load(config.reference).reader, config.data, folder, config.data_settings()), []
     except DataError as error:
-        raise ConfigError([f"--data {line}" for line in str(error).splitlines()]) from None
+        if (copy := _copy(folder, known)) is not None:
+            gone = (
+                f"{config.data} cannot be read any more; going on with its prepared copy {copy.path}, the same data"
+            )
+            return copy, [f"{gone}."]
+        hint = ["--data: if they were moved, give their new place"] if known else []
+        raise ConfigError([*(f"--data {line}" for line in str(error).splitlines()), *hint]) from None
+
+
+def _copy(folder: Path, known: DataRecord | None) -> Dataset | None:
+    """The prepared copy of data in `folder`, wherever that was when they were recorded; None without the same."""
+    if known is None or not known.path:
+        return None
+    with suppress(DataError):  # damaged, or not there
+        found = open_dataset(folder / Path(known.path).name)
+        return found if found.fingerprint == known.fingerprint else None
+    return None
 
 
 def _what_data(config: SweepConfig, dataset: Dataset | Unprepared) -> str:
     if isinstance(dataset, Unprepared):
         return f"{config.model} trains by its own loop, on data that it reads itself."
     shape = " × ".join(map(str, dataset.shape))
-    size = f"{len(dataset.train)} samples to train, {len(dataset.val)} to validate, {shape} each"
+    train, val, test = map(len, (dataset.train, dataset.val, dataset.test))
+    size = f"{train} samples to train, {val} to validate, {test} to test, {shape} each"
     if dataset.embedded:
         return f"No --data given: using {config.model}'s embedded data ({size}) and a budget for a laptop."
     return f"Data {dataset.source}: {size}."
@@ -153,20 +180,35 @@ def _documented(config: SweepConfig, dataset: Dataset) -> Trainer:
     return trainer
 
 
-def _cost(config: SweepConfig, trainer: Trainer) -> Cost:
-    """Of a trial; not known of a loop of the user's own, which is not run.
+def _measured(config: SweepConfig, trainer: Trainer) -> tuple[Cost, dict[str, float]]:
+    """What a trial costs, and the metrics after a few steps; not known of a loop of the user's own, which is not run.
 
     Raises:
-        ConfigError: the documented configuration cannot be trained on the data.
+        ConfigError: the documented configuration cannot be trained on the data, or does not log what is required.
     """
     from trainables.conformance import Found, step
 
-    measured, found = Cost(), Found()
-    if not config.own_loop:
-        with step("the first steps of training", found):
-            measured = cost.measure(trainer)
+    if config.own_loop:
+        return Cost(), {}
+    found = Found()
+    with step("the first steps of training", found):
+        measured, metrics = cost.measure(trainer)
     _refuse(config, found.problems)
-    return measured
+    if missing := logged.problems(config, metrics):
+        raise ConfigError(missing)
+    return measured, metrics
+
+
+def _undefined(config: SweepConfig, metrics: dict[str, float]) -> list[str]:
+    """The note on measures that are no number on these data.
+
+    Raises:
+        ConfigError: trials would be ranked by one.
+    """
+    names = suitability.undefined(metrics)
+    if ranked := [name for name in config.metric if name in names]:
+        raise ConfigError([f"--metric {name} is undefined on these data; expected another" for name in ranked])
+    return [f"undefined on these data, and left out: {', '.join(names)}"] if names else []
 
 
 @contextmanager

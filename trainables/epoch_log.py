@@ -35,7 +35,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from trainables.files import EPOCHS, append_lines, drop_torn_line, epochs_file, replace_file
-from trainables.metrics import HYPERPARAMETERS, is_metric
+from trainables.metrics import HYPERPARAMETERS, TEST_ENVIRONMENT, is_metric, of_older_program
 
 _FIXED = {
     "trial": pa.int32(),
@@ -47,6 +47,7 @@ _FIXED = {
     "control": pa.bool_(),
     "best_epoch": pa.int32(),
 }
+_HOLDS_OUT = HYPERPARAMETERS + TEST_ENVIRONMENT  # the column of a trial that does
 _REQUIRED = ("trial", "epoch", "verdict")
 BY_DIMENSION = "latent/"
 LINES = ".jsonl"
@@ -202,6 +203,7 @@ def _read_whole(path: Path, leave_out: tuple[str, ...]) -> pa.Table:
         file = pq.ParquetFile(path)
         names = [name for name in file.schema_arrow.names if not name.startswith(leave_out)]
         table = file.read(columns=names, use_threads=False)
+        table = table.rename_columns(of_older_program(names, _HOLDS_OUT in file.schema_arrow.names))
     except (pa.ArrowException, OSError) as error:
         raise LogError(f"{path} cannot be read: {error}") from error
     if problems := _problems(table.schema):
@@ -220,7 +222,8 @@ def _read_lines(path: Path, leave_out: tuple[str, ...]) -> pa.Table | None:
         for row in told:
             while rows and rows[-1]["epoch"] >= row["epoch"]:
                 rows.pop()
-            rows.append({name: value for name, value in row.items() if not name.startswith(leave_out)})
+            renamed = of_older_program(row, TEST_ENVIRONMENT in head["config"])
+            rows.append({renamed.get(name, name): row[name] for name in row if not name.startswith(leave_out)})
         config = {} if HYPERPARAMETERS in leave_out else head["config"]
         return _table(head["trial"], config, rows)
     except FileNotFoundError:

@@ -21,10 +21,12 @@ from torch import Tensor
 
 from search_spaces.training import DEFAULTS
 from trainables import definition
+from trainables.data.splitting import FEWEST
 from trainables.data.store import Dataset
 from trainables.diagnostics import LatentStatistics, evaluate
 from trainables.loader import Loader
 from trainables.losses.kl import kl_per_dim
+from trainables.metrics import ENVIRONMENT, TEST, TEST_ENVIRONMENT, VALIDATION
 from trainables.references import References
 from trainables.schedules import END, Plateau, Progress, cycle_ends, learning_rate
 from trainables.vae import Batch
@@ -33,7 +35,6 @@ EVALUATION_SHARE = 1 / 20  # of the number of training samples
 EVALUATION_MINIMUM = 64  # samples
 EVALUATION_BATCH = 32  # samples, the same noise and swaps whatever batch size is searched …
 BATCHES_WITHOUT_GRADIENT = 4  # … but no more than so many training batches: a small one may be for want of memory
-FEWEST_EVALUATED = 2  # samples; the error of a constant cannot be told from one
 FINITE_CHECK_STEPS = 32  # reading the loss waits for the GPU
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
@@ -65,7 +66,8 @@ class Trainer:
         self.config, self.dataset, self.epochs, self.seed = config, dataset, epochs, seed
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.definition = definition.load(model)
-        self.train_index, self.evaluation_index, self.test_index = parts(dataset, config, seed)
+        chosen = parts(dataset, config, seed)
+        self.train_index, self.evaluation_index, self.test_index, self.environment_index = chosen
         with self._seeded("weights"):
             built = self.definition.build(config, dataset.shape, dataset.statistics)
         self.model = built.to(self.device)
@@ -114,18 +116,19 @@ class Trainer:
     def evaluate(self) -> tuple[dict[str, float], LatentStatistics]:
         """Every `val/` and `health/` metric on the fixed evaluation set, and the posterior statistics.
 
-        Where an environment is held out, the `val/` metrics on it as well, as `test/`.
+        Where an environment is held out, the `val/` metrics on it as well, as `environment/`.
         """
         self.model.start_epoch(self.epoch / self.epochs)
         metrics, latent = self._evaluate(self.evaluation_index)
-        if len(self.test_index) >= FEWEST_EVALUATED:
-            held_out = self._evaluate(self.test_index)[0]
-            metrics |= {
-                f"test/{name.removeprefix('val/')}": value
-                for name, value in held_out.items()
-                if name.startswith("val/")
-            }
-        return metrics, latent
+        return metrics | self._held_out(self.environment_index, ENVIRONMENT), latent
+
+    def test(self) -> dict[str, float]:
+        """The `val/` metrics of the weights as they are on the test part, as `test/`: for what has been chosen, once.
+
+        Empty where the environment that is held out leaves fewer than two samples to test on.
+        """
+        self.model.start_epoch(self.epoch / self.epochs)
+        return self._held_out(self.test_index, TEST)
 
     def latent(self) -> LatentStatistics:
         """The posterior statistics on the evaluation set, from the epoch just trained or measured anew."""
@@ -238,6 +241,16 @@ class Trainer:
             metrics["schedule/cycle_end"] = float(cycle_ends(at.share, 1 / self.epochs, cycles))
         return metrics
 
+    def _held_out(self, index: np.ndarray, family: str) -> dict[str, float]:
+        if len(index) < FEWEST:
+            return {}
+        metrics = self._evaluate(index)[0]
+        return {
+            family + name.removeprefix(VALIDATION): value
+            for name, value in metrics.items()
+            if name.startswith(VALIDATION)
+        }
+
     def _evaluate(self, index: np.ndarray) -> tuple[dict[str, float], LatentStatistics]:
         constant = self.references.of(index) if self.model.nats else None
         with self._autocast():
@@ -271,18 +284,20 @@ class Parts(NamedTuple):
 
     train: np.ndarray
     evaluation: np.ndarray  # of the validation set, what every epoch is judged on
-    test: np.ndarray  # of the environment that is held out, which is in neither of the others; else empty
+    test: np.ndarray  # what is told of a model that has been chosen
+    environment: np.ndarray  # of the environment that is held out, which is in none of the others; else empty
 
 
 def parts(dataset: Dataset, config: Mapping[str, Any], seed: int) -> Parts:
     """The samples that a trial with `seed` trains and is judged on."""
-    (train, val), test = dataset.split(seed), np.zeros(0, np.int64)
-    if (environment := config.get("test_environment")) is not None:
-        out = dataset.environment(environment)
-        test = np.concatenate([index[out[index]] for index in (val, train)])
-        train, val = train[~out[train]], val[~out[val]]
+    train, val, test = dataset.split(seed)
+    environment = np.zeros(0, np.int64)
+    if (number := config.get(TEST_ENVIRONMENT)) is not None:
+        out = dataset.environment(number)
+        environment = np.concatenate([index[out[index]] for index in (val, train)])
+        train, val, test = (index[~out[index]] for index in (train, val, test))
     evaluated = max(EVALUATION_MINIMUM, int(len(train) * EVALUATION_SHARE))
-    return Parts(train, val[:evaluated], test[:evaluated])
+    return Parts(train, val[:evaluated], test, environment[:evaluated])
 
 
 def _stored(statistic: np.ndarray) -> Any:

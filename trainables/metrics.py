@@ -6,12 +6,15 @@ same for one modality. Models may have metrics that are not described here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-MEASURED = ("train/", "val/", "test/", "health/")  # what a repetition must reproduce
+VALIDATION, TEST = "val/", "test/"
+ENVIRONMENT = "environment/"  # of the environment that is held out …
+TEST_ENVIRONMENT = "test_environment"  # … by this hyperparameter
+MEASURED = ("train/", VALIDATION, TEST, ENVIRONMENT, "health/")  # what a repetition must reproduce
 FAMILIES = (*MEASURED, "schedule/", "time/", "memory/")
 HYPERPARAMETERS = "config/"  # columns of the epoch log
 
@@ -41,6 +44,14 @@ class Metric:
     meaning: str
     unit: str = ""
     direction: Direction = Direction.NONE
+
+
+def of_older_program(names: Iterable[str], holds_out: bool) -> dict[str, str]:
+    """New names by old: metrics of the environment that is held out were called test/ when there was no test part."""
+    names = list(names)
+    if not holds_out or any(name.startswith(ENVIRONMENT) for name in names):
+        return {}
+    return {name: ENVIRONMENT + name.removeprefix(TEST) for name in names if name.startswith(TEST)}
 
 
 def is_metric(name: str) -> bool:

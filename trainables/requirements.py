@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FAMILIES = ("val/", "test/", "health/", "memory/", "time/")  # of metrics that may be required
+FAMILIES = ("val/", "test/", "environment/", "health/", "memory/", "time/")  # of metrics that may be required
 _WRITTEN = re.compile(r"\s*([^<>=\s]+)\s*(>=|<=)\s*(\S+)\s*")
 AS_IN = "expected METRIC>=NUMBER or METRIC<=NUMBER in quotes, as in 'health/au>=32'"
 

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,27 @@ def connect() -> None:
             hint = "start it, or unset RAY_ADDRESS to run on this machine alone"
             raise ConfigError([f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {hint}"]) from None
     else:
-        environment = {"env_vars": {"PYTHONPATH": _python_path()}}
-        ray.init(include_dashboard=False, runtime_env=environment, **options)
+        _start_here(options | {"runtime_env": {"env_vars": {"PYTHONPATH": _python_path()}}})
+
+
+def _start_here(options: dict[str, Any]) -> None:
+    """Start Ray on this machine, whatever clusters were started on it before.
+
+    Raises:
+        ConfigError: it does not start.
+    """
+    import ray
+
+    try:
+        ray.init("local", include_dashboard=False, **options)
+    except Exception as error:
+        folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "path length" in cause:
+            cause = f"the path of its temporary folder {folder} is too long for a socket; set a shorter TMPDIR"
+        raise ConfigError(
+            [f"Ray does not start on this machine: {cause}. Its logs are below {folder / 'ray'}"]
+        ) from error
 
 
 def _reach(address: str) -> None:

@@ -34,6 +34,7 @@ from sweeps.records.folder import SweepFolder
 from sweeps.records.new_lines import Line, NewLines
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 from trainables.files import append_lines, drop_torn_line
+from trainables.metrics import TEST_ENVIRONMENT, of_older_program
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,9 @@ def _apply(record: TrialRecord, event: Started | Paused | WentOn | Kept | Lost |
         record.kept = event
     elif isinstance(event, Ended):
         record.status, record.reason, record.detail = Status(event.status), Reason(event.reason), event.detail
-        record.epoch, record.metrics, record.ended_at = event.epoch, event.metrics, event.time
+        renamed = of_older_program(event.metrics, record.config.get(TEST_ENVIRONMENT) is not None)
+        record.metrics = {renamed.get(name, name): value for name, value in event.metrics.items()}
+        record.epoch, record.ended_at = event.epoch, event.time
 
 
 def events(sweep: Path, problems: list[str]) -> Iterator[Event]:

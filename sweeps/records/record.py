@@ -54,8 +54,8 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What the sweep was trained on. `shape` is that of a sample; `train` and `val` are numbers of samples. A loop of
-    the user's own reads its data itself: all but `source` is empty then."""
+    """What the sweep was trained on. `shape` is that of a sample; `train`, `val` and `test` are numbers of
+    samples. A loop of the user's own reads its data itself: all but `source` is empty then."""
 
     source: str = ""
     path: str | None = None  # of the Arrow file
@@ -63,6 +63,8 @@ class DataRecord:
     shape: list[int] = field(default_factory=list)
     train: int = 0
     val: int = 0
+    test: int = 0
+    grouping: str = ""  # what the parts keep together
     embedded: bool = False
 
     @classmethod
@@ -75,6 +77,8 @@ class DataRecord:
             shape=list(dataset.shape),
             train=len(dataset.train),
             val=len(dataset.val),
+            test=len(dataset.test),
+            grouping=dataset.grouping,
             embedded=dataset.embedded,
         )
 

@@ -12,6 +12,7 @@ from analysis import names
         ("val/ssim/t1", "SSIM t1"),
         ("test/ssim/flair", "test SSIM flair"),
         ("test/accuracy", "test accuracy"),
+        ("environment/accuracy", "environment accuracy"),
         ("val/spectral", "spectral"),
         ("test/my_own", "test my own"),
         ("health/perplexity", "perplexity"),
@@ -25,7 +26,9 @@ def test_labels(metric, label):
 
 def test_meanings_of_parts_and_of_the_held_out_environment():
     assert names.meaning("val/psnr/t1") == names.meaning("val/psnr") + ", for t1 alone"
-    assert names.meaning("test/accuracy") == names.meaning("val/accuracy") + ", in the environment that was held out"
+    accuracy = names.meaning("val/accuracy")
+    assert names.meaning("environment/accuracy") == f"{accuracy}, in the environment that was held out"
+    assert names.meaning("test/accuracy") == f"{accuracy}, on data that no choice has seen"
     assert names.meaning("val/unheard_of") == ""
 
 

@@ -17,7 +17,7 @@ from trainables.collapse import ignores_z
 from trainables.health import Verdict
 
 FOLDER = Path(analysis.__file__).parent / "recorded"
-RECORDED = sorted(FOLDER.iterdir())
+RECORDED = sorted(path for path in FOLDER.iterdir() if path.is_dir())
 TOLERANCE = 1e-9
 
 
@@ -35,6 +35,13 @@ def column(sweep: Sweep, name: str) -> np.ndarray:
     return sweep.log[name].to_numpy(zero_copy_only=False)
 
 
+def test_the_held_out_environment_of_an_older_record_has_its_name_of_today(sweeps: list[Sweep]) -> None:
+    for sweep in sweeps:
+        names = {*sweep.log.column_names, *(name for trial in sweep.trials for name in trial.metrics)}
+        assert not any(name.startswith("test/") for name in names)
+        assert ("environment/accuracy" in names) is (sweep.model == "vae_dg")
+
+
 def collapsed(trial: Trial) -> bool:
     return trial.metric("health/au") == 0 and ignores_z(trial.metric("health/z_gain"))
 
@@ -46,7 +53,7 @@ def test_four_models_by_three_seeds():
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
 def test_the_best_trials_have_settled(folder: Path):
-    """Over the last fifth of the budget they gain next to nothing, and the order of the healthy ones stays."""
+    """Over the last fifth of the budget the five best gain little, the best next to nothing, and the order stays."""
     sweep = load(folder)
     reached = {}
     for trial, curve in sweep.curve("val/elbo_gain").items():
@@ -54,7 +61,9 @@ def test_the_best_trials_have_settled(folder: Path):
         reached[trial] = (np.nanmax(early), np.nanmax(curve[:, 1]))
     healthy = np.array([reached[trial.number] for trial in sweep.trials if trial.healthy])
     best = healthy[np.argsort(-healthy[:, 1])[:5]]
-    assert (best[:, 1] - best[:, 0]).max() <= 0.02
+    gains = best[:, 1] - best[:, 0]
+    assert gains[0] <= 0.02
+    assert gains.max() <= 0.03
     assert healthy[:, 0].argmax() == healthy[:, 1].argmax()
     assert scipy.stats.spearmanr(*healthy.T).statistic >= 0.95
 
@@ -108,3 +117,12 @@ def test_the_reconstruction_is_no_worse_than_the_samples_averaged(sweeps: list[S
 def test_the_replay_runs_out_of_the_box(capsys: pytest.CaptureFixture[str]):
     main(["replay", *map(str, RECORDED[:1]), "--orders", "20"])
     assert "health-asha" in capsys.readouterr().out
+
+
+def test_the_card_tells_how_to_load_them(monkeypatch: pytest.MonkeyPatch):
+    card = (FOLDER / "README.md").read_text()
+    monkeypatch.chdir(FOLDER.parents[1])
+    told: dict[str, dict[str, object]] = {}
+    exec(card.partition("```python\n")[2].partition("```")[0], told)
+    assert sorted(told["curves"]) == [folder.name for folder in RECORDED]
+    assert all({"val/elbo_gain", "health/au", "verdict"} <= set(curve.columns) for curve in told["curves"].values())

@@ -162,7 +162,6 @@ def test_a_resume_may_change_resources_and_limits():
         ({"mode": "min"}, "--mode"),
         ({"set": ("latent_dim=8",)}, "--set"),
         ({"space": ("latent_dim=8,16",)}, "--space"),
-        ({"data": "digits"}, "--data"),
         ({"name": "two"}, "--name"),
     ],
 )
@@ -253,7 +252,7 @@ def test_what_is_required_is_checked_at_once():
     told = "expected METRIC>=NUMBER or METRIC<=NUMBER in quotes, as in 'health/au>=32'"
     assert problems(require=("health/au", "train/loss<=1")) == [
         f"--require health/au: {told}",
-        "--require train/loss<=1: expected a metric of val/, test/, health/, memory/, time/; "
+        "--require train/loss<=1: expected a metric of val/, test/, environment/, health/, memory/, time/; "
         "a training loss cannot be required",
     ]
     with pytest.raises(ConfigError, match="--require: cannot change on a resume"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.dataset as ds
+import pytest
 
+from sweeps import doors
+from sweeps.console import resume_command
 from sweeps.exit_codes import ExitCode
 from sweeps.records.outcomes import Status
-from tests.sweeps.conftest import DONE, ROOT, Sweeps
+from tests.sweeps.conftest import DONE, ROOT, RUN, Sweeps
 from trainables import epoch_log
 
 
@@ -180,3 +185,32 @@ def test_a_trial_that_throws_fails_alone_with_its_reason(sweeps: Sweeps) -> None
         assert "divisible" in record.detail
         assert "Traceback" in (sweeps.folder("throws") / "trials" / f"{record.trial:05d}" / "error.txt").read_text()
     assert all(record.status is Status.FINISHED for record in records if fits[record.trial])
+
+
+def test_a_name_longer_than_files_may_have_is_refused(sweeps: Sweeps) -> None:
+    code, output = sweeps.run("--trials", "1", "--name", "n" * 300)
+    assert code == ExitCode.REFUSED, output
+    assert f"--name {'n' * 20}…: 300 characters; expected 100 at most" in output
+    assert "Traceback" not in output
+
+
+def test_a_plan_in_a_file_is_not_cut_to_a_terminal_of_80_columns(sweeps: Sweeps) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    command = [sys.executable, str(RUN), "imc_vae", "--plan", "--storage", str(sweeps.storage)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert max(map(len, done.stdout.splitlines())) > 100
+
+
+def test_ctrl_c_before_anything_runs_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert doors.refusing(interrupted) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted before anything ran\n"
+
+
+def test_what_goes_on_with_a_sweep_names_its_storage_where_it_is_not_the_usual(tmp_path: Path) -> None:
+    assert resume_command(Path("results").absolute() / "mine") == "python sweeps/run.py --resume mine"
+    elsewhere = tmp_path / "my results"
+    expected = f"python sweeps/run.py --resume mine --storage '{elsewhere}'"
+    assert resume_command(elsewhere / "mine") == expected

@@ -40,11 +40,12 @@ def config() -> Callable[..., dict[str, Any]]:
 def few(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """200 of the digits."""
     from trainables.data.samples import Samples
-    from trainables.data.store import open_dataset, split, write_dataset
+    from trainables.data.splitting import split
+    from trainables.data.store import open_dataset, write_dataset
 
     samples = Samples(digits.x[:200].copy(), "few digits", digits.labels[:200])
     path: Path = tmp_path_factory.mktemp("few") / "few.arrow"
-    write_dataset(path, samples, definition.load("imc_vae").reader.statistics(samples, split(200)[0]))
+    write_dataset(path, samples, definition.load("imc_vae").reader.statistics(samples, split(200).train))
     return open_dataset(path)
 
 

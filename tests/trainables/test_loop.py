@@ -9,7 +9,8 @@ import torch
 from trainables import checkpoint, definition
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples
-from trainables.data.store import open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import open_dataset, write_dataset
 from trainables.schedules import END
 
 NAMES = {
@@ -53,7 +54,7 @@ def test_every_metric_is_there_and_finite(trainer):
     assert row["health/recon_mean"] <= row["val/mse"]
     assert row["epoch"] == 1
     assert row["time/epoch_seconds"] >= row["time/train_seconds"] > 0
-    assert row["time/samples_per_second"] == pytest.approx(160 / row["time/train_seconds"])
+    assert row["time/samples_per_second"] == pytest.approx(140 / row["time/train_seconds"])
 
 
 def test_the_same_seed_gives_the_same_numbers(trainer):
@@ -190,6 +191,23 @@ def test_the_evaluation_set_is_held_out_and_bounded(trainer, digits, few):
     assert large.evaluation_labels() == [digits.labels[index] for index in large.evaluation_index]
 
 
+def test_the_test_part_is_told_when_asked_and_by_no_epoch(trainer, few):
+    one = trainer(epochs=1)
+    assert not [name for name in one.run_epoch() if name.startswith("test/")]
+    told = one.test()
+    assert told == one.test()
+    one.evaluation_index = few.test
+    row = one.evaluate()[0]
+    assert told == {f"test/{name.removeprefix('val/')}": row[name] for name in row if name.startswith("val/")}
+
+
+def test_a_held_out_environment_may_leave_nothing_to_test_on(trainer, places):
+    one = trainer(dataset=places, test_environment=0)
+    assert {places.environments[index] for index in one.test_index} == {"b", "c"}
+    one.test_index = one.test_index[:1]
+    assert one.test() == {}
+
+
 def test_every_training_sample_is_seen_once_an_epoch_in_a_new_order(trainer, few):
     one = trainer(batch_size=30)
     seen = []
@@ -202,8 +220,8 @@ def test_every_training_sample_is_seen_once_an_epoch_in_a_new_order(trainer, few
     one._step = watched
     one.run_epoch()
     one.run_epoch()
-    assert [len(x) for x in seen] == [30] * 5 + [10] + [30] * 5 + [10]
-    epochs = [torch.cat(seen[:6]).numpy(), torch.cat(seen[6:]).numpy()]
+    assert [len(x) for x in seen] == [30] * 4 + [20] + [30] * 4 + [20]
+    epochs = [torch.cat(seen[:5]).numpy(), torch.cat(seen[5:]).numpy()]
 
     def keys(x):
         return [hashlib.sha256(sample.tobytes()).hexdigest() for sample in x]
@@ -265,7 +283,7 @@ LOSS = ({"loss": torch.zeros(())}, torch.zeros(()))
 def places(few, tmp_path):
     """The few digits from three places."""
     samples = Samples(few.x.copy(), "places", few.labels, environments=["abc"[i % 3] for i in range(len(few))])
-    statistics = definition.load("imc_vae").reader.statistics(samples, split(len(few))[0])
+    statistics = definition.load("imc_vae").reader.statistics(samples, split(len(few)).train)
     write_dataset(tmp_path / "places.arrow", samples, statistics)
     return open_dataset(tmp_path / "places.arrow")
 
@@ -274,13 +292,13 @@ def test_a_held_out_environment_is_neither_trained_on_nor_selected_by(trainer, p
     one = trainer(dataset=places, test_environment=1)
     at_home = [index for part in (one.train_index, one.evaluation_index) for index in part]
     assert {places.environments[index] for index in at_home} == {"a", "c"}
-    assert {places.environments[index] for index in one.test_index} == {"b"}
+    assert {places.environments[index] for index in one.environment_index} == {"b"}
     row = one.run_epoch()
-    tested = {name.removeprefix("test/") for name in row if name.startswith("test/")}
+    tested = {name.removeprefix("environment/") for name in row if name.startswith("environment/")}
     assert tested == {name.removeprefix("val/") for name in row if name.startswith("val/")}
-    assert row["test/mse"] != row["val/mse"]
+    assert row["environment/mse"] != row["val/mse"]
     other = trainer(dataset=places, test_environment=0)
-    assert set(one.test_index).isdisjoint(other.test_index)
+    assert set(one.environment_index).isdisjoint(other.environment_index)
 
 
 def test_an_environment_that_is_not_there_is_refused(trainer, places):

@@ -13,16 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from trainables.data.errors import DataError
+from trainables.data.groups import parted
 from trainables.data.samples import Samples, subset
-from trainables.data.store import (
-    FORMAT_VERSION,
-    MINIMUM_SAMPLES,
-    Dataset,
-    open_dataset,
-    split,
-    too_few,
-    write_dataset,
-)
+from trainables.data.store import FORMAT_VERSION, MINIMUM_SAMPLES, Dataset, open_dataset, too_few, write_dataset
 
 
 class Reader(Protocol):
@@ -49,7 +42,7 @@ class Reader(Protocol):
         """What models need to know of the training samples."""
 
 
-DEFAULTS = {"subset": None, "strict": False}
+DEFAULTS = {"subset": None, "strict": False, "group": None}
 
 
 def prepare(
@@ -62,7 +55,8 @@ def prepare(
         source: a file, a folder, or the name of a data set.
         cache_root: the folder of the Arrow files.
         settings: the model's hyperparameters of the data (such as `image_size`), `subset` (samples of each
-            environment; None: all) and `strict` (refuse what is damaged instead of leaving it out).
+            environment; None: all), `group` (see `trainables.data.groups`) and `strict` (refuse what is damaged
+            instead of leaving it out).
 
     Raises:
         DataError: the source is refused.
@@ -77,9 +71,10 @@ def prepare(
         samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
     if len(samples.x) < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(len(samples.x))])
-    statistics = reader.statistics(samples, split(len(samples.x))[0])
+    samples, parting = parted(samples, settings["group"])
+    statistics = reader.statistics(samples, parting.split().train)
     cache_root.mkdir(parents=True, exist_ok=True)
-    write_dataset(path, samples, statistics)
+    write_dataset(path, samples, statistics, parting)
     return open_dataset(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ def is_dicom(path: Path) -> bool:
             return file.read(PLACE.stop)[PLACE] == MARK
     except OSError:
         return False
+
+
+def patient_ids(paths: Sequence[Path]) -> dict[Path, str]:
+    """The patient of each readable file that names one."""
+    from pydicom import dcmread
+
+    found = {path: dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]) for path in paths}
+    return {path: str(header.PatientID) for path, header in found.items() if header.get("PatientID")}
 
 
 def read_dicom(path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 
 from trainables.data.blocks import allocate
 from trainables.data.decode import compact, decode, keep_readable
-from trainables.data.dicom import is_dicom, read_dicom
+from trainables.data.dicom import is_dicom, patient_ids, read_dicom
 from trainables.data.embedded_grey import embedded_grey
 from trainables.data.folders import find_files, refuse_identical
 from trainables.data.image_files import SUFFIXES, luminance, read_pixels, stretched, to_colour
@@ -55,7 +56,10 @@ def read_grey_images(source: str, size: int, count: int | None, strict: bool) ->
     refuse_identical(source, x)
     seen = tuple(f"{number} of {len(files)} images {fact}" for fact, number in sorted(Counter(facts).items()))
     notes = (*folder.notes, *left_out, *seen)
-    return Samples(x, source, folder.labels(files), folder.names(files), notes)
+    patients = patient_ids([path for path in files if _is_dicom(path)])
+    groups = [patients.get(path, name) for path, name in zip(files, folder.names(files), strict=True)]
+    samples = Samples(x, source, folder.labels(files), folder.names(files), notes)
+    return replace(samples, groups=groups, grouped_by="DICOM PatientID") if patients else samples
 
 
 def fitted(values_HW: np.ndarray, size: int) -> np.ndarray:
@@ -98,13 +102,17 @@ class GreyImageReader:
 
 def _wanted(path: Path) -> bool:
     suffix = path.suffix.lower()
-    return suffix in SUFFIXES or suffix in DICOM_SUFFIXES or is_dicom(path)
+    return suffix in SUFFIXES or _is_dicom(path)
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path)
 
 
 def _read(path: Path, size: int, facts: list[str]) -> np.ndarray:
     """(1, S, S) uint8; what is unusual goes to `facts`."""
     found = []
-    if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
+    if _is_dicom(path):
         values = read_dicom(path)
     else:
         pixels = read_pixels(path, size)

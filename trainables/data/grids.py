@@ -6,6 +6,7 @@ A sample is (rows, columns, channels) float32; the documented one is 6 × 6 × 5
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from trainables.data.samples import Samples
 
 NAMED: dict[str, Callable[[], Samples]] = {"digits": read_digits}
 FORMATS: dict[str, Callable[[Path], Samples]] = {
-    ".parquet": read_parquet,
     ".npy": read_array,
     ".npz": read_archive,
 }
@@ -36,8 +36,12 @@ ACCEPTED = (
 )
 
 
-def read_grids(source: str) -> Samples:
+def read_grids(source: str, group: str | None = None) -> Samples:
     """Read and check a file or a named data set.
+
+    Args:
+        source: as the user gave it.
+        group: the column of a Parquet file that names what is never parted.
 
     Raises:
         DataError: with everything that is wrong with it.
@@ -49,7 +53,8 @@ def read_grids(source: str) -> Samples:
         raise DataError(source, [f"no such file, and no data set of that name; {ACCEPTED}"])
     if path.is_dir():
         raise DataError(source, [f"a folder, expected a file; {ACCEPTED}"])
-    read = read_idx if idx.NAMED in path.name else FORMATS.get(path.suffix.lower())
+    formats = FORMATS | {".parquet": partial(read_parquet, group=group)}
+    read = read_idx if idx.NAMED in path.name else formats.get(path.suffix.lower())
     if read is None:
         raise DataError(source, [f"files ending in {path.suffix or 'nothing'!r} are not read; {ACCEPTED}"])
     if path.stat().st_size == 0:
@@ -69,7 +74,7 @@ class GridReader:
     @staticmethod
     def read(source: str, settings: Mapping[str, Any]) -> Samples:
         """See `read_grids`."""
-        return read_grids(source)
+        return read_grids(source, settings.get("group"))
 
     @staticmethod
     def embedded(settings: Mapping[str, Any]) -> Samples:

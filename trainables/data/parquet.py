@@ -14,8 +14,12 @@ from trainables.data.parquet_samples import read_rows
 from trainables.data.samples import Samples
 
 
-def read_parquet(path: Path) -> Samples:
+def read_parquet(path: Path, group: str | None) -> Samples:
     """A file with a row per node if it has a column `row` or `col`, else with a row per sample.
+
+    Args:
+        path: of the file.
+        group: the column of what is never parted, if it is one; see `trainables.data.parquet_columns.GROUPS`.
 
     Raises:
         DataError: it cannot be read, or is neither.
@@ -24,8 +28,8 @@ def read_parquet(path: Path) -> Samples:
         with pq.ParquetFile(path) as file:
             column = _embedding_column(file.schema_arrow, str(path))
             if {"row", "col"} & set(file.schema_arrow.names):
-                return read_nodes(file, column, str(path))
-            return read_rows(file, column, str(path))
+                return read_nodes(file, column, str(path), group)
+            return read_rows(file, column, str(path), group)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read as Parquet ({error}); it may be cut short or damaged: write it again"
         raise DataError(str(path), [problem]) from error

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 ROWS_PER_BATCH = 1024
 LABELS = ("label", "labels")
+GROUPS = ("patient", "patient_id", "group", "source")  # columns of what is never parted, the first that is there
+SPLIT = "split"
 
 
 class Ragged(ValueError):
@@ -61,9 +63,19 @@ def to_dense(array: pa.Array) -> np.ndarray:
     return inner.reshape(len(array), expected, *inner.shape[1:])
 
 
+def group_column(file: pq.ParquetFile, wanted: str | None) -> str | None:
+    """The column that `wanted` names, or without it one that is known to name groups; None if there is none."""
+    return next((name for name in ([wanted] if wanted else GROUPS) if name in file.schema_arrow.names), None)
+
+
+def to_text(file: pq.ParquetFile, name: str) -> list[str]:
+    """A column as text, nulls as ""."""
+    return ["" if value is None else str(value) for value in file.read(columns=[name])[name].to_pylist()]
+
+
 def to_labels(file: pq.ParquetFile) -> list[str] | None:
     """The column `label` or `labels` as text, nulls as ""; None if there is no such column."""
     name = next((name for name in LABELS if name in file.schema_arrow.names), None)
     if name is None:
         return None
-    return ["" if value is None else str(value) for value in file.read(columns=[name])[name].to_pylist()]
+    return to_text(file, name)

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.errors import DataError
-from trainables.data.parquet_columns import Ragged, batches, to_dense, to_labels
+from trainables.data.parquet_columns import SPLIT, Ragged, batches, group_column, to_dense, to_labels, to_text
 from trainables.data.samples import Samples
+from trainables.data.splitting import part_names
 
 PLACE = ("sample", "row", "col")
 _LISTED = 5  # nodes that a message names
@@ -54,7 +55,7 @@ class _Grid:
         return np.where(inside, row * self.cols + col, -1)
 
 
-def read_nodes(file: pq.ParquetFile, column: str, source: str) -> Samples:
+def read_nodes(file: pq.ParquetFile, column: str, source: str, group: str | None) -> Samples:
     """The samples, in the order of their values in the column `sample`.
 
     Raises:
@@ -68,7 +69,17 @@ def read_nodes(file: pq.ParquetFile, column: str, source: str) -> Samples:
     place = nodes.sample * grid.size + position
     values = _read_values(file, column, nodes, place, source)
     labels, notes = _read_labels(file, nodes)
-    return Samples(values.reshape(-1, grid.rows, grid.cols, values.shape[1]), source, labels, list(nodes.ids), notes)
+    by, names = group_column(file, group), file.schema_arrow.names
+    return Samples(
+        values.reshape(-1, grid.rows, grid.cols, values.shape[1]),
+        source,
+        labels,
+        list(nodes.ids),
+        notes,
+        groups=None if by is None else _same_within(file, nodes, by, source),
+        grouped_by="" if by is None else f"the column {by}",
+        given=part_names(_same_within(file, nodes, SPLIT, source), source) if SPLIT in names else None,
+    )
 
 
 def _read_places(file: pq.ParquetFile, source: str) -> _Nodes:
@@ -164,15 +175,33 @@ def _read_values(file: pq.ParquetFile, column: str, nodes: _Nodes, place: np.nda
     return values
 
 
-def _read_labels(file: pq.ParquetFile, nodes: _Nodes) -> tuple[list[str] | None, tuple[str, ...]]:
-    values = to_labels(file)
-    if values is None:
-        return None, ()
+def _same_within(file: pq.ParquetFile, nodes: _Nodes, name: str, source: str) -> list[str]:
+    """A column that says the same of all nodes of a sample.
+
+    Raises:
+        DataError: it does not.
+    """
+    values, sample = _of_samples(to_text(file, name), nodes)
+    if sample is not None:
+        problem = f"column {name!r} differs within sample {sample}; expected one value a sample, or no such column"
+        raise DataError(source, [problem])
+    return values
+
+
+def _of_samples(values: Sequence[str], nodes: _Nodes) -> tuple[list[str], object | None]:
+    """Of the values of all nodes one a sample; and the first sample that has several, if one does."""
     known, code = np.unique(values, return_inverse=True)
     of_sample = np.empty(len(nodes.ids), np.int64)
     of_sample[nodes.sample] = code
     differs = np.flatnonzero(of_sample[nodes.sample] != code)
-    if differs.size:
-        sample = nodes.ids[nodes.sample[differs[0]]]
+    return known[of_sample].tolist(), nodes.ids[nodes.sample[differs[0]]] if differs.size else None
+
+
+def _read_labels(file: pq.ParquetFile, nodes: _Nodes) -> tuple[list[str] | None, tuple[str, ...]]:
+    values = to_labels(file)
+    if values is None:
+        return None, ()
+    labels, sample = _of_samples(values, nodes)
+    if sample is not None:
         return None, (f"labels are left out: they differ within a sample (first in sample {sample})",)
-    return known[of_sample].tolist(), ()
+    return labels, ()

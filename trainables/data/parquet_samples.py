@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 
 from trainables.data.arrays import grid_shape
 from trainables.data.errors import DataError
-from trainables.data.parquet_columns import Ragged, batches, to_dense, to_labels
+from trainables.data.parquet_columns import SPLIT, Ragged, batches, group_column, to_dense, to_labels, to_text
 from trainables.data.samples import Samples
+from trainables.data.splitting import part_names
 
 DOCUMENTED_SHAPE = (6, 6, 512)
 _SHAPE_KEY = b"shape"
 
 
-def read_rows(file: pq.ParquetFile, column: str, source: str) -> Samples:
+def read_rows(file: pq.ParquetFile, column: str, source: str, group: str | None) -> Samples:
     """The samples, in the order of the file.
 
     Raises:
@@ -45,7 +46,15 @@ def read_rows(file: pq.ParquetFile, column: str, source: str) -> Samples:
         raise DataError(source, ["the file has no rows; expected one per sample"])
     if x.ndim == 2:
         x = x.reshape(-1, *_flat_shape(file, column, x.shape[1], source))
-    return Samples(x.reshape(grid_shape(x.shape, source)), source, to_labels(file))
+    by = group_column(file, group)
+    return Samples(
+        x.reshape(grid_shape(x.shape, source)),
+        source,
+        to_labels(file),
+        groups=None if by is None else to_text(file, by),
+        grouped_by="" if by is None else f"the column {by}",
+        given=part_names(to_text(file, SPLIT), source) if SPLIT in file.schema_arrow.names else None,
+    )
 
 
 def _flat_shape(file: pq.ParquetFile, column: str, length: int, source: str) -> tuple[int, ...]:

@@ -37,6 +37,10 @@ class Samples:
         fields: what a model reads beside x (the batch of a cell, its library size, a mask), N values each, by name:
             strings are categories, and numbers, (N, …), are given as they are. A reader hands over arrays or rows as
             `trainables.data.fields.checked_fields` makes them of what a user's `data` may return.
+        groups: what each sample belongs to and must not be parted from (a patient, a slide); None if the reader does
+            not know.
+        grouped_by: where `groups` are from, as half a sentence.
+        given: the part of each sample, where the source says: train, val, test or ''; None where it does not.
     """
 
     x: Rows
@@ -47,6 +51,9 @@ class Samples:
     embedded: bool = False
     environments: list[str] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    groups: list[str] | None = None
+    grouped_by: str = ""
+    given: list[str] | None = None
 
     def name(self, index: int) -> str:
         """How the user knows sample `index`."""
@@ -67,5 +74,7 @@ class Samples:
             labels=of(self.labels),
             ids=of(self.ids),
             environments=of(self.environments),
+            groups=of(self.groups),
+            given=of(self.given),
             fields={name: rows(values) for name, values in self.fields.items()},
         )

@@ -6,7 +6,8 @@ A row per sample; one record batch of what was in memory, or several of what nev
     field/NAME   fixed_size_list                   what models read beside x; see `trainables.data.columns`
     label        string                            null if there are no labels
     environment  string                            null if there are none
-    order        int64      a fixed permutation; the first `train` entries are the training set
+    group        int64      what of the samples is never parted
+    order        int64      the samples of the parts, one behind the other; their sizes are in the metadata
 
 The schema's metadata hold the rest: a JSON object under `data set`, the statistics as npy bytes, and a checksum of
 everything but the samples, which stay unread until they are used.
@@ -33,12 +34,11 @@ from trainables.data.errors import DataError
 from trainables.data.fields import categories, is_category
 from trainables.data.rows import LazyRows, Rows
 from trainables.data.samples import Samples
+from trainables.data.splitting import Parting, Split
 from trainables.files import replace_file
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MINIMUM_SAMPLES = 10
-TRAIN_SHARE = 0.8
-SPLIT_SEED = 20_210_411  # of the stored split, which all trials with seed 0 share; others draw theirs from it
 _HEADER = b"data set"
 _STATISTIC = b"statistic/"
 _CHECKSUM = b"checksum"
@@ -56,7 +56,10 @@ class Dataset:
         x: (N, *shape) float32 or uint8 in the mapping, read-only; see `read`.
         labels: one a sample; None if there are none.
         environments: one a sample; None if there are none.
-        train, val: int64 indices, both in random order, so that any beginning is a random subset.
+        train, val, test: int64 indices, each in random order, so that any beginning is a random subset; see `split`.
+        group: (N,) int64, what of the samples is never parted; all differ where nothing is known.
+        grouping: what the groups are, as a sentence; '' where all differ.
+        given_val: whether the source says what validates, so that no seed draws it.
         statistics: those of the reader, by name.
         notes: peculiarities that the user should know of.
         embedded: True for the data set that a model brings along.
@@ -73,6 +76,10 @@ class Dataset:
     environments: list[str] | None
     train: np.ndarray
     val: np.ndarray
+    test: np.ndarray
+    group: np.ndarray
+    grouping: str
+    given_val: bool
     statistics: dict[str, np.ndarray]
     notes: tuple[str, ...]
     embedded: bool
@@ -103,15 +110,13 @@ class Dataset:
             return np.full(len(self), -1)
         return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
 
-    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Training and validation indices for trials with `seed`, int64: the stored ones for 0, else both drawn anew
-        from the two together, in the same sizes, always the same for a seed.
+    def split(self, seed: int) -> Split:
+        """The parts for trials with `seed`: the stored ones for 0 and where the source gives them; else training and
+        validation are drawn anew from the two together, by whole groups, in sizes as near to the same as those allow,
+        always the same for a seed. The test part is the same for every seed.
         """
-        if seed == 0:
-            return self.train, self.val
-        both = np.sort(np.concatenate([self.train, self.val]))
-        order = np.random.default_rng([SPLIT_SEED, seed]).permutation(both)
-        return order[: len(self.train)], order[len(self.train) :]
+        parts = Split(self.train, self.val, self.test)
+        return parts if seed == 0 or self.given_val else parts.redrawn(seed, self.group)
 
     def environment(self, number: int) -> np.ndarray:
         """Which samples come from the environment `number`, counted from 0 in sorted order, (N,) bool.
@@ -129,15 +134,10 @@ class Dataset:
         return open_dataset, (self.path,)
 
 
-def split(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation indices of `count` samples, 80 : 20, always the same."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(count)
-    trained = round(TRAIN_SHARE * count)
-    return order[:trained], order[trained:]
-
-
-def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndarray]) -> None:
-    """Write `samples` to `path` atomically.
+def write_dataset(
+    path: Path, samples: Samples, statistics: Mapping[str, np.ndarray], parting: Parting | None = None
+) -> None:
+    """Write `samples` to `path` atomically, each a group of its own without `parting`.
 
     Raises:
         DataError: there are fewer than `MINIMUM_SAMPLES` samples.
@@ -145,23 +145,26 @@ def write_dataset(path: Path, samples: Samples, statistics: Mapping[str, np.ndar
     count, *shape = samples.x.shape
     if count < MINIMUM_SAMPLES:
         raise DataError(samples.source, [too_few(count)])
-    train, val = split(count)
-    order, columns = np.concatenate([train, val]), field_columns(samples.fields)
+    parting = parting or Parting(np.arange(count))
+    parts = parting.split()
+    order, columns = np.concatenate(parts), field_columns(samples.fields)
     header: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "source": samples.source,
-        "fingerprint": _fingerprint(samples, columns, train, val),
+        "fingerprint": _fingerprint(samples, columns, parts),
         "shape": shape,
-        "train": len(train),
+        "parts": [len(part) for part in parts],
+        "grouping": parting.told,
+        "given_val": parting.gives_val,
         "notes": list(samples.notes),
         "embedded": samples.embedded,
     }
     header |= {"fields": described(columns)} if columns else {}
     metadata = {_HEADER: json.dumps(header).encode()}
     metadata |= {_STATISTIC + name.encode(): _to_npy(value) for name, value in statistics.items()}
-    metadata[_CHECKSUM] = _checksum(metadata, order, samples.labels, samples.environments)
+    metadata[_CHECKSUM] = _checksum(metadata, order, parting.groups, samples.labels, samples.environments)
     with replace_file(path) as file:
-        _write_batches(file, {"x": samples.x} | columns, samples, order, metadata)
+        _write_batches(file, {"x": samples.x} | columns, samples, (order, parting.groups), metadata)
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -175,9 +178,9 @@ def open_dataset(path: Path) -> Dataset:
         file = mapping.read_buffer(mapping.size())
         reader = pa.ipc.open_file(file)
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-        order, labels, environments = _small_columns(batches)
+        (order, group), (labels, environments) = _small_columns(batches)
         metadata = reader.schema.metadata or {}
-        if metadata.pop(_CHECKSUM) != _checksum(metadata, order, labels, environments):
+        if metadata.pop(_CHECKSUM) != _checksum(metadata, order, group, labels, environments):
             raise ValueError("checksum does not match")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         problem = f"not a complete data set file ({error}); delete it, it is made again"
@@ -186,6 +189,7 @@ def open_dataset(path: Path) -> Dataset:
     if header["version"] != FORMAT_VERSION:
         found = f"format version {header['version']}, expected {FORMAT_VERSION}"
         raise DataError(str(path), [f"{found}; delete it, it is made again"])
+    train, val, test = np.split(order, np.cumsum(header["parts"])[:-1])
     return Dataset(
         path=Path(path),
         source=header["source"],
@@ -194,8 +198,12 @@ def open_dataset(path: Path) -> Dataset:
         x=mapped(file, batches, "x", header["shape"], batches[0]["x"].type.value_type.to_pandas_dtype()),
         labels=labels,
         environments=environments,
-        train=order[: header["train"]],
-        val=order[header["train"] :],
+        train=train,
+        val=val,
+        test=test,
+        group=group,
+        grouping=header["grouping"],
+        given_val=header["given_val"],
         statistics={
             name.removeprefix(_STATISTIC).decode(): np.load(io.BytesIO(value), allow_pickle=False)
             for name, value in metadata.items()
@@ -212,15 +220,19 @@ def open_dataset(path: Path) -> Dataset:
 
 def too_few(count: int) -> str:
     """The problem of a source with `count` samples."""
-    return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, a fifth of them for validation"
+    return f"{count} samples; at least {MINIMUM_SAMPLES} are needed, to train, to validate and to test"
 
 
 def _write_batches(
-    file: Any, columns: Mapping[str, Rows], samples: Samples, order: np.ndarray, metadata: Mapping[bytes, bytes]
+    file: Any,
+    columns: Mapping[str, Rows],
+    samples: Samples,
+    numbers: tuple[np.ndarray, np.ndarray],
+    metadata: Mapping[bytes, bytes],
 ) -> None:
     """All of the samples in one batch, or, where a column is not in memory, in blocks that are."""
-    count, lazy = len(order), any(isinstance(rows, LazyRows) for rows in columns.values())
-    values = sum(math.prod(rows.shape[1:]) for rows in columns.values())
+    (order, group), lazy = numbers, any(isinstance(rows, LazyRows) for rows in columns.values())
+    count, values = len(order), sum(math.prod(rows.shape[1:]) for rows in columns.values())
     nothing: list[str | None] = [None] * count
     writer: pa.RecordBatchFileWriter | None = None
     for block in sample_blocks((count, values)) if lazy else (slice(0, count),):
@@ -228,6 +240,7 @@ def _write_batches(
         arrays["label"] = pa.array((samples.labels or nothing)[block], pa.string())
         arrays["environment"] = pa.array((samples.environments or nothing)[block], pa.string())
         arrays["order"] = pa.array(order[block])
+        arrays["group"] = pa.array(group[block])
         batch = pa.RecordBatch.from_pydict(arrays).replace_schema_metadata(dict(metadata))
         writer = writer or pa.ipc.new_file(file, batch.schema)
         writer.write_batch(batch)
@@ -235,8 +248,8 @@ def _write_batches(
         writer.close()
 
 
-def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
-    """Order, labels, environments; raises `pa.ArrowInvalid` rather than reading outside the file."""
+def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[list[np.ndarray], list[list[str] | None]]:
+    """Order and group; labels and environments; raises `pa.ArrowInvalid` rather than reading outside the file."""
     names: list[list[str] | None] = []
     for batch in batches:
         batch.validate()
@@ -244,21 +257,25 @@ def _small_columns(batches: Sequence[pa.RecordBatch]) -> tuple[np.ndarray, list[
         column = pa.chunked_array([batch[name] for batch in batches])
         column.validate(full=True)
         names.append(None if column.null_count else column.to_pylist())
-    return np.concatenate([batch["order"].to_numpy() for batch in batches]), names[0], names[1]
+    return [np.concatenate([batch[name].to_numpy() for batch in batches]) for name in ("order", "group")], names
 
 
 def _checksum(
-    metadata: Mapping[bytes, bytes], order: np.ndarray, labels: list[str] | None, environments: list[str] | None
+    metadata: Mapping[bytes, bytes],
+    order: np.ndarray,
+    group: np.ndarray,
+    labels: list[str] | None,
+    environments: list[str] | None,
 ) -> bytes:
-    digest = hashlib.sha256(json.dumps([labels, environments]).encode() + order.tobytes())
+    digest = hashlib.sha256(json.dumps([labels, environments]).encode() + order.tobytes() + group.tobytes())
     for name, value in sorted(metadata.items()):
         digest.update(name + value)
     return digest.hexdigest().encode()
 
 
-def _fingerprint(samples: Samples, columns: Mapping[str, Rows], train: np.ndarray, val: np.ndarray) -> str:
+def _fingerprint(samples: Samples, columns: Mapping[str, Rows], parts: Split) -> str:
     digest = hashlib.sha256(json.dumps([samples.x.shape, samples.labels, samples.environments]).encode())
-    for index in (train, val):
+    for index in parts:
         digest.update(np.ascontiguousarray(index, dtype="<i8").data)
     if columns:
         named = {name: categories(values).tolist() for name, values in samples.fields.items() if is_category(values)}

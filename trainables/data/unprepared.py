@@ -15,6 +15,7 @@ class Unprepared:
 
     source: str = OWN
     path: str = ""
+    grouping: str = ""
     fingerprint: str = ""  # so that no trial is taken for one of another sweep
     embedded: bool = False
     shape: tuple[int, ...] = ()
@@ -23,6 +24,11 @@ class Unprepared:
     @property
     def train(self) -> np.ndarray:
         """No samples that are known."""
+        return np.zeros(0, np.int64)
+
+    @property
+    def test(self) -> np.ndarray:
+        """None either."""
         return np.zeros(0, np.int64)
 
     @property

@@ -20,7 +20,7 @@ from sweeps.cluster import connection as ray_cluster
 from sweeps.config import ConfigError
 from sweeps.exit_codes import ExitCode
 from sweeps.records.outcomes import Status
-from tests.sweeps.conftest import ROOT, RUN, TINY, Sweeps
+from tests.sweeps.conftest import DONE, ROOT, RUN, TINY, Sweeps
 
 RAY = Path(sys.executable).with_name("ray")
 PORT, DASHBOARD = 6411, 8411
@@ -157,3 +157,28 @@ def test_the_exit_status_tells_of_a_refusal(cluster: None, sweeps: Sweeps) -> No
     done = submit(sweeps, "toobig", "--trials", "1", "--gpus-per-trial", "3", working_dir=True)
     assert done.returncode != 0
     assert "--gpus-per-trial 3: the largest node has 1 GPUs" in done.stdout + done.stderr
+
+
+def test_a_temporary_folder_too_long_for_sockets_is_refused_with_the_cure(
+    sweeps: Sweeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    code, output = sweeps.run_alone("--trials", "1", "--name", "long")
+    assert code == ExitCode.REFUSED
+    assert f"{folder} is too long for a socket; set a shorter TMPDIR" in output
+    assert "Traceback" not in output
+
+
+def test_a_cluster_that_was_started_on_this_machine_is_left_alone(sweeps: Sweeps, tmp_path: Path) -> None:
+    """Its address file outlives it; who means it sets RAY_ADDRESS."""
+    stale = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+    stale.parent.mkdir(exist_ok=True)
+    before = stale.read_text() if stale.exists() else None
+    stale.write_text(f"127.0.0.1:{closed_port()}")
+    try:
+        code, output = sweeps.run_alone("--trials", "1", "--epochs", "1", "--name", "here", *sweeps.untracked)
+    finally:
+        stale.unlink() if before is None else stale.write_text(before)
+    assert code in DONE, output

@@ -11,7 +11,7 @@ from trainables.data.cache import cache_path, prepare
 from trainables.data.errors import DataError
 from trainables.data.grids import GridReader
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 
 class Reader(GridReader):
@@ -58,7 +58,7 @@ def test_read_once(x_NRCD: np.ndarray, source: str, root: Path):
     assert first.path == second.path
     assert first.source == source
     np.testing.assert_array_equal(second.x, x_NRCD)
-    expected = GridReader.statistics(Samples(x_NRCD, source), split(len(x_NRCD))[0])
+    expected = GridReader.statistics(Samples(x_NRCD, source), split(len(x_NRCD)).train)
     for name, value in expected.items():
         np.testing.assert_array_equal(second.statistics[name], value)
 

@@ -8,7 +8,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from trainables.data.embedded import FACTORS, embedded_factors, embedded_grids
 from trainables.data.normalise import std_floor, to_fixed_space
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def fixed(samples: Samples) -> np.ndarray:
 def components(fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Principal components of the training samples, (64, F), and the centred samples, (N, F)."""
     flat = fixed.reshape(len(fixed), -1)
-    train = split(len(flat))[0]
+    train = split(len(flat)).train
     centred = flat - flat[train].mean(axis=0)
     return np.linalg.svd(centred[train], full_matrices=False)[2][:64], centred
 
@@ -54,7 +54,7 @@ def test_the_same_every_time(samples: Samples):
 
 def test_held_out_variance_is_explained_but_not_by_few_components(components: tuple[np.ndarray, np.ndarray]):
     axes, centred = components
-    held_out = centred[split(len(centred))[1]]
+    held_out = centred[split(len(centred)).val]
     explained = {count: _explained(held_out, axes[:count]) for count in (1, 4, 64)}
     assert explained[1] < 0.2
     assert explained[4] < 0.4
@@ -66,7 +66,7 @@ def test_factors_can_be_recovered_from_held_out_samples(components: tuple[np.nda
     codes = centred @ axes[:14].T
     features = PolynomialFeatures(2).fit_transform(codes / codes.std(axis=0))
     factors = embedded_factors()
-    train, val = split(len(factors))
+    train, val, _ = split(len(factors))
     scores = {}
     for name, factor in zip(FACTORS, factors.T, strict=True):
         scores[name] = (
@@ -83,7 +83,7 @@ def test_label_is_the_signs_of_the_waves(samples: Samples):
 
 
 def test_a_node_tells_its_position(fixed: np.ndarray):
-    train, val = split(len(fixed))
+    train, val, _ = split(len(fixed))
     position = np.arange(36)
     known, asked = fixed[train[:100]].reshape(-1, 512), fixed[val].reshape(-1, 512)
     model = RidgeClassifier(alpha=100).fit(known, np.tile(position, 100))

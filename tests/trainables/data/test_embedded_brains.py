@@ -20,7 +20,7 @@ from trainables.data.embedded_brains import (
     signal,
 )
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 SIZE = 32
 
@@ -34,7 +34,7 @@ def samples() -> Samples:
 def components(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and principal components of the training samples, (F,) and (32, F), and the centred samples, (N, F)."""
     flat = samples.x.reshape(len(samples.x), -1)
-    train = split(len(flat))[0]
+    train = split(len(flat)).train
     mean = flat[train].mean(axis=0)
     return mean, np.linalg.svd(flat[train] - mean, full_matrices=False)[2][:32], flat - mean
 
@@ -82,7 +82,7 @@ def test_sizes_show_the_same_subjects(samples: Samples):
 
 def test_the_mean_brain_alone_looks_good(samples: Samples, components: tuple[np.ndarray, np.ndarray, np.ndarray]):
     """What a decoder that ignores the latents can reach."""
-    truth = from_numpy(samples.x[split(160)[1][:12]])
+    truth = from_numpy(samples.x[split(160).val[:12]])
     mean = from_numpy(components[0].reshape(samples.x.shape[1:])).expand_as(truth)
     for modality in range(4):
         seen, expected = mean[:, [modality]], truth[:, [modality]]
@@ -94,7 +94,7 @@ def test_held_out_variance_is_explained_but_not_by_few_components(
     components: tuple[np.ndarray, np.ndarray, np.ndarray],
 ):
     _, axes, centred = components
-    held_out = centred[split(160)[1]]
+    held_out = centred[split(160).val]
     explained = [
         1 - np.square(held_out - held_out @ part.T @ part).sum() / np.square(held_out).sum()
         for part in (axes[:1], axes[:4], axes)
@@ -109,7 +109,7 @@ def test_factors_can_be_recovered_from_held_out_samples(
     components: tuple[np.ndarray, np.ndarray, np.ndarray], name: str
 ):
     _, axes, centred = components
-    codes, target, (train, val) = centred @ axes.T, factor(name), split(160)
+    codes, target, (train, val, _) = centred @ axes.T, factor(name), split(160)
     model = RidgeCV(np.logspace(-2, 5, 15)).fit(codes[train], target[train])
     assert model.score(codes[val], target[val]) > 0.5
 

@@ -13,7 +13,7 @@ from trainables.data.embedded_cells import (
     embedded_cells,
 )
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_states_can_be_told_by_texture(samples: Samples):
         spectra.append([*np.log1p(power).ravel(), *np.percentile(values, (10, 25, 50, 75))])
     features, states = np.array(spectra), embedded_cell_states()
     features = (features - features.mean(axis=0)) / features.std(axis=0)
-    train, val = split(COUNT)
+    train, val, _ = split(COUNT)
     assert (
         LogisticRegression(C=0.02, max_iter=1000)
         .fit(features[train], states[train])

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from trainables.data import embedded_fundus as embedded_fundus_module
 from trainables.data.embedded_fundus import CAMERAS, CLASSES, EACH, FACTORS, embedded_fundus, embedded_fundus_factors
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_same_every_time_at_any_size_and_other_seeds_other_eyes(monkeypatch:
 def test_the_camera_can_be_told_but_from_colour_not_from_the_class(samples: Samples):
     colours = samples.x.mean(axis=(2, 3)) / 255
     cameras = np.array(samples.environments)
-    train, val = split(len(colours))
+    train, val, _ = split(len(colours))
     model = LogisticRegression(C=100, max_iter=1000).fit(colours[train], cameras[train])
     assert model.score(colours[val], cameras[val]) > 0.95
     by_class = LogisticRegression(C=100, max_iter=1000).fit(colours[train], np.array(samples.labels)[train])

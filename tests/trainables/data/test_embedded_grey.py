@@ -13,7 +13,7 @@ from trainables.data.embedded_grey import (
     embedded_grey_levels,
 )
 from trainables.data.samples import Samples
-from trainables.data.store import split
+from trainables.data.splitting import split
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def samples() -> Samples:
 def codes(samples: Samples) -> np.ndarray:
     """The first 40 principal components of the training samples at half the resolution, (N, 40), of unit variance."""
     flat = samples.x.reshape(COUNT, 32, 2, 32, 2).mean(axis=(2, 4)).reshape(COUNT, -1) / 255
-    train = split(COUNT)[0]
+    train = split(COUNT).train
     flat -= flat[train].mean(axis=0)
     axes = np.linalg.svd(flat[train], full_matrices=False)[2][:40]
     projected = flat @ axes.T
@@ -70,7 +70,7 @@ def test_the_body_is_as_wide_high_and_placed_as_its_factors_say(samples: Samples
 
 
 def test_factors_and_level_can_be_told_from_held_out_slices(codes: np.ndarray):
-    train, val = split(COUNT)
+    train, val, _ = split(COUNT)
     levels, factors = embedded_grey_levels(), embedded_grey_factors()
     assert LogisticRegression(max_iter=1000).fit(codes[train], levels[train]).score(codes[val], levels[val]) == 1
     recovered = 0

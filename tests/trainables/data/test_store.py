@@ -10,7 +10,8 @@ import pytest
 
 from trainables.data.errors import DataError
 from trainables.data.samples import Samples
-from trainables.data.store import Dataset, open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import Dataset, open_dataset, write_dataset
 
 STATISTICS = {"std_floor": np.float32(0.25), "fixed_mean": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}
 
@@ -89,20 +90,10 @@ def test_pickles_as_its_path(dataset: Dataset):
     np.testing.assert_array_equal(pickle.loads(content).x, dataset.x)
 
 
-@pytest.mark.parametrize("count", [10, 12, 512])
-def test_split_is_a_fixed_partition_in_random_order(count: int):
-    train, val = split(count)
-    assert len(train) == round(0.8 * count)
-    assert sorted([*train, *val]) == list(range(count))
-    assert (np.diff(train) < 0).any()
-    np.testing.assert_array_equal(split(count)[0], train)
-
-
 def test_split_is_stored(dataset: Dataset):
-    train, val = split(12)
-    np.testing.assert_array_equal(dataset.train, train)
-    np.testing.assert_array_equal(dataset.val, val)
-    assert dataset.train.dtype == dataset.val.dtype == np.int64
+    for found, expected in zip((dataset.train, dataset.val, dataset.test), split(12), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.int64
 
 
 def test_fingerprint_tells_samples_and_labels_not_names(samples: Samples, tmp_path: Path):
@@ -140,7 +131,7 @@ def test_a_truncated_file_is_refused(dataset: Dataset, keep: float):
         open_dataset(broken)
 
 
-@pytest.mark.parametrize("part", [b"statistic/std_floor", b'"train": 10', b"class 1class"])
+@pytest.mark.parametrize("part", [b"statistic/std_floor", b'"parts": [8', b"class 1class"])
 def test_a_changed_byte_outside_the_samples_is_noticed(dataset: Dataset, part: bytes):
     content = bytearray(dataset.path.read_bytes())
     assert part in content
@@ -165,7 +156,7 @@ def test_another_version_is_refused(samples: Samples, tmp_path: Path, monkeypatc
     monkeypatch.setattr("trainables.data.store.FORMAT_VERSION", 99)
     write_dataset(tmp_path / "data.arrow", samples, {})
     monkeypatch.undo()
-    with pytest.raises(DataError, match="format version 99, expected 2"):
+    with pytest.raises(DataError, match="format version 99, expected 3"):
         open_dataset(tmp_path / "data.arrow")
 
 
@@ -199,28 +190,9 @@ def test_without_labels_and_environments(tmp_path: Path):
         dataset.environment(0)
 
 
-def test_seed_0_keeps_the_stored_split(dataset: Dataset):
-    train, val = dataset.split(0)
-    np.testing.assert_array_equal(train, dataset.train)
-    np.testing.assert_array_equal(val, dataset.val)
-
-
-@pytest.mark.parametrize("seed", [1, 2, 12345])
-def test_another_seed_splits_anew_in_the_same_sizes(dataset: Dataset, seed: int):
-    train, val = dataset.split(seed)
-    assert (len(train), len(val)) == (len(dataset.train), len(dataset.val))
-    assert (train.dtype, val.dtype) == (np.int64, np.int64)
-    assert sorted([*train, *val]) == list(range(len(dataset)))
-    assert set(val) != set(dataset.val)
-    for again, once in zip(dataset.split(seed), (train, val), strict=True):
-        np.testing.assert_array_equal(again, once)
-    assert list(dataset.split(seed + 1)[0]) != list(train)
-
-
-def test_over_the_seeds_every_sample_validates_equally_often(tmp_path: Path):
-    write_dataset(tmp_path / "data.arrow", Samples(np.zeros((20, 1), np.float32), "generated"), {})
-    dataset = open_dataset(tmp_path / "data.arrow")
-    counts = np.bincount(np.concatenate([dataset.split(seed)[1] for seed in range(1, 1001)]), minlength=20)
-    assert counts.sum() == 4000
-    assert counts.min() > 200 - 4 * np.sqrt(160)
-    assert counts.max() < 200 + 4 * np.sqrt(160)
+def test_seed_0_has_the_stored_split_and_others_their_own_but_for_the_test_part(dataset: Dataset):
+    for seed, found in ((0, dataset.split(0)), (7, dataset.split(7))):
+        for one, stored in zip(found, (dataset.train, dataset.val, dataset.test), strict=True):
+            assert len(one) == len(stored)
+        np.testing.assert_array_equal(found.test, dataset.test)
+        assert (list(found.train) == list(dataset.train)) is (seed == 0)

@@ -9,7 +9,8 @@ import torch
 import search_spaces
 from trainables import definition
 from trainables.data.samples import Samples
-from trainables.data.store import open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import open_dataset, write_dataset
 from trainables.diagnostics import LatentStatistics, evaluate
 from trainables.loop import Trainer
 from trainables.losses.images import l1_ssim, multi_scale, spectral
@@ -328,7 +329,7 @@ def discs(tmp_path_factory):
     x = np.rint(255 * images(300)).astype(np.uint8)
     samples = Samples(x, "discs")
     path = tmp_path_factory.mktemp("discs") / "discs.arrow"
-    write_dataset(path, samples, definition.load("conv_vae").reader.statistics(samples, split(300)[0]))
+    write_dataset(path, samples, definition.load("conv_vae").reader.statistics(samples, split(300).train))
     return open_dataset(path)
 
 

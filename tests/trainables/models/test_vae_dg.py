@@ -13,7 +13,8 @@ import search_spaces
 from trainables import checkpoint
 from trainables.data.cache import prepare
 from trainables.data.samples import Samples
-from trainables.data.store import open_dataset, split, write_dataset
+from trainables.data.splitting import split
+from trainables.data.store import open_dataset, write_dataset
 from trainables.forecast import from_spectrum
 from trainables.health import Verdict, judge
 from trainables.loop import Trainer
@@ -431,7 +432,7 @@ def fundus(tmp_path_factory):
     labels, places = ["01"[i % 2] for i in range(90)], ["abc"[i % 3] for i in range(90)]
     samples = Samples(x, "squares", labels, environments=places)
     path = tmp_path_factory.mktemp("squares") / "squares.arrow"
-    write_dataset(path, samples, READER.statistics(samples, split(90)[0]))
+    write_dataset(path, samples, READER.statistics(samples, split(90).train))
     return open_dataset(path)
 
 
@@ -451,7 +452,7 @@ def results(row):
 def test_every_metric_is_there_and_finite(trainer):
     row = trainer().run_epoch()
     for name in ("accuracy", "ssim", "psnr", "elbo_gain", "reconstruction", "kl", "classification", "r2"):
-        assert {f"val/{name}", f"test/{name}"} <= set(row)
+        assert {f"val/{name}", f"environment/{name}"} <= set(row)
     assert all(math.isfinite(value) for value in row.values() if not isinstance(value, list))
     assert row["health/kl_constrained"] == row["health/kl_raw"]
     assert row["val/kl"] == pytest.approx(row["health/kl_raw"] / 8, rel=1e-4)
@@ -469,7 +470,7 @@ def test_it_learns_to_tell_classes_and_to_reconstruct(trainer):
 def test_the_environment_held_out_is_not_trained_on(trainer, fundus):
     one = trainer(test_environment=2)
     assert {fundus.environments[index] for index in [*one.train_index, *one.evaluation_index]} == {"a", "b"}
-    assert {fundus.environments[index] for index in one.test_index} == {"c"}
+    assert {fundus.environments[index] for index in one.environment_index} == {"c"}
 
 
 def test_the_same_seed_gives_the_same_numbers(trainer):
@@ -525,7 +526,7 @@ def test_an_epoch_of_photographs(tmp_path):
     dataset = prepare(READER, str(REAL), tmp_path, {"image_size": 64, "subset": 20})
     row = Trainer("vae_dg", config(), dataset, 1, 0, "cpu").run_epoch()
     assert all(math.isfinite(value) for value in row.values() if not isinstance(value, list))
-    assert 0 <= row["test/accuracy"] <= 1
+    assert 0 <= row["environment/accuracy"] <= 1
 
 
 def test_the_note_tells_which_weights_the_encoder_starts_from():

@@ -1,3 +1,19 @@
+"""What was forecast of every trial before its first step, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis import figures, formats, tables
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+from trainables.forecast import MEANING
+
+
+class Forecast(Section):
+    title = "Forecast"
+    order = 150
+    template = """\
 {% from "macros.html.j2" import mark, trial_number, table_box, left_out %}
 <p class="note">Before the first step, the spectrum of the data and the weights of the loss forecast how many units are active at the
 optimum of the loss (linear theory, Lucas et al. 2019){% if theory %}; trials of earlier sweeps, how probable it is that training ends
@@ -42,3 +58,32 @@ with a decoder that ignores z, which counts as forecast from one half on{% endif
 </tbody>
 </table>
 {% endcall %}
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        rows = tables.forecast_outcome(sweep)
+        if not rows:
+            return None
+        fields = ("sigma2", "forecast_au", "au", "kl", "probability")
+        shown = rows[: self.most_rows]
+        learnt = any(row.probability is not None for row in rows)
+        measured = any(row.au is not None for row in rows)
+        return {
+            "rows": shown,
+            "all": len(rows),
+            "cells": {name: formats.column([getattr(row, name) for row in shown], digits=3) for name in fields},
+            "intervals": _intervals(shown),
+            "confusion": tables.confusion(rows),
+            "theory": tables.theory_confusion(rows) if learnt else None,
+            "auc": tables.probability_auc(rows),
+            "meanings": {one: MEANING[one] for one in MEANING if any(row.reading is one for row in rows)},
+            "correlation": tables.au_correlation(rows),
+            "figure": figures.forecast_and_outcome(sweep) if measured else None,
+        }
+
+
+def _intervals(rows: Sequence[tables.ForecastRow]) -> list[str]:
+    """The forecast of the KL, one number where both ends of the interval read the same."""
+    ends = formats.column([row.kl_low for row in rows] + [row.kl_high for row in rows], digits=3)
+    pairs = zip(ends[: len(rows)], ends[len(rows) :], strict=True)
+    return [low if low == high else f"{low}–{high}" for low, high in pairs]

@@ -1,3 +1,19 @@
+"""Which hyperparameters set the best trials apart."""
+
+from __future__ import annotations
+
+from analysis import figures, tables
+from analysis.importance import FEWEST_TRIALS, importances
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+PARALLEL_AXES = 9  # hyperparameters, the most important ones
+
+
+class Importance(Section):
+    title = "Importance"
+    order = 140
+    template = """\
 {% if found %}
 <p class="note">How differently the best fifth of the trials is spread over each hyperparameter, compared with all trials
 (PED-ANOVA, Watanabe, Bansal and Hutter 2023). All trials are compared at one epoch, so that stopped ones count too. Importance is not
@@ -22,3 +38,15 @@ direction, and it is relative to the ranges that were searched.</p>
 <figcaption>One line per trial through its hyperparameters{% if found %}, the most important first{% endif %}, to its score after its best epoch
 (scores below the 5th percentile lie at the bottom). Logarithmic where the search is.</figcaption>
 </figure>
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        if sweep.record.config.ablation:
+            return None
+        objective, found = sweep.objectives[0], importances(sweep)
+        names = list(found[0].shares) if found and found[0].shares else tables.varying_hyperparameters(sweep)
+        scored = [trial for trial in sweep.trials if trial.measured(objective.metric)]
+        if not names or len(scored) < 2:
+            return None
+        figure = figures.parallel_coordinates(sweep, names[:PARALLEL_AXES], objective)
+        return {"found": found, "fewest": FEWEST_TRIALS, "figure": figure}

@@ -1,3 +1,16 @@
+"""The documented advice, tested on this data."""
+
+from __future__ import annotations
+
+from analysis import ablation
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+
+class Claims(Section):
+    title = "Claims"
+    order = 50
+    template = """\
 {% from "macros.html.j2" import table_box, effect %}
 <p class="note">Each piece of documented advice, tested on this data by Student's t on pairs of runs with the same seed (0 / 1 outcomes: McNemar's
 exact test). The {{ tested|plural("claim") }} that could be tested are judged together (Holm): where no advice has any effect, all verdicts but “inconclusive” are
@@ -17,3 +30,11 @@ intervals hold together at 95 % (Bonferroni); that of a claim with a verdict m
 </tbody>
 </table>
 {% endcall %}
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        found, design = ablation.claims(sweep), ablation.design(sweep)
+        if not found or design is None:
+            return None
+        tested = sum(claim.effect is not None for claim in found)
+        return {"claims": found, "tested": tested, "looks": design.looks}

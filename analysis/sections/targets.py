@@ -1,3 +1,16 @@
+"""The numbers that the model's source states for success, and who meets them."""
+
+from __future__ import annotations
+
+from analysis import tables, targets
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+
+class Targets(Section):
+    title = "Stated targets"
+    order = 70
+    template = """\
 {% from "macros.html.j2" import table_box %}
 {% macro cell(reached) %}{% if reached is none %}<td class="number">–</td>{% else %}<td class="number finding-{{ "supported" if reached.met else "contradicted" }}" data-value="{{ reached.value }}">{{ reached.value|number }} {{ "✓" if reached.met else "✗" }}</td>{% endif %}{% endmacro %}
 <p class="note">Numbers that the model's source states for success, on its own data and budget; here they are told, never ranked by or stopped for.
@@ -14,3 +27,8 @@ The last column counts the trials that trained to their end and for whose config
 </tbody>
 </table>
 {% endcall %}
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        rows = targets.outcomes(sweep)
+        return {"rows": rows, "best": tables.best_trial(sweep)} if rows else None

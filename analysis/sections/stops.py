@@ -1,3 +1,16 @@
+"""Why trials ended early, and how often that was wrong."""
+
+from __future__ import annotations
+
+from analysis import stops, tables
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+
+class Stops(Section):
+    title = "Stops"
+    order = 130
+    template = """\
 {% from "macros.html.j2" import trial_number, table_box, left_out %}
 {% macro reason(reason, outcome) %}<span class="mark" style="--colour: var(--{{ outcome|slug }})"><code>{{ reason }}</code></span>{% endmacro %}
 {% if ends %}
@@ -44,3 +57,18 @@ Over the {{ pooled.sweeps|plural("sweep") }} of this model in the storage, stops
 </table>
 {% endcall %}
 {% endif %}
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        ends = tables.stop_reasons(sweep)
+        controls = stops.controls(sweep)
+        if not ends and not controls.measured:
+            return None
+        return {
+            "ends": ends[: self.most_rows],
+            "all": len(ends),
+            "reasons": tables.reason_counts(ends, sweep.health),
+            "controls": controls,
+            "measured": controls.measured[: self.most_rows],
+            "pooled": stops.pooled(sweep.folder.parent, sweep.model),
+        }

@@ -1,3 +1,17 @@
+"""Two sweeps side by side."""
+
+from __future__ import annotations
+
+from analysis import compare
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+
+class Compare(Section):
+    """Not one of `known()`, for only an instance has a title: it names the other sweep."""
+
+    order = 20
+    template = """\
 {% set here, there = comparison.sides %}
 {% if not comparison.same_data %}
 <p class="callout"><strong>The two sweeps are on different data: their scores cannot be compared.</strong></p>
@@ -25,3 +39,11 @@
 {% endif %}
 </table>
 </div>
+"""
+
+    def __init__(self, other: Sweep) -> None:
+        self.other = other
+        self.title = f"Beside {other.name}"
+
+    def content(self, sweep: Sweep) -> Content:
+        return {"comparison": compare.compare(sweep, self.other), "objective": sweep.objectives[0]}

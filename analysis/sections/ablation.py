@@ -1,3 +1,18 @@
+"""What each step of an ablation changes, and its settings from best to worst."""
+
+from __future__ import annotations
+
+from analysis import ablation, figures, settings, tables
+from analysis.sections.base import Content, Section
+from analysis.sweep import Sweep
+
+EFFECT_COLUMNS = 6
+
+
+class Ablation(Section):
+    title = "Ablation"
+    order = 40
+    template = """\
 {% from "macros.html.j2" import table_box, effect, bounds %}
 {% if rows %}
 <p class="note">Mean change over pairs of runs with the same seed, {{ looks[0] }} {% if looks|length > 1 %}to {{ looks[-1] }} of them as far as verdicts needed more{% else %}at most{% endif %}. In bold what Student's t
@@ -34,3 +49,22 @@ nothing; the columns by themselves. The intervals of a column hold together at 9
 </tbody>
 </table>
 {% endcall %}
+"""
+
+    def content(self, sweep: Sweep) -> Content | None:
+        ranking, design = settings.settings(sweep), ablation.design(sweep)
+        if not ranking or design is None:
+            return None
+        metrics = tables.measures(sweep)
+        rows = ablation.steps(sweep, metrics)
+        shown = [metric for metric in metrics if any(metric in effects for _, effects in rows)]
+        objective = sweep.objectives[0]
+        drawn = [(step, effects[objective.metric]) for step, effects in rows if objective.metric in effects]
+        return {
+            "rows": rows,
+            "metrics": shown[:EFFECT_COLUMNS],
+            "looks": design.looks,
+            "settings": ranking,
+            "objective": objective,
+            "figure": figures.effects(drawn, objective) if drawn else None,
+        }
