@@ -41,7 +41,7 @@ HEAT_MAP_ROWS = 240
 MOST_CURVES = 1500
 _WIDE, _HALF = (11.2, 4.3), (6.4, 4.3)  # inches at 72 points
 _BACKGROUND_FIRST = (
-    *(Outcome.PENDING, Outcome.RUNNING, Outcome.RUNG, Outcome.BY_HAND),
+    *(Outcome.PENDING, Outcome.RUNNING, Outcome.RUNG, Outcome.GIVEN_UP, Outcome.BY_HAND),
     *(Outcome.INTERRUPTED, Outcome.FINISHED),
 )
 _DASHED = (0, (4, 3))

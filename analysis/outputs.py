@@ -15,7 +15,8 @@ by its name (null: not measured).
                  configurations (configuration, trial and its score searched, mean, low, high, probability of being
                  the best, healthy seeds, scores by seed, ends other than healthy, documented: the effect); null
                  where nothing was
-    stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
+    stopping     outcomes (trials by outcome),
+                 epochs (full, spent, saved_by_health, saved_at_rungs, saved_given_up, unused),
                  controls (condemned; verdicts, outdone: wrong, measured, low, high; storage: the same over sweeps)
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
     targets      stated by the model's source: metric, text, source, low, high (null: open), when (hyperparameters),
@@ -221,7 +222,9 @@ def _stopping(sweep: Sweep) -> dict[str, Any]:
     pooled = stops.pooled(sweep.folder.parent, sweep.model)
     return {
         "outcomes": {outcome.value: count for outcome, count in counts(sweep.trials).items()},
-        "epochs": _fields(tables.effort(sweep), "full", "spent", "saved_by_health", "saved_at_rungs", "unused"),
+        "epochs": _fields(
+            tables.effort(sweep), "full", "spent", "saved_by_health", "saved_at_rungs", "saved_given_up", "unused"
+        ),
         "controls": {
             "condemned": controls.condemned,
             "verdicts": _stop_rate(controls.of_verdicts),

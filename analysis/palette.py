@@ -26,6 +26,7 @@ STYLES = {
     Outcome.CONTROL: Style("#009e73", "#2fc197", "D"),
     Outcome.UNMET: Style("#c2a5cf", "#d9c4e3", "h"),
     Outcome.RUNG: Style("#8a929a", "#7f8890", "v"),
+    Outcome.GIVEN_UP: Style("#6f8f86", "#8fb0a6", "1"),
     Outcome.BY_HAND: Style("#b0a060", "#cfc08a", "<"),
     **{Outcome(sick.outcome): Style(sick.light, sick.dark, sick.marker) for sick in SICKNESSES.values()},
     Outcome.FAILED: Style("#2f353b", "#dfe3e6", "s"),

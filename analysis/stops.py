@@ -90,7 +90,7 @@ def controls(sweep: Sweep) -> Controls:
     outdone = [
         Control(trial, kept.epoch, True, _is_best(trial.number, sweep.state.trials, sweep.objectives))
         for trial in sweep.trials
-        if trial.record.status == Status.FINISHED and (kept := trial.record.kept) and kept.reason == Reason.RUNG
+        if trial.record.status == Status.FINISHED and (kept := trial.record.kept) and Reason(kept.reason).is_outdone
     ]
     return Controls(len(condemned), sum(map(stopped_sick, condemned)), measured + outdone)
 
@@ -109,7 +109,7 @@ def pooled(folder: Path, model: str) -> Pooled:
             objectives = ranking.objectives(record.config.metric, record.config.mode)
             trials = journal.read(sweep.path).trials
             for trial, told in trials.items():
-                if told.kept and told.status is Status.FINISHED and told.kept.reason == Reason.RUNG:
+                if told.kept and told.status is Status.FINISHED and Reason(told.kept.reason).is_outdone:
                     outdone.append(_is_best(trial, trials, objectives))
                 elif told.kept and told.status is Status.FINISHED:
                     verdicts.append(_ended_healthy(sweep.path, trial))

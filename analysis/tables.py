@@ -112,6 +112,11 @@ def leaderboard(sweep: Sweep) -> Leaderboard:
             lambda trial: trial.outcome == Outcome.RUNG,
         ),
         (
+            "Given up",
+            "no plausible way to the best; scores after a part of the budget",
+            lambda trial: trial.outcome == Outcome.GIVEN_UP,
+        ),
+        (
             "Stopped by the health verdict",
             "scores after a part of the budget",
             stopped_sick,
@@ -210,12 +215,13 @@ class Effort:
     spent: int
     saved_by_health: int
     saved_at_rungs: int
+    saved_given_up: int
     unused: int
 
     @property
     def saved(self) -> int:
         """Epochs spared by stops of either kind."""
-        return self.saved_by_health + self.saved_at_rungs
+        return self.saved_by_health + self.saved_at_rungs + self.saved_given_up
 
 
 def stop_reasons(sweep: Sweep) -> list[EarlyEnd]:
@@ -260,6 +266,7 @@ def effort(sweep: Sweep) -> Effort:
         spent=sum(trial.epochs for trial in sweep.trials),
         saved_by_health=sum(end.saved for end in ends if stopped_sick(end.trial)),
         saved_at_rungs=sum(end.saved for end in ends if end.trial.outcome == Outcome.RUNG),
+        saved_given_up=sum(end.saved for end in ends if end.trial.outcome == Outcome.GIVEN_UP),
         unused=sum(sweep.epochs - trial.epochs for trial in sweep.trials if trial.record.status == Status.FINISHED),
     )
 

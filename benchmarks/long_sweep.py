@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -64,16 +65,33 @@ def measure(trials: int) -> None:
     seen = [each for each in seen if first <= each.time <= last]
     wall, epochs = last - first, len(log)
     trained = float(np.sum(log["time/epoch_seconds"].to_numpy()))
-    pauses = sum(isinstance(event, journal.Paused) for event in told)
+    waits = handed_over(told)
     beside = 1000 * (wall * slots - trained) / len(starts)
     console = Console()
     console.print(_table(seen, trials, slots))
     console.print(
-        f"{epochs} epochs, {pauses} pauses, {epochs / wall:.1f} results a second; {trained / wall / slots:.0%} of "
-        f"the slots' time are epochs; {beside:.0f} ms of a slot go beside them with every start of a trial "
-        f"({len(starts)})",
+        f"{epochs} epochs, {len(waits)} pauses, {epochs / wall:.1f} results a second; {trained / wall / slots:.0%} "
+        f"of the slots' time are epochs; {beside:.0f} ms of a slot go beside them with every start of a trial "
+        f"({len(starts)}). From a pause to the start that takes its slot: {1000 * np.median(waits):.0f} ms, "
+        f"{sum(waits) / wall / slots:.1%} of the slots' time",
         highlight=False,
     )
+
+
+def handed_over(told: Sequence[journal.Event]) -> list[float]:
+    """Seconds from every pause until the next trial starts in the slot that it frees: slots are taken in the order in
+    which they fell free. The last pauses, after which nothing starts, are left out."""
+    running, free, seconds = set[int](), deque[tuple[float, bool]](), list[float]()
+    for event in told:
+        if isinstance(event, journal.Started):
+            running.add(event.trial)
+            if free:
+                since, paused = free.popleft()
+                seconds += [event.time - since] * paused
+        elif isinstance(event, journal.Paused | journal.Ended | journal.Lost) and event.trial in running:
+            running.remove(event.trial)
+            free.append((event.time, isinstance(event, journal.Paused)))
+    return seconds
 
 
 def _start(folder: Path, trials: int, slots: int) -> subprocess.Popen[bytes]:

@@ -56,6 +56,7 @@ class SweepConfig:
     learn_from: list[str] = field(default_factory=list)  # names or folders of sweeps; []: all of the model; or none
     confirm: Confirm | None = None  # of the best at the end; None: nothing
     test: bool = False  # trials are told on the test part at their end, with the weights of their best epoch
+    until: int | None = None  # the epoch after which trials end, whatever their budget
     code: str = ""  # the reference of a model that is not of this project; `model` is its name
 
     @property

@@ -19,7 +19,7 @@ from sweeps.config import ConfigError, SweepConfig
 from sweeps.exit_codes import ExitCode
 from sweeps.listener import Listener
 from sweeps.preparation import Prepared
-from sweeps.records import journal, lock, record, requests
+from sweeps.records import journal, lock, ranking, record, requests
 from sweeps.records.folder import SweepFolder
 from sweeps.records.journal import Extended, SweepEvent
 from sweeps.records.outcomes import Reason, SweepStatus
@@ -152,7 +152,9 @@ class Driver:
         from sweeps.schedulers.base import Task
 
         config, health = self.config, written.health
-        task = Task(config.epochs, config.metric[0], config.mode[0], health.grace_share)
+        first, *further = ranking.objectives(config.metric, config.mode)
+        required = tuple(config.requirements)
+        task = Task(config.epochs, first.metric, first.mode, health.grace_share, tuple(further), required)
         return SweepRun(
             config,
             None if config.ablation else search_of(config, self._memory),

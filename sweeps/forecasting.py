@@ -93,7 +93,7 @@ def _trials(folder: Path, model: str) -> Iterator[tuple[list[float], bool]]:
 def _outcome(trial: TrialRecord, last: dict[str, Any]) -> bool | None:
     if trial.status is Status.STOPPED and is_collapse(trial.reason):
         return True
-    if trial.reason in (Reason.RUNG, Reason.BY_HAND):  # or of those that were stopped the collapsed alone would count
+    if trial.reason.is_outdone or trial.reason is Reason.BY_HAND:  # or of the stopped the collapsed alone would count
         return False if last.get("verdict") == Verdict.HEALTHY else None
     if trial.status is not Status.FINISHED or last.get("health/z_gain") is None:
         return None

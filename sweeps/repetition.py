@@ -13,6 +13,7 @@ from sweeps.config import ConfigError, SweepConfig, storage_folder
 from sweeps.driver import recorded
 from sweeps.records import journal
 from sweeps.records.folder import SweepFolder
+from sweeps.records.outcomes import Status
 from sweeps.searchers import ABLATION
 from trainables import epoch_log, metrics
 
@@ -47,7 +48,8 @@ class Repetition:
         return f"trial {self.trial} of {self.original.name}"
 
     def config(self, name: str | None = None) -> SweepConfig:
-        """A sweep of the trial alone, with its configuration, seed, data and budget.
+        """A sweep of the trial alone, with its configuration, seed, data and budget; one that was stopped is trained
+        for the epochs that it had.
 
         Raises:
             ConfigError: the record cannot be read.
@@ -67,6 +69,7 @@ class Repetition:
             time_budget=None,
             tried=[],
             confirm=None,
+            until=trial.epoch if trial.status is Status.STOPPED and trial.epoch < config.epochs else None,
             ablation=Ablation(1, [Variant(str(self), trial.config)], []),
         )
 

@@ -168,6 +168,8 @@ class SweepRun:
                 self._end(trial, Status.STOPPED, decision.reason, decision.detail)
             elif trial in self._asked_to_stop:
                 decision = self._stop_by_hand(trial)
+            elif row["epoch"] == self.config.until:
+                decision = self._stop_by_hand(trial, f"asked for no more than {row['epoch']} epochs")
             elif decision.pause:
                 self._pause(trial, decision)
             elif decision.keep:
@@ -299,14 +301,14 @@ class SweepRun:
         record.kept = Kept(trial, record.epoch, decision.reason, decision.detail)
         self.journal.append(record.kept)
 
-    def _stop_by_hand(self, trial: int) -> Decision:
+    def _stop_by_hand(self, trial: int, why: str = "") -> Decision:
         """End a trial that somebody wants ended; as one that failed, it stands in nobody's way."""
         self.queue.remove(trial)
         self.scheduler.forget(trial)
         self.scheduler.leave(trial)
         epoch = self.records[trial].epoch
         when = f"at epoch {epoch}" if epoch else "before its first epoch"
-        decision = stop(Reason.BY_HAND, f"stopped by hand {when}")
+        decision = stop(Reason.BY_HAND, why or f"stopped by hand {when}")
         self._end(trial, Status.STOPPED, decision.reason, decision.detail)
         self._end_all(self.scheduler.given_up())
         return decision
@@ -346,7 +348,7 @@ class SweepRun:
     def _restore(self) -> None:
         """Teach search and scheduler what an earlier driver saw."""
         task, logs = self.scheduler.task, {}
-        columns = (*LoggedRow.COLUMNS, task.metric)
+        columns = task.columns
         for trial, record in sorted(self.records.items()):
             rows = self._logged(trial)
             if rows:

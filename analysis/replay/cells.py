@@ -3,7 +3,7 @@
 A pool is every recorded trial of one model. A replicate draws some of them, in some order, and replays the sweep they
 would have been: intervals over orders of the same trials alone would be far too narrow. Regret is in parts of a
 range, R = (best − found) / (best − median of the healthy), cut to 0 … 1, where `found` is the best healthy trial that
-has finished by then; the best may lie below 0.
+has finished by then and meets what is required; the best may lie below 0.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Pool:
     curves: Curves
     truth: Truth
     verdicts: JudgedVerdicts
-    foretold: (
-        tuple[float, ...] | None
-    )  # the places that the other sweeps expect of the trials; None of a single sweep
+    foretold: tuple[float, ...] | None  # the places that other sweeps expect of the trials; None of a single sweep
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -90,13 +88,13 @@ def _replicate(
     pool: Pool, make: Make, trials: int, slots: int, seed: int, places: Sequence[float] | None
 ) -> Replicate | None:
     order = np.random.default_rng([seed, trials]).permutation(len(pool))[:trials].tolist()
-    healthy = [trial for trial in order if pool.truth.healthy[trial] and np.isfinite(pool.truth.score[trial])]
-    scores = pool.truth.score[healthy]
+    ranked = [trial for trial in order if pool.truth.ranked[trial]]
+    scores = pool.truth.score[ranked]
     if not len(scores) or scores.max() <= np.median(scores):
         return None
     best, span = scores.max(), scores.max() - np.median(scores)
     curves, health = pool.curves, pool.curves.health
-    task = Task(curves.epochs, curves.metric, curves.mode, health.grace_share)
+    task = curves.task(health.grace_share)
 
     def controls(number: int) -> bool:
         return is_control(seed, number, health)
@@ -108,7 +106,7 @@ def _replicate(
         order = [order[at] for at in memory.in_turns([places[trial] for trial in order])]
     ends = simulate(curves, scheduler, order, slots, pool.verdicts, controls)
     every = len(order) * curves.epochs
-    known = set(healthy)
+    known = set(ranked)
     finished = [
         (end.spent / every, pool.truth.score[end.trial]) for end in ends if not end.reason and end.trial in known
     ]
@@ -126,7 +124,7 @@ def _replicate(
     )
 
 
-def mean_and_interval(values: Sequence[float], draws: int = 1000) -> tuple[float, float, float]:
+def mean_and_interval(values: Sequence[float] | np.ndarray, draws: int = 1000) -> tuple[float, float, float]:
     """The mean with its 95 % percentile bootstrap interval over replicates."""
     array = np.asarray(values, dtype=float)
     resampled = np.random.default_rng(0).choice(array, (draws, len(array))).mean(axis=1)

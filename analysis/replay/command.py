@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 100  # of a made-up trial
 FIGURES = (".svg", ".png", ".pdf")
+MORE = ("asha:grace=0.15", "asha-stopping:grace=0.15")  # beside every scheduler as it is
 WIDTH = 110  # columns of a table that does not go to a terminal
 
 
@@ -27,7 +28,7 @@ def _named(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class ReplayCommand:
-    """Replay schedulers over recorded learning curves, in simulated time and many random orders.
+    """Replay schedulers over recorded learning curves, in simulated time and many random orders, and recommend one.
 
     Only trials that were trained to their end can be replayed: record a sweep with --scheduler none for it.
     """
@@ -37,7 +38,7 @@ class ReplayCommand:
     scheduler: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _named("NAME[:KEY=VALUE,...]")] = ()
     """asha, asha-stopping, health-asha, hyperband, median, none or pasha, as --scheduler of sweeps/run.py takes it,
     with other settings after a colon, as in health-asha:eta=4,grace=0.1,patience=3,control=0, where grace and control
-    are shares. May be repeated (default: each of them)."""
+    are shares. May be repeated (default: each of them, and both forms of asha with grace=0.15)."""
     synthetic: Annotated[int | None, _named("TRIALS")] = None
     """Replay that many made-up trials instead of a log."""
     epochs: Annotated[int | None, _named("INT")] = None
@@ -83,7 +84,7 @@ def _specs(command: ReplayCommand) -> tuple[list[Spec], list[str]]:
     from sweeps.schedulers import known, parse
 
     specs, problems = [], []
-    for text in dict.fromkeys(command.scheduler or known()):
+    for text in dict.fromkeys(command.scheduler or (*known(), *MORE)):
         try:
             specs.append(parse(text))
         except ValueError as error:
@@ -131,13 +132,14 @@ def _replay(curves: Curves, specs: list[Spec], command: ReplayCommand) -> Replay
 
     from analysis.replay import regret
     from analysis.replay.output import Replay, Result
+    from analysis.replay.recommend import recommend
     from analysis.replay.simulate import Variant
 
     truth = regret.truth(curves)
     rng = np.random.default_rng(command.seed)
     orders = [rng.permutation(len(curves)).tolist() for _ in range(command.orders)]
     results = []
-    with _progress(len(specs) * len(orders)) as advance:
+    with _progress(len(specs) * (len(orders) + 1)) as advance:
         for spec in specs:
             variant, measures = Variant(spec, curves), []
             for number, order in enumerate(orders):
@@ -151,7 +153,8 @@ def _replay(curves: Curves, specs: list[Spec], command: ReplayCommand) -> Replay
                     regret.regret_curve(measures, truth, command.seed),
                 )
             )
-    return Replay(curves, truth, results, command.workers, command.orders)
+        recommended = recommend(curves, truth, specs, command.workers, advance)
+    return Replay(curves, truth, results, command.workers, command.orders, recommended)
 
 
 @contextmanager

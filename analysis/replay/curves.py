@@ -10,8 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from sweeps.records.ranking import Objective
+from sweeps.schedulers.base import Task
 from trainables.health import Health, HealthConfig
 from trainables.metrics import as_trained
+from trainables.requirements import Requirement
 
 JUDGED = ("verdict", "verdict_detail", "control")  # what the recorded scheduler made of it
 
@@ -22,7 +25,9 @@ class Curves:
 
     `table` has the columns of `trainables.epoch_log`, sorted by trial and epoch; the epochs of a trial count from 1
     without gaps. `epochs` is the budget of a trial, `health` the thresholds of the recorded verdicts, `notes` what
-    a reader of the results must know. A trial is addressed by its position (0 … N − 1), an epoch by its row.
+    a reader of the results must know, `further` the sweep's metrics beside the first, `requirements` what a trial
+    must meet to be ranked, `left_out` the number of trials that did not run to their end. A trial is addressed by its
+    position (0 … N − 1), an epoch by its row.
     """
 
     table: pa.Table
@@ -31,6 +36,13 @@ class Curves:
     mode: str  # max or min
     health: HealthConfig = field(default_factory=HealthConfig)
     notes: Sequence[str] = ()
+    further: tuple[Objective, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    left_out: int = 0
+
+    def task(self, grace: float) -> Task:
+        """What a scheduler knows of the sweep, with that share of the budget as grace."""
+        return Task(self.epochs, self.metric, self.mode, grace, self.further, self.requirements)
 
     @cached_property
     def first(self) -> np.ndarray:

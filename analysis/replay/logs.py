@@ -33,11 +33,13 @@ from analysis.replay.curves import Curves
 from analysis.sweep import Sweep, SweepError, Trial, load
 from sweeps.records.folder import SweepFolder, sweeps_in
 from sweeps.records.outcomes import Status
+from sweeps.records.ranking import Objective
 from sweeps.records.record import OUTSIDE
 from trainables.data.errors import DataError
 from trainables.files import EPOCHS
 from trainables.health import HealthConfig
 from trainables.metrics import HYPERPARAMETERS
+from trainables.requirements import Requirement
 
 REQUIRED = ("trial", "epoch", "seconds")
 LEAST = 2  # complete trials
@@ -54,6 +56,8 @@ class Log:
     epochs: int
     metric: str = "val/elbo_gain"
     mode: str = "max"
+    further: tuple[Objective, ...] = ()
+    require: tuple[Requirement, ...] = ()
     health: HealthConfig = field(default_factory=HealthConfig)
     model: str = UNKNOWN
     data: str = UNKNOWN  # fingerprint
@@ -73,7 +77,9 @@ def read(sources: Sequence[str], storage: Path, metric: str | None = None, mode:
     """
     logs = [_read(path) for source in sources for path in _find(source, storage)]
     name = ", ".join(sources)
-    _require_same(name, logs, "epochs", "model", "data", "health", *(() if metric else ("metric", "mode")))
+    ranked_by = ("metric", "mode", "further") if metric is None else ()
+    _require_same(name, logs, "epochs", "model", "data", "health", "require", *ranked_by)
+    further = logs[0].further if metric is None else ()
     metric = metric or logs[0].metric
     mode = mode or (logs[0].mode if metric == logs[0].metric else "max")
     table = _joined(logs)
@@ -81,9 +87,19 @@ def read(sources: Sequence[str], storage: Path, metric: str | None = None, mode:
     trials = len(np.unique(table["trial"]))
     if trials < LEAST:
         raise DataError(name, [_too_few(logs, trials, left_out)])
-    if problems := _problems(table, metric):
+    if problems := _problems(table, [metric, *(one.metric for one in further)]):
         raise DataError(name, problems)
-    return Curves(table, logs[0].epochs, metric, mode, logs[0].health, _notes(logs, trials, left_out))
+    return Curves(
+        table,
+        logs[0].epochs,
+        metric,
+        mode,
+        logs[0].health,
+        _notes(logs, trials, left_out),
+        further,
+        logs[0].require,
+        left_out.total(),
+    )
 
 
 def _find(source: str, storage: Path) -> list[Path]:
@@ -125,6 +141,8 @@ def _of_sweep(sweep: Sweep) -> Log:
         epochs=sweep.epochs,
         metric=sweep.objectives[0].metric,
         mode=sweep.objectives[0].mode,
+        further=tuple(sweep.objectives[1:]),
+        require=tuple(sweep.record.config.requirements),
         health=sweep.health,
         model=sweep.model,
         data=sweep.record.data.fingerprint[:12] or UNKNOWN,
@@ -181,9 +199,11 @@ def _require_same(name: str, logs: Sequence[Log], *fields: str) -> None:
         raise DataError(name, problems)
 
 
-def _problems(table: pa.Table, metric: str) -> list[str]:
+def _problems(table: pa.Table, metrics: Sequence[str]) -> list[str]:
     problems = []
-    if metric not in table.column_names:
+    for metric in metrics:
+        if metric in table.column_names:
+            continue
         present = ", ".join(sorted(other for other in table.column_names if other.startswith("val/"))) or "none"
         problems.append(f"no metric {metric}; --metric takes one of the held-out metrics in the log: {present}")
     trials, epochs = table["trial"].to_numpy(), table["epoch"].to_numpy()

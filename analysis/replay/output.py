@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.formats import number
+from analysis.replay.cells import SHARES
 from analysis.replay.curves import Curves
+from analysis.replay.recommend import Recommendation
 from analysis.replay.regret import GAIN, Estimate, RegretCurve, Summary, Truth
 
 Cell = Callable[[float], str]
@@ -35,6 +37,7 @@ class Replay:
     results: Sequence[Result]
     workers: int
     orders: int
+    recommended: Recommendation
 
 
 def _percent(value: float) -> str:
@@ -104,7 +107,23 @@ def table(replay: Replay) -> Any:
         cells = [f"{value}\n[dim]{interval}[/]" for value, interval in _cells(replay, result)]
         name = result.scheduler.replace(":", "\n").replace(",", " ")
         drawn.add_row(name, *cells)
-    return Group(drawn, "", *notes(replay))
+    advice = replay.recommended
+    spent = [] if advice.refused else [_spent_table(advice), ""]
+    return Group(drawn, "", *notes(replay), "", *spent, advice.sentence)
+
+
+def _spent_table(advice: Recommendation) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    spent = Table(title=spent_title(advice), box=box.SIMPLE_HEAD, title_justify="left", padding=0, pad_edge=False)
+    spent.add_column("scheduler", overflow="fold")
+    for share in SHARES:
+        spent.add_column(f"{share:.0%}", justify="right", overflow="fold")
+    spent.add_column("best found", justify="right", overflow="fold")
+    for name, cells in _spent_cells(advice):
+        spent.add_row(name.replace(":", "\n"), *(f"{value}\n[dim]{interval}[/]" for value, interval in cells))
+    return spent
 
 
 def markdown(replay: Replay) -> str:
@@ -117,7 +136,44 @@ def markdown(replay: Replay) -> str:
     for result in replay.results:
         cells = [f"{value} ({interval})" if interval else value for value, interval in _cells(replay, result)]
         lines.append(f"| {result.scheduler} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, *(f"\n{note}" for note in notes(replay))])
+    return "\n".join([*lines, *(f"\n{note}" for note in notes(replay)), *_spent_markdown(replay.recommended)])
+
+
+def spent_title(advice: Recommendation) -> str:
+    """What the second table shows."""
+    return (
+        f"Regret % when so much of all epochs is spent: {advice.draws} draws of {advice.trials} trials, "
+        f"{advice.workers} slots; 95 % intervals over the draws; *: the lowest; best found: after so much of all "
+        "epochs, 100 % where it never is"
+    )
+
+
+def _spent_markdown(advice: Recommendation) -> list[str]:
+    if advice.refused:
+        return [f"\n{advice.sentence}"]
+    rows = [
+        f"| {name} | " + " | ".join(f"{value} ({interval})" for value, interval in cells) + " |"
+        for name, cells in _spent_cells(advice)
+    ]
+    head = "| scheduler | " + " | ".join([*(f"{share:.0%}" for share in SHARES), "best found"]) + " |"
+    rule = "| --- |" + " ---: |" * (len(SHARES) + 1)
+    return [f"\n**{spent_title(advice)}**\n", head, rule, *rows, f"\n{advice.sentence}"]
+
+
+def _spent_cells(advice: Recommendation) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Of each scheduler the regret at every share, the lowest with a star, and the share of all epochs at which the
+    best is found, each with its interval."""
+    lowest = [min(one.regret[at][0] for one in advice.standings) for at in range(len(SHARES))]
+    return [
+        (
+            one.scheduler,
+            [
+                (f"{_percent(mean)}{'*' if mean == least else ''}", f"{_percent(low)}–{_percent(high)}")
+                for (mean, low, high), least in zip((*one.regret, one.needed), (*lowest, -1.0), strict=True)
+            ],
+        )
+        for one in advice.standings
+    ]
 
 
 def as_json(replay: Replay) -> str:
@@ -134,6 +190,7 @@ def as_json(replay: Replay) -> str:
         "target": curves.sign * truth.target,
         "free": curves.sign * truth.free,
         "notes": notes(replay),
+        "recommended": asdict(replay.recommended) | {"sentence": replay.recommended.sentence, "shares": SHARES},
         "schedulers": [
             {"scheduler": result.scheduler, **asdict(result.summary)}
             | {"curve": {name: values.tolist() for name, values in vars(result.curve).items()}}
@@ -156,6 +213,6 @@ def _cells(replay: Replay, result: Result) -> list[tuple[str, str]]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,10 +1,10 @@
 """What replayed sweeps cost and found, with bootstrap intervals over the orders.
 
-A sweep hands its user the best trial that finished healthy, so only such a trial counts, from the moment it
-finishes, with its score at its best healthy epoch. Regret is measured in parts of a range: from what costs nothing
-to the best score of any recorded trial that ends healthy. What costs nothing is 0 for val/elbo_gain (a decoder that
-ignores z at no rate), and for any other metric the median of the trials' scores. The target is the best score less
-1 % of that range.
+A sweep hands its user the best trial that finished healthy and meets what is required, so only such a trial counts,
+from the moment it finishes, with its score at its best healthy epoch. Regret is measured in parts of a range: from
+what costs nothing to the best score of any recorded trial that counts. What costs nothing is 0 for val/elbo_gain (a
+decoder that ignores z at no rate), and for any other metric the median of the trials' scores. The target is the best
+score less 1 % of that range.
 
 The intervals say how much depends on the order in which the trials were suggested and on the choice of controls. That
 other trials might have been recorded they do not say.
@@ -38,8 +38,10 @@ class Truth:
     `best` is NaN if no trial ends healthy with a finite score, or none with one above `free`.
     """
 
-    score: np.ndarray  # (N,), at the best healthy epoch; at the last one of a trial that ends sick
+    score: np.ndarray  # (N,), at the best healthy epoch of those that meet what is required, or of all where none
+    # does; at the last one of a trial that ends sick
     healthy: np.ndarray  # (N,), at the last epoch, by the recorded thresholds
+    ranked: np.ndarray  # (N,), healthy with a finite score, and meets what is required: it may be the best
     best: float
     free: float  # the score that costs nothing
     epochs: int  # of all trials
@@ -63,15 +65,27 @@ def truth(curves: Curves) -> Truth:
         return verdicts[at].verdict is Verdict.HEALTHY
 
     healthy = np.array([is_healthy(at) for at in last.tolist()])
-    score = curves.scores[last].copy()
+    score, met = curves.scores[last].copy(), _met(curves)
+    ranked = healthy.copy()
     for trial in np.flatnonzero(healthy):
         rows = np.arange(curves.first[trial], last[trial] + 1)
-        downwards = rows[np.argsort(-np.nan_to_num(curves.scores[rows], nan=-math.inf), kind="stable")]
-        score[trial] = curves.scores[next(at for at in downwards.tolist() if is_healthy(at))]
-    candidates = score[healthy & np.isfinite(score)]
+        downwards = rows[np.lexsort((-np.nan_to_num(curves.scores[rows], nan=-math.inf), ~met[rows]))]
+        at = next(at for at in downwards.tolist() if is_healthy(at))
+        score[trial], ranked[trial] = curves.scores[at], met[at]
+    ranked &= np.isfinite(score)
+    candidates = score[ranked]
     best = float(candidates.max(initial=-math.inf))
     free = 0.0 if curves.metric == GAIN else float(np.median(score[np.isfinite(score)])) if len(candidates) else 0.0
-    return Truth(score, healthy, best if best > free else math.nan, free, len(curves.durations))
+    return Truth(score, healthy, ranked, best if best > free else math.nan, free, len(curves.durations))
+
+
+def _met(curves: Curves) -> np.ndarray:
+    """Whether each epoch meets what is required: (R,)."""
+    met = np.ones(len(curves.durations), dtype=bool)
+    for requirement in curves.requirements:
+        name = requirement.metric
+        met &= np.array([requirement.violation({name: value}) <= 0 for value in curves.columns[name]])
+    return met
 
 
 @dataclass(frozen=True)
@@ -93,14 +107,15 @@ class Measures:
 def measure(ends: Sequence[End], truth: Truth) -> Measures:
     """What one order came to."""
     finished = [end for end in ends if not end.reason]
-    condemned = [end for end in ends if end.reason not in (Reason.NONE, Reason.RUNG)]
+    condemned = [end for end in ends if Reason(end.reason).is_sickness]
     healthy = [end for end in finished if truth.healthy[end.trial] and math.isfinite(truth.score[end.trial])]
+    ranked = [end for end in finished if truth.ranked[end.trial]]
     steps, best = [(0, 1.0)], truth.free
-    for end in healthy:
+    for end in ranked:
         if truth.score[end.trial] > best:
             best = truth.score[end.trial]
             steps.append((end.spent, float(truth.regret(best))))
-    reached = next((end for end in healthy if truth.score[end.trial] >= truth.target), None)
+    reached = next((end for end in ranked if truth.score[end.trial] >= truth.target), None)
     return Measures(
         spent=sum(end.epoch for end in ends),
         seconds=max(end.seconds for end in ends),

@@ -15,7 +15,7 @@ from typing import Any
 from analysis.replay.curves import Curves, Row
 from analysis.replay.verdicts import JudgedVerdicts
 from sweeps.schedulers import Spec
-from sweeps.schedulers.base import Decision, LoggedRow, Scheduler, Task
+from sweeps.schedulers.base import Decision, LoggedRow, Scheduler
 from trainables.health import is_control
 
 
@@ -41,7 +41,7 @@ class Variant:
         self._spec, self._curves = spec, curves
         self._health = spec.settings.health(curves.health)
         self._verdicts = JudgedVerdicts(curves, self._health)
-        self._task = Task(curves.epochs, curves.metric, curves.mode, self._health.grace_share)
+        self._task = curves.task(self._health.grace_share)
 
     def ends(self, seed: int, order: Sequence[int], workers: int) -> list[End]:
         """The ends of the trials in `order` (positions); `seed` draws the controls."""

@@ -91,7 +91,7 @@ class Summary(Section):
 {% if unhealthy %} {{ unhealthy }} of those that trained to the end {{ "was" if unhealthy == 1 else "were" }} sick at the last epoch.
 {% endif %}
 {{ effort.spent|plural("epoch") }} of {{ effort.full }} were trained
-{%- if effort.saved %}; stops saved {{ effort.saved }} ({{ (effort.saved / effort.full)|percent }}): {{ effort.saved_by_health }} by the health verdict, {{ effort.saved_at_rungs }} at rungs{% endif %}
+{%- if effort.saved %}; stops saved {{ effort.saved }} ({{ (effort.saved / effort.full)|percent }}): {{ effort.saved_by_health }} by the health verdict, {{ effort.saved_at_rungs }} at rungs, {{ effort.saved_given_up }} of trials given up{% endif %}
 {%- if effort.unused %}; trials that no longer improved left {{ effort.unused }}{% endif %}.
 {% set rate = controls.of_verdicts %}
 {% if rate.measured %}

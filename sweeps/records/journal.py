@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sweeps.records.folder import SweepFolder
+from sweeps.records.new_lines import Line, NewLines
 from sweeps.records.outcomes import Reason, Status, SweepStatus
 from trainables.files import append_lines, drop_torn_line
 from trainables.metrics import TEST_ENVIRONMENT, of_older_program
@@ -205,24 +206,47 @@ class Journal:
         append_lines(self.path, json.dumps({"event": _NAMES[type(event)], **told}, allow_nan=False))
 
 
+class Reader:
+    """Folds the journal of the sweep in folder `sweep` as it grows: every pass reads what was appended since the
+    last, and all of it again where the file was replaced or cut."""
+
+    def __init__(self, sweep: Path) -> None:
+        self.lines = NewLines(SweepFolder(sweep).journal)
+        self._state = SweepState()
+        self.changed: set[int] = set()  # the trials of which the last pass has told something
+
+    def read(self) -> SweepState:
+        """The sweep as it stands; the same object as before, brought up to date."""
+        lines, again = self.lines.read()
+        if again:
+            self._state = SweepState()
+        self.changed = set()
+        for event in _parsed(lines, self._state.problems):
+            if isinstance(event, TrialEvent):
+                self.changed.add(event.trial)
+            _fold(self._state, event)
+        return self._state
+
+
 def read(sweep: Path) -> SweepState:
     """Fold the journal of the sweep in folder `sweep`."""
-    state = SweepState()
-    for event in events(sweep, state.problems):
-        if isinstance(event, SweepEvent):
-            state.status, state.detail, state.best = SweepStatus(event.status), event.detail, event.best
-        elif isinstance(event, Extended):
-            state.extended.append(event)
-        elif isinstance(event, Suggested):
-            state.trials[event.trial] = TrialRecord(
-                event.trial, event.config, event.origin, event.seed, event.control, event.forecast,
-                event.name, event.foretold, suggested_at=event.time,
-            )  # fmt: skip
-        elif (record := state.trials.get(event.trial)) is None:
-            state.problems.append(f"trial {event.trial} has an event, but was never suggested; it is left out")
-        else:
-            _apply(record, event)
-    return state
+    return Reader(sweep).read()
+
+
+def _fold(state: SweepState, event: Event) -> None:
+    if isinstance(event, SweepEvent):
+        state.status, state.detail, state.best = SweepStatus(event.status), event.detail, event.best
+    elif isinstance(event, Extended):
+        state.extended.append(event)
+    elif isinstance(event, Suggested):
+        state.trials[event.trial] = TrialRecord(
+            event.trial, event.config, event.origin, event.seed, event.control, event.forecast,
+            event.name, event.foretold, suggested_at=event.time,
+        )  # fmt: skip
+    elif (record := state.trials.get(event.trial)) is None:
+        state.problems.append(f"trial {event.trial} has an event, but was never suggested; it is left out")
+    else:
+        _apply(record, event)
 
 
 def _apply(record: TrialRecord, event: Started | Paused | WentOn | Kept | Lost | Ended) -> None:
@@ -245,19 +269,18 @@ def _apply(record: TrialRecord, event: Started | Paused | WentOn | Kept | Lost |
 def events(sweep: Path, problems: list[str]) -> Iterator[Event]:
     """The journal of the sweep in folder `sweep`, event by event. What cannot be read is added to `problems`; what
     only a newer program tells is passed over."""
-    path = SweepFolder(sweep).journal
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            continue
+    return _parsed(NewLines(SweepFolder(sweep).journal).read()[0], problems)
+
+
+def _parsed(lines: Iterable[Line], problems: list[str]) -> Iterator[Event]:
+    for line in lines:
         try:
-            written = json.loads(line)
+            written = json.loads(line.text)
             kind = _KINDS.get(written["event"])
             if kind is not None:
                 yield kind.validate_python(_given(written))
         except (ValueError, TypeError, KeyError) as error:
-            problems.append(f"{path}, line {number} cannot be read and is left out ({_shortly(error)})")
+            problems.append(f"{line} cannot be read and is left out ({_shortly(error)})")
 
 
 def _given(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Status(StrEnum):
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"  # waits at its checkpoint for the scheduler to take it up again
     FINISHED = "FINISHED"  # trained for its whole budget
-    STOPPED = "STOPPED"  # by the health verdict, at a rung, or by hand
+    STOPPED = "STOPPED"  # by the health verdict, outdone by others, or by hand
     FAILED = "FAILED"  # threw, ran out of memory, or lost its worker too often
     INTERRUPTED = "INTERRUPTED"  # cut by a signal or the time budget; a resume continues it
     OTHER = "OTHER"  # a word of a newer program; a resume continues it
@@ -43,6 +43,7 @@ class Reason(StrEnum):
     DIVERGED = Verdict.DIVERGED.value
     IGNORES_Z = Verdict.IGNORES_Z.value
     RUNG = "RUNG"  # others did better, at a rung or by the median
+    GIVEN_UP = "GIVEN_UP"  # no plausible way to the best; until its sweeps had this word, RUNG
     BY_HAND = "BY_HAND"  # somebody asked for it while the sweep ran
     ERROR = Failure.ERROR.value
     OUT_OF_MEMORY = Failure.OUT_OF_MEMORY.value
@@ -55,7 +56,12 @@ class Reason(StrEnum):
     @property
     def is_sickness(self) -> bool:
         """True for a stop by the verdict, and for a word that is not listed."""
-        return self not in (Reason.NONE, Reason.RUNG, Reason.BY_HAND)
+        return self not in (Reason.NONE, Reason.RUNG, Reason.GIVEN_UP, Reason.BY_HAND)
+
+    @property
+    def is_outdone(self) -> bool:
+        """True for a stop because of what other trials reached."""
+        return self in (Reason.RUNG, Reason.GIVEN_UP)
 
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
@@ -104,6 +110,7 @@ class Outcome(StrEnum):
     UNMET = "misses a requirement"
     IGNORES_Z = "ignores z"
     RUNG = "stopped at a rung"
+    GIVEN_UP = "given up"  # it had no plausible way to the best
     BY_HAND = "stopped by hand"
     COLLAPSED = "collapsed"
     NUMERIC = "numeric"
@@ -115,7 +122,11 @@ class Outcome(StrEnum):
     OTHER = "other"  # a reason or verdict that a newer program gave
 
 
-_OF_STOP = {Reason.RUNG: Outcome.RUNG, Reason.BY_HAND: Outcome.BY_HAND}
+_OF_STOP = {
+    Reason.RUNG: Outcome.RUNG,
+    Reason.GIVEN_UP: Outcome.GIVEN_UP,
+    Reason.BY_HAND: Outcome.BY_HAND,
+}
 _OF_STATUS = {
     Status.FAILED: Outcome.FAILED,
     Status.INTERRUPTED: Outcome.INTERRUPTED,

@@ -7,12 +7,12 @@ has trained to its end, the best at the highest rung does, and whoever else wait
 
 from __future__ import annotations
 
-import math
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sweeps.schedulers.base import GO_ON, Decision, Row, Scheduler, Task, pause
+from sweeps.schedulers.fronts import Scores, finite, ordered
 from sweeps.schedulers.rungs import milestones
 from sweeps.schedulers.settings import FROM_TWO, SHARE_OF_BUDGET, Settings, setting
 
@@ -29,35 +29,43 @@ class AshaSettings(Settings):
 
 @dataclass
 class Rung:
-    """The trials that have reached a rung, the best first; larger scores are better.
+    """The trials that have reached a rung, the best first, of several metrics front by front; larger scores are
+    better.
 
-    A score that is not finite is known, and never ranked.
+    Scores that are not finite are known, and never ranked.
     """
 
-    scores: dict[int, float] = field(default_factory=dict)
-    _ranked: list[tuple[float, int]] = field(default_factory=list)  # (−score, trial)
+    scores: dict[int, Scores] = field(default_factory=dict)
+    _ranked: list[int] | None = field(default_factory=list)  # None: to be sorted anew
 
-    def reached(self, trial: int, score: float) -> None:
-        """The trial stands here with that score, whatever it had before."""
+    def reached(self, trial: int, scores: Scores) -> None:
+        """The trial stands here with these scores, whatever it had before."""
         self.forget(trial)
-        self.scores[trial] = score
-        if math.isfinite(score):
-            insort(self._ranked, (-score, trial))
+        self.scores[trial] = scores
+        if not finite(scores):
+            return
+        if len(scores) == 1 and self._ranked is not None:
+            insort(self._ranked, trial, key=lambda other: (-self.scores[other][0], other))
+        else:
+            self._ranked = None
 
     def forget(self, trial: int) -> None:
         """The trial does not stand here."""
-        score = self.scores.pop(trial, math.nan)
-        if math.isfinite(score):
-            self._ranked.remove((-score, trial))
+        scores = self.scores.pop(trial, ())
+        if len(scores) > 1:
+            self._ranked = None
+        elif scores and finite(scores) and self._ranked is not None:
+            self._ranked.remove(trial)
 
     def ranked(self) -> list[int]:
-        """The trials with a finite score, the best first."""
-        return [trial for _, trial in self._ranked]
+        """The trials with finite scores, the best first."""
+        if self._ranked is None:
+            self._ranked = ordered({trial: scores for trial, scores in self.scores.items() if finite(scores)})
+        return self._ranked
 
     def promotable(self, eta: int, waits: Callable[[int], bool]) -> int | None:
         """The best that waits among the best 1/η of those that stand here."""
-        best = self._ranked[: len(self.scores) // eta]
-        return next((trial for _, trial in best if waits(trial)), None)
+        return next(filter(waits, self.ranked()[: len(self.scores) // eta]), None)
 
 
 class Asha(Scheduler[AshaSettings]):
@@ -89,12 +97,12 @@ class Asha(Scheduler[AshaSettings]):
         level = self.level[trial]
         if row.epoch != self.rungs[level]:
             return GO_ON
-        self._reached(trial, level, row.score)
-        return pause(f"{self.task.metric} {self.task.told(row.score)} waits at the rung of epoch {row.epoch}")
+        self._reached(trial, level, row.scores)
+        return pause(f"{self.task.named(row.scores)} waits at the rung of epoch {row.epoch}")
 
     def end(self, trial: int, row: Row) -> Decision:
         """It has trained to its end."""
-        self._reached(trial, len(self.rungs) - 1, row.score)
+        self._reached(trial, len(self.rungs) - 1, row.scores)
         return GO_ON
 
     def forget(self, trial: int) -> None:
@@ -128,15 +136,16 @@ class Asha(Scheduler[AshaSettings]):
         """Its rung."""
         return [self.rungs[self.level[trial]]]
 
-    def _reached(self, trial: int, level: int, score: float) -> None:
+    def _reached(self, trial: int, level: int, scores: Scores) -> None:
         self._running.discard(trial)
-        self.at[level].reached(trial, score)
+        self.at[level].reached(trial, scores)
 
     def _waiting_at(self, level: int) -> Callable[[int], bool]:
         return lambda trial: trial in self.paused and self.level[trial] == level
 
     def _place(self, trial: int) -> str:
         level = self.level[trial]
-        ranked, told = self.at[level].ranked(), self.task.told(self.at[level].scores[trial])
-        place = f"ranked {ranked.index(trial) + 1} of {len(ranked)}" if trial in ranked else "no finite number"
-        return f"{self.task.metric} {told} at the rung of epoch {self.rungs[level]}: {place}, not promoted"
+        ranked, told = self.at[level].ranked(), self.task.named(self.at[level].scores[trial])
+        how = "front by front " if self.task.further else ""
+        place = f"{how}ranked {ranked.index(trial) + 1} of {len(ranked)}" if trial in ranked else "no finite number"
+        return f"{told} at the rung of epoch {self.rungs[level]}: {place}, not promoted"

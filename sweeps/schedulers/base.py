@@ -26,13 +26,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from sweeps.records.outcomes import Reason
+from sweeps.records.ranking import Objective
+from sweeps.schedulers.fronts import Scores
 from sweeps.schedulers.settings import Settings
 from trainables.health import HealthConfig, Verdict, in_kl_grace
+from trainables.requirements import Requirement, unmet
 
 RUNG = Reason.RUNG  # of a stop or a pause that is no verdict
+GIVEN_UP = Reason.GIVEN_UP
 
 
 class Action(StrEnum):
@@ -85,12 +90,26 @@ def pause(detail: str) -> Decision:
 @dataclass(frozen=True)
 class Task:
     """What a scheduler knows of its sweep: the budget in epochs, the metric and its mode (max or min), and the
-    share of the budget in which nobody is condemned."""
+    share of the budget in which nobody is condemned; the `further` metrics of a sweep that has several, and what a
+    trial must meet to be ranked."""
 
     epochs: int
     metric: str
     mode: str
     grace: float = HealthConfig.grace_share
+    further: tuple[Objective, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All metrics, the first in front."""
+        return (Objective(self.metric, self.mode), *self.further)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is read of an epoch."""
+        metrics = (objective.metric for objective in self.objectives)
+        return (*LoggedRow.COLUMNS, *metrics, *(requirement.metric for requirement in self.requirements))
 
     @property
     def sign(self) -> float:
@@ -100,6 +119,11 @@ class Task:
     def told(self, score: float) -> str:
         """A score as the metric's value."""
         return f"{self.sign * score:.4g}"
+
+    def named(self, scores: Scores) -> str:
+        """All metrics with their values."""
+        told = zip(self.objectives, scores, strict=True)
+        return ", ".join(f"{one.metric} {one.sign * score:.4g}" for one, score in told)
 
     @property
     def worse(self) -> str:
@@ -121,6 +145,14 @@ class Row(Protocol):
     @property
     def score(self) -> float:
         """The sweep's first metric, larger is better; NaN where there is none."""
+
+    @property
+    def scores(self) -> Scores:
+        """All metrics of the sweep, the first in front."""
+
+    @property
+    def met(self) -> bool:
+        """True if the epoch meets all that is required."""
 
     @property
     def verdict(self) -> Verdict:
@@ -145,7 +177,7 @@ class LoggedRow:
         "verdict_detail",
         "schedule/kl_weight",
         "schedule/kl_weight_final",
-    )  # and the metric
+    )  # and those of the task
 
     def __init__(self, row: Mapping[str, Any], task: Task) -> None:
         self._row, self._task = row, task
@@ -158,8 +190,17 @@ class LoggedRow:
     @property
     def score(self) -> float:
         """See `Row`."""
-        value = self._row.get(self._task.metric)
-        return math.nan if value is None else self._task.sign * float(value)
+        return self._score(self._task.metric, self._task.sign)
+
+    @property
+    def scores(self) -> Scores:
+        """See `Row`."""
+        return tuple(self._score(one.metric, one.sign) for one in self._task.objectives)
+
+    @property
+    def met(self) -> bool:
+        """See `Row`."""
+        return not unmet(self._task.requirements, self._row)
 
     @property
     def verdict(self) -> Verdict:
@@ -175,6 +216,10 @@ class LoggedRow:
     def kl_rising(self) -> bool:
         """See `Row`."""
         return in_kl_grace(self._row)
+
+    def _score(self, metric: str, sign: float) -> float:
+        value = self._row.get(metric)
+        return math.nan if value is None else sign * float(value)
 
 
 S = TypeVar("S", bound=Settings)

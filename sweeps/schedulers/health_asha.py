@@ -4,7 +4,12 @@ the best predicted end, until no other has a plausible way to the best.
 Nobody is stopped for a low score alone. A trial waits at its checkpoint after every leg, unless it would be taken up
 again at once: from rung to rung while there are trials to begin, every LEG of the budget afterwards. It is given up
 when its best score and MARGIN times what finished trials gained from that epoch on, but for a share `risk` of them,
-do not reach the best that has finished. How often that is wrong is measured, not guaranteed.
+do not reach the best that has finished. How often that is wrong is measured, not guaranteed. What does not meet the
+requirements of the sweep is never the best.
+
+Of several metrics each has its predicted end. Who is promoted or goes on is chosen front by front (`fronts`), and a
+trial is given up only where its plausible end, taken in every metric, is dominated by a finished trial: so the front
+is kept.
 
 Earlier sweeps on the same data may foretell the places of trials. Once their word agrees with the scores that trials
 show at the first rung (`agreement`), who waits goes before new trials until one has finished: the first good result
@@ -23,7 +28,8 @@ from dataclasses import dataclass, replace
 
 from sweeps.schedulers.agreement import agrees
 from sweeps.schedulers.asha import AshaSettings, Rung
-from sweeps.schedulers.base import GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
+from sweeps.schedulers.base import GIVEN_UP, GO_ON, RUNG, Action, Decision, Row, Scheduler, Task, stop
+from sweeps.schedulers.fronts import Scores, dominates, finite, front_of, ordered
 from sweeps.schedulers.gains import Gains
 from sweeps.schedulers.rungs import cohort, milestones
 from sweeps.schedulers.settings import FROM_ONE, SHARE, setting
@@ -69,17 +75,18 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         self.rungs = [*milestones(task.epochs, self.settings.eta, first), task.epochs]
         self.leg = max(LEAST_LEG, math.ceil(LEG * task.epochs))
         self._ends = sorted({*self.rungs, *range(self.leg, task.epochs, self.leg)})  # of legs
-        self.gains = Gains(task.epochs)
+        self.gains = [Gains(task.epochs) for _ in task.objectives]
         self._at: dict[tuple[int, str], Rung] = {}  # by epoch and cohort
-        self._curves: dict[int, list[float]] = {}  # of every trial that has begun: its best score so far
+        self._curves: dict[int, list[Scores]] = {}  # of every trial that has begun: the best so far in every metric
+        self._worth: dict[int, Scores] = {}  # of the epoch with the best first metric that meets what is required
         self._heard_to: dict[int, int] = {}  # the epoch up to which `gains` knows a curve
         self._until: dict[int, int] = {}  # the epoch that ends a trial's leg
         self._controls: set[int] = set()
         self._kept: set[int] = set()  # controls that would have been stopped: they train to their end
         self._sick: dict[int, Decision] = {}  # condemned, with the words of the verdict
         self._ever_sick: set[int] = set()
-        self._recovered: list[float] = []  # what the condemned that trained on were worth; −∞ if they ended sick
-        self._best = -math.inf  # of those that finished healthy
+        self._recovered: list[Scores] = []  # what the condemned that trained on were worth; () if they ended sick
+        self._front: list[Scores] = []  # of those that finished healthy and as required; of one metric the best
         self._unexamined: set[int] = set()  # waiting trials that may have to be given up
         self._unstarted = self._proposed_unstarted = 0
 
@@ -96,7 +103,7 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
 
     def decide(self, trial: int, row: Row) -> Decision:
         """The verdict first; at the end of a leg wait, or go on if nobody has the better prospects."""
-        self._extend(trial, row.score)
+        self._extend(trial, row)
         if row.verdict.condemned:
             if (decision := self._condemned(trial, row)) is not None:
                 return decision
@@ -108,14 +115,17 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
 
     def end(self, trial: int, row: Row) -> Decision:
         """It has trained to its end; one that is condemned there is stopped in name unless it is a control."""
-        self._extend(trial, row.score)
+        self._extend(trial, row)
         curve = self._hear(trial)
-        healthy = row.verdict is Verdict.HEALTHY and math.isfinite(curve[-1])
+        healthy = row.verdict is Verdict.HEALTHY and finite(curve[-1])
+        worth = self._worth.get(trial, ()) if healthy else ()
         if trial in self._ever_sick:
-            self._recovered.append(curve[-1] if healthy else -math.inf)
+            self._recovered.append(worth)
         if healthy:
-            self.gains.finish(curve)
-            self._best = max(self._best, curve[-1])
+            for gains, values in zip(self.gains, zip(*curve, strict=True), strict=True):
+                gains.finish(values)
+            if worth:
+                self._front = front_of([*self._front, worth])
             self._unexamined.update(self.paused)
         if row.verdict.condemned and trial not in self._controls:
             return stop(row.verdict, row.verdict_detail)
@@ -165,11 +175,11 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
 
     def _end_of_leg(self, trial: int, row: Row) -> Decision:
         self._hear(trial)
-        told = f"{self.task.metric} {self.task.told(row.score)} at epoch {row.epoch}"
+        told = f"{self.task.named(row.scores)} at epoch {row.epoch}"
         if trial in self._sick:
             return replace(self._sick[trial], action=Action.PAUSE)
         if row.epoch in self.rungs:
-            self._at.setdefault((row.epoch, cohort(row)), Rung()).reached(trial, row.score)
+            self._at.setdefault((row.epoch, cohort(row)), Rung()).reached(trial, row.scores)
         if why := self._no_way(trial):
             return self._give_up(trial, why)
         if self._choice(self._unstarted, {*self.paused, trial}) == trial:
@@ -192,23 +202,24 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         fit = waiting - self._kept - set(self._sick)
         if unstarted and not (fit and self._is_foretold()):
             found = [self._promotable(epoch, rung, fit) for (epoch, _), rung in self._at.items()]
-            return max((trial for trial in found if trial is not None), key=self.predicted, default=None)
+            return self._most_promising(trial for trial in found if trial is not None)
         if fit:
-            return max(fit, key=self.predicted)
+            return self._most_promising(fit)
         if kept := waiting & self._kept:
             return min(kept)
         if (sick := waiting & set(self._sick)) and self._may_recover():
-            return max(sick, key=self.predicted)
+            return self._most_promising(sick)
         return None
 
     def _is_foretold(self) -> bool:
-        """True while nobody has finished, if the foretold places agree with the scores at the first rung, of which a
-        trial that was ever condemned has the lowest."""
-        if self.gains.finished or not self.foretold:
+        """True while nobody has finished, if the foretold places agree with the first metric at the first rung, of
+        which a trial that was ever condemned has the lowest."""
+        if self.gains[0].finished or not self.foretold:
             return False
         shown = dict.fromkeys(self._ever_sick, -math.inf)
         for (epoch, _), rung in self._at.items():
-            shown |= rung.scores if epoch == self.rungs[0] else {}
+            if epoch == self.rungs[0]:
+                shown |= {trial: scores[0] for trial, scores in rung.scores.items()}
         known = [trial for trial in shown if trial in self.foretold and not math.isnan(shown[trial])]
         return agrees([self.foretold[trial] for trial in known], [shown[trial] for trial in known])
 
@@ -219,18 +230,26 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         """True if that rung is the last that the trial has reached."""
         return epoch <= len(self._curves[trial]) < next(rung for rung in [*self.rungs, math.inf] if rung > epoch)
 
-    def predicted(self, trial: int) -> tuple[float, int]:
-        """The predicted end of a trial and, where two are equal, the older one: its best score, what trials gain from
-        that epoch on, and a deviation of that."""
+    def _most_promising(self, trials: Iterable[int]) -> int | None:
+        """Who has the best predicted end; where two are equal, the older."""
+        predicted = {trial: self.predicted(trial) for trial in trials}
+        known = {trial: scores for trial, scores in predicted.items() if finite(scores)}
+        return ordered(known)[0] if known else min(predicted, default=None)
+
+    def predicted(self, trial: int) -> Scores:
+        """The predicted end of a trial in every metric: its best so far, what trials gain from that epoch on, and a
+        deviation of that."""
         curve = self._curves[trial]
-        mean, deviation = self.gains.to_go(len(curve))
-        return curve[-1] + mean + DEVIATIONS * deviation, -trial
+        to_go = [gains.to_go(len(curve)) for gains in self.gains]
+        return tuple(
+            best + mean + DEVIATIONS * deviation for best, (mean, deviation) in zip(curve[-1], to_go, strict=True)
+        )
 
     def _give_up(self, trial: int, why: str) -> Decision:
         if trial not in self._controls:
-            return stop(RUNG, why)
+            return stop(GIVEN_UP, why)
         self._kept.add(trial)
-        return Decision(Action.KEEP, RUNG, why)
+        return Decision(Action.KEEP, GIVEN_UP, why)
 
     @property
     def risk(self) -> float:
@@ -238,36 +257,50 @@ class HealthAsha(Scheduler[HealthAshaSettings]):
         return min(MOST_RISK, RISK / (len(self._curves) + self._unstarted))
 
     def _no_way(self, trial: int) -> str:
-        """Why the trial cannot plausibly become the best; '' if it can."""
-        if self.gains.finished < LEAST_FINISHED:
+        """Why the trial cannot plausibly become the best, or one of the front; '' if it can."""
+        finished = self.gains[0].finished
+        if finished < LEAST_FINISHED:
             return ""
         curve = self._curves[trial]
-        epoch, missing = len(curve), self._best - curve[-1]
-        gain, more = self.gains.largest(epoch, self.risk)
-        if missing <= MARGIN * max(gain, 0.0):
+        epoch = len(curve)
+        gained = [gains.largest(epoch, self.risk) for gains in self.gains]
+        reach = tuple(best + MARGIN * max(gain, 0.0) for best, (gain, _) in zip(curve[-1], gained, strict=True))
+        better = next((point for point in self._front if dominates(point, reach)), None)
+        if better is None:
             return ""
-        task, finished = self.task, f"{self.gains.finished} trials that finished healthy"
-        told = f"{more or 'none'} gained more than {gain:.3g}"
+        task, trials = self.task, f"{finished} trials that finished healthy"
+        if task.further:
+            return (
+                f"{task.named(curve[-1])} at best: with {MARGIN:g} times what {trials} gained from epoch {epoch} on "
+                f"{task.named(reach)}, which a finished trial dominates ({task.named(better)})"
+            )
+        ((gain, more),) = gained
         return (
-            f"{task.metric} at best {task.told(curve[-1])}: needs {missing:.3g} more in "
-            f"{task.epochs - epoch} epochs; of {finished} {told} from epoch {epoch} on"
+            f"{task.metric} at best {task.told(curve[-1][0])}: needs {better[0] - curve[-1][0]:.3g} more in "
+            f"{task.epochs - epoch} epochs; of {trials} {more or 'none'} gained more than {gain:.3g} from epoch "
+            f"{epoch} on"
         )
 
     def _may_recover(self) -> bool:
         """Whether it is plausible that a condemned trial ends healthy and best: as `_no_way`, of trials that trained
         on after they were condemned, in this sweep and before."""
-        outcomes = sorted([-math.inf] * SICK_BEFORE + self._recovered)
-        place = math.ceil((len(outcomes) + 1) * (1.0 - self.risk) - 1e-9)
-        return place > len(outcomes) or outcomes[place - 1] > self._best
+        outcomes = SICK_BEFORE + len(self._recovered)
+        best = sum(worth in self._front for worth in self._recovered)
+        return math.ceil((outcomes + 1) * (1.0 - self.risk) - 1e-9) > outcomes - best
 
-    def _extend(self, trial: int, score: float) -> None:
-        curve = self._curves[trial]
-        best = curve[-1] if curve else -math.inf
-        curve.append(max(best, score) if math.isfinite(score) else best)
+    def _extend(self, trial: int, row: Row) -> None:
+        curve, scores = self._curves[trial], row.scores
+        before = curve[-1] if curve else (-math.inf,) * len(scores)
+        curve.append(
+            tuple(max(best, one) if math.isfinite(one) else best for best, one in zip(before, scores, strict=True))
+        )
+        if finite(scores) and row.met and (trial not in self._worth or scores[0] > self._worth[trial][0]):
+            self._worth[trial] = scores
 
-    def _hear(self, trial: int) -> list[float]:
+    def _hear(self, trial: int) -> list[Scores]:
         """The trial's curve, of which the gains now know all."""
         curve = self._curves[trial]
-        self.gains.hear(curve, self._heard_to.get(trial, 0) + 1)
+        for gains, values in zip(self.gains, zip(*curve, strict=True), strict=True):
+            gains.hear(values, self._heard_to.get(trial, 0) + 1)
         self._heard_to[trial] = len(curve)
         return curve

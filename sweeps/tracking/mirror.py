@@ -41,7 +41,9 @@ class Mirror:
         self._state = state.read(self.sweep)
         if self._state.tracking_uri != tracking_uri:
             self._state = state.MirrorState(tracking_uri)
+        self._journal = journal.Reader(self.sweep)
         self._runs: SweepRuns | None = None
+        self._settled: set[int] = set()  # trials that have ended and of which all was sent
         self._stamps: dict[int, tuple[tuple[int, int], ...]] = {}
         self._logs: dict[int, projection.LogSummary] = {}
         self._pictures = Pictures(self._folder)
@@ -59,7 +61,8 @@ class Mirror:
         """
         record = records.read(self.sweep)
         journal_size = _size(self._folder.journal)
-        sweep_state = journal.read(self.sweep)
+        sweep_state = self._journal.read()
+        self._settled -= self._journal.changed
         ended = sweep_state.status.ended
         if driver_lost:
             self._state.driver_lost_at = journal_size
@@ -88,7 +91,13 @@ class Mirror:
         runs = self._runs = self._runs or self._connect(record)
         if SWEEP not in runs.sent:
             runs.send(SWEEP, replace(projection.sweep_view(record, sweep_state, self._logs), status="RUNNING"))
-        trials = [trial for trial in sweep_state.trials.values() if trial.status != Status.PENDING]
+        if sweep_state.status.ended:
+            self._settled.clear()  # all are looked at once more
+        trials = [
+            trial
+            for trial in sweep_state.trials.values()
+            if trial.status != Status.PENDING and trial.trial not in self._settled
+        ]
         for trial in trials:
             with self._apart(f"trial {trial.trial}"):
                 self._send_trial(runs, record, trial)
@@ -97,6 +106,8 @@ class Mirror:
                 with self._apart(f"artifacts of trial {trial.trial}"):
                     self._pictures.draw(trial.trial)
                     runs.upload(trial.trial, _files(self._folder.artifacts(trial.trial)))
+            if trial.status.ended and self._logs.get(trial.trial, projection.LogSummary()).epochs >= trial.epoch:
+                self._settled.add(trial.trial)
         with self._apart("artifacts of the sweep"):
             self._send_sweep_files(runs, record)
         if sweep_state.best is not None:
@@ -177,6 +188,7 @@ class Mirror:
         """Ask the server again, next time, what it has."""
         self._runs = None
         self._stamps.clear()
+        self._settled.clear()
 
     def _summary(self, ended: bool) -> Summary:
         sent = self._runs.sent if self._runs else {}

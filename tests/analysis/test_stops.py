@@ -45,11 +45,12 @@ def test_a_trial_condemned_at_its_last_epoch_measures_nothing(writer):
     assert (found.condemned, found.measured, found.of_verdicts.interval) == (1, [], (0.0, 1.0))
 
 
+@pytest.mark.parametrize("reason", ["GIVEN_UP", "RUNG"])  # the latter in older records
 @pytest.mark.parametrize(("score", "wrong"), [(0.9, True), (0.2, False)])
-def test_to_give_up_the_best_would_have_been_wrong(writer, score, wrong):
+def test_to_give_up_the_best_would_have_been_wrong(writer, score, wrong, reason):
     writer.trial([0.5] * 10)
     writer.trial([score] * 10, control=True)
-    writer.journal.append(Kept(2, 4, "RUNG", "needs more"))
+    writer.journal.append(Kept(2, 4, reason, "needs more"))
     (control,) = stops.controls(writer.load()).measured
     assert (control.trial.number, control.stop_at, control.outdone, control.false_stop) == (2, 4, True, wrong)
 

@@ -29,6 +29,7 @@ def test_last_epoch_verdict_and_first_condemnation(writer):
         ({"verdicts": {2: "COLLAPSED"}}, Outcome.COLLAPSED, False),
         ({"verdicts": {2: "COLLAPSED"}, "control": True}, Outcome.CONTROL, False),
         ({"status": "STOPPED", "reason": "RUNG"}, Outcome.RUNG, False),
+        ({"status": "STOPPED", "reason": "GIVEN_UP"}, Outcome.GIVEN_UP, False),
         ({"status": "STOPPED", "reason": "BY_HAND"}, Outcome.BY_HAND, False),
         ({"status": "STOPPED", "reason": "COLLAPSED"}, Outcome.COLLAPSED, False),
         ({"status": "STOPPED", "reason": "CODEBOOK_COLLAPSED"}, Outcome.COLLAPSED, False),

@@ -34,6 +34,7 @@ def test_the_best_of_a_metric_to_minimise(make_writer):
         {"verdicts": {1: "COLLAPSED"}},
         {"verdicts": {1: "GRACE"}},
         {"status": "STOPPED", "reason": "RUNG"},
+        {"status": "STOPPED", "reason": "GIVEN_UP"},
         {"status": "FAILED", "reason": "ERROR"},
         {"status": "INTERRUPTED", "reason": "SIGNAL"},
         {"status": "RUNNING"},

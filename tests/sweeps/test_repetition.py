@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.records import journal
 from sweeps.records.folder import RECORD
+from sweeps.records.outcomes import Reason, Status
 from sweeps.repetition import Repetition
 from tests.sweeps.conftest import DONE
 from trainables import epoch_log
@@ -39,6 +40,21 @@ def test_a_trial_is_reproduced_to_the_last_digit(sweeps):
     code, output = sweeps.run("--trial", "first:3", "--name", "third", tiny=False)
     assert code == 2
     assert "has changed since first was recorded" in output
+
+
+def test_of_a_stopped_trial_the_epochs_it_had_are_trained(sweeps):
+    """Its budget is that of the sweep, for schedules are shares of it."""
+    arguments = ("--name", "cut", "--trials", "3", "--epochs", "6", "--subset", "100", "--scheduler", "asha")
+    code, output = sweeps.run(*arguments, *sweeps.untracked)
+    assert code in DONE, output
+    trials = sweeps.state("cut").trials.values()
+    stopped = next(trial for trial in trials if trial.status is Status.STOPPED)
+    _, output = sweeps.run("--trial", f"cut:{stopped.trial}", tiny=False)
+    assert f"All {stopped.epoch} recorded epochs of trial {stopped.trial} of cut are reproduced" in output
+    again = sweeps.state(f"cut-trial-{stopped.trial}").trials[1]
+    assert (again.epoch, again.reason) == (stopped.epoch, Reason.BY_HAND)
+    assert again.detail == f"asked for no more than {stopped.epoch} epochs"
+    assert stopped.epoch < 6
 
 
 def _compare(sweeps) -> str:

@@ -21,13 +21,14 @@ from sweeps.options import SweepOptions
 from sweeps.records import journal
 from sweeps.records.journal import SweepState
 from sweeps.records.outcomes import Status
+from sweeps.records.ranking import Objective
 from sweeps.run_state import SweepRun
 from sweeps.schedulers import known, parse
-from sweeps.schedulers.base import Task
 from sweeps.searchers.random import RandomSearch
 from tests.sweeps.conftest import Door, Sweeps
 from trainables import epoch_log
 from trainables.health import judge
+from trainables.requirements import Requirement
 
 SEED = 0
 TRIALS = 8
@@ -43,9 +44,13 @@ def replayed(curves: Curves, scheduler: str) -> list[End]:
 
 
 def agrees(ends: list[End], curves: Curves, state: SweepState) -> bool:
-    """The same trials stopped after the same epoch for the same reason, told in the same words."""
+    """The same trials stopped after the same epoch for the same reason, told in the same words. Of a finished trial
+    the journal tells what it misses of what is required."""
     found = {curves.numbers[end.trial]: (end.epoch, end.reason, end.detail) for end in ends}
-    return found == {number: (trial.epoch, trial.reason, trial.detail) for number, trial in state.trials.items()}
+    return found == {
+        number: (trial.epoch, trial.reason, trial.detail if trial.reason else "")
+        for number, trial in state.trials.items()
+    }
 
 
 class Driven:
@@ -61,7 +66,12 @@ class Driven:
     ) -> None:
         budget = {"trials": len(curves), "epochs": curves.epochs, "seed": SEED}
         place = {"storage": str(folder), "name": "driven"}
-        options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place)
+        ranked = {
+            "metric": ",".join(one.metric for one in curves.task(0.0).objectives),
+            "mode": ",".join(one.mode for one in curves.task(0.0).objectives),
+            "require": tuple(map(str, curves.requirements)),
+        }
+        options = SweepOptions(model="imc_vae", scheduler=scheduler, **budget, **place, **ranked)
         self.config, self.curves, self.deaths, self.foretold = complete(options), curves, deaths, foretold
         self.config.folder.mkdir(parents=True)
         self.epochs = 0
@@ -78,7 +88,7 @@ class Driven:
         config, curves = self.config, self.curves
         spec = parse(config.scheduler)
         health = spec.settings.health(curves.health)
-        scheduler = spec.make(Task(curves.epochs, curves.metric, curves.mode, health.grace_share))
+        scheduler = spec.make(curves.task(health.grace_share))
         search = RandomSearch(config.search_space(), SEED, config.metric, config.mode)
         forecaster = SimpleNamespace(forecast=lambda config: None)
         memory = SimpleNamespace(foretold=self.next_foretold) if self.foretold else None
@@ -136,7 +146,7 @@ EXPECTED = {
     "none": {""},
     "asha": {"", "RUNG"},
     "asha-stopping": {"", "RUNG"},
-    "health-asha": {"", "RUNG", "COLLAPSED"},
+    "health-asha": {"", "GIVEN_UP", "COLLAPSED"},
     "median": {"", "RUNG"},
     "hyperband": {"", "RUNG"},
     "pasha": {"", "RUNG"},
@@ -169,6 +179,20 @@ def test_the_driver_decides_as_the_replay_does_epoch_by_epoch(tmp_path, schedule
     assert agrees(replayed(curves, scheduler), curves, state)
     assert {trial.reason for trial in state.trials.values()} >= EXPECTED[scheduler]
     assert driven.decisions == decided(curves, scheduler, monkeypatch)
+
+
+@pytest.mark.parametrize("scheduler", ["health-asha", "asha", "pasha"])
+def test_they_agree_on_two_metrics_and_what_is_required_through_the_death_of_drivers(tmp_path, scheduler):
+    curves = replace(
+        synthetic.generate(30, 12, seed=5),
+        further=(Objective("health/kl_raw", "min"),),
+        requirements=(Requirement.parse("health/au>=8"),),
+    )
+    state = Driven(tmp_path, curves, scheduler, deaths=range(7, 800, 13)).run()
+    ends = replayed(curves, scheduler)
+    assert agrees(ends, curves, state)
+    alone = replayed(replace(curves, further=(), requirements=()), scheduler)
+    assert [end.epoch for end in ends] != [end.epoch for end in alone]  # or nothing was compared
 
 
 @pytest.mark.parametrize("scheduler", known())

@@ -1,6 +1,7 @@
 """Measures by hand, intervals against closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from analysis.replay.regret import Measures, Truth, measure, regret_curve, summarise, truth
 from analysis.replay.simulate import End
 from tests.analysis.replay.conftest import SCORE, curves_of
+from trainables.requirements import Requirement
 
 HEALTHY, SICK = {"verdict": "HEALTHY"}, {"verdict": "COLLAPSED"}
 
@@ -17,7 +19,7 @@ def ended(*ends) -> list[End]:
 
 
 def known(final, healthy, best, free=0.0, epochs=40) -> Truth:
-    return Truth(np.array(final), np.array(healthy), best, free, epochs)
+    return Truth(np.array(final), np.array(healthy), np.array(healthy), best, free, epochs)
 
 
 def test_a_trial_is_worth_its_best_healthy_epoch_if_it_ends_healthy():
@@ -137,3 +139,19 @@ def test_the_regret_curve_steps_down_when_a_trial_finishes():
     assert (found.low <= found.regret).all()
     assert (found.regret <= found.high).all()
     assert (found.low[-1], found.high[-1]) == (0.0, 0.5)
+
+
+def test_a_trial_that_misses_a_requirement_is_never_the_best():
+    """Its own best epoch is the best of those that meet it, if one does."""
+    curves = curves_of([
+        [{SCORE: 0.9, "health/au": 4.0}, {SCORE: 0.8, "health/au": 4.0}],
+        [{SCORE: 0.6, "health/au": 4.0}, {SCORE: 0.5, "health/au": 8.0}],
+    ])  # fmt: skip
+    free = truth(curves)
+    assert (free.score.tolist(), free.best) == ([0.9, 0.6], 0.9)
+    bound = truth(replace(curves, requirements=(Requirement.parse("health/au>=8"),)))
+    assert (bound.score.tolist(), bound.best) == ([0.9, 0.5], 0.5)
+    assert (bound.healthy.tolist(), bound.ranked.tolist()) == ([True, True], [False, True])
+    ends = ended((0, 2, "", 2.0, 2), (1, 2, "", 4.0, 4))
+    assert measure(ends, free).target_spent == 2
+    assert measure(ends, bound).target_spent == 4

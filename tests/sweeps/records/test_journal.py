@@ -14,6 +14,7 @@ from sweeps.records.journal import (
     Journal,
     Lost,
     Paused,
+    Reader,
     Started,
     Suggested,
     SweepEvent,
@@ -156,3 +157,26 @@ def test_values_that_json_cannot_hold_are_refused_and_nothing_is_written(tmp_pat
 )  # fmt: skip
 def test_which_trials_a_resume_leaves_alone(status, ended):
     assert Status(status).ended is ended
+
+
+def test_a_reader_reads_every_byte_once_however_often_it_looks(tmp_path):
+    journal, reader = Journal(tmp_path), Reader(tmp_path)
+    for trial in range(1, 51):
+        for event in (SUGGESTED(trial), Started(trial), ENDED(trial, Status.FINISHED)):
+            journal.append(event)
+        before = reader.lines.bytes_read
+        state = reader.read()
+        assert reader.changed == {trial}
+        assert reader.lines.bytes_read - before < 1000  # of this trial alone
+    assert reader.lines.bytes_read == journal.path.stat().st_size
+    assert state.trials == read(tmp_path).trials
+    assert len(state.trials) == 50
+
+
+def test_a_reader_forgets_what_a_journal_told_that_is_there_no_more(tmp_path):
+    journal, reader = Journal(tmp_path), Reader(tmp_path)
+    journal.append(SUGGESTED(1))
+    journal.append(SUGGESTED(2))
+    assert set(reader.read().trials) == {1, 2}
+    journal.path.write_text(journal.path.read_text().splitlines(keepends=True)[0])
+    assert set(reader.read().trials) == {1}

@@ -20,6 +20,12 @@ class Epoch:
     score: float
     verdict: Verdict = Verdict.HEALTHY
     kl_rising: bool = False
+    met: bool = True
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The one metric."""
+        return (self.score,)
 
     @property
     def verdict_detail(self) -> str:

@@ -58,7 +58,7 @@ def test_who_has_failed_stands_at_no_rung():
 def test_one_in_eta_of_a_rung_is_promotable(eta, promotable):
     rung = Rung()
     for trial in (1, 2, 3):
-        rung.reached(trial, float(trial))
+        rung.reached(trial, (float(trial),))
     assert rung.promotable(eta, lambda trial: True) == promotable
     assert rung.promotable(eta, lambda trial: trial != 3) is None
 
@@ -66,7 +66,7 @@ def test_one_in_eta_of_a_rung_is_promotable(eta, promotable):
 def test_a_score_that_is_not_finite_counts_and_is_never_promoted():
     rung = Rung()
     for trial, score in ((1, math.nan), (2, math.inf), (3, 0.0)):
-        rung.reached(trial, score)
+        rung.reached(trial, (score,))
     assert rung.ranked() == [3]
     assert rung.promotable(3, lambda trial: True) == 3
     rung.forget(1)

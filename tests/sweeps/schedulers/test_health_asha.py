@@ -146,7 +146,7 @@ def test_the_longer_way_counts_by_what_others_gained_on_it():
     train(scheduler, 2, 1, 2, 0.1)
     begun(scheduler, 2, 0)
     train(scheduler, 2, 3, 4, lambda epoch: 0.1 * epoch)  # it gains 0.1 an epoch
-    (one, _), (other, _) = scheduler.predicted(1), scheduler.predicted(2)
+    (one,), (other,) = scheduler.predicted(1), scheduler.predicted(2)
     assert one == pytest.approx(0.0 + 0.2 + 0.1)  # what 2 gained, on the mean, in epochs 3 and 4
     assert other == pytest.approx(0.4)
 
@@ -164,11 +164,25 @@ def test_who_has_no_plausible_way_to_the_best_is_given_up_with_the_numbers():
     assert scheduler.given_up() == []
     begun(scheduler, 6, 4)
     decision = train(scheduler, 6, 1, 2, -0.5)
-    assert (decision.stop, decision.reason) == (True, "RUNG")
+    assert (decision.stop, decision.reason) == (True, "GIVEN_UP")
     assert decision.detail == (
         "val/elbo_gain at best -0.5: needs 1.5 more in 38 epochs; of 4 trials that finished healthy none gained more "
         "than 0.95 from epoch 2 on"
     )
+
+
+def test_who_misses_a_requirement_is_not_the_best_that_others_are_given_up_for():
+    scheduler = made("health-asha", epochs=40)
+    for trial in (1, 2, 3, 4):
+        begun(scheduler, trial, 6)
+        for epoch in range(1, 41):
+            hear = scheduler.end if epoch == 40 else scheduler.on_epoch
+            if hear(trial, Epoch(epoch, epoch / 40, met=trial == 1 and epoch < 20)).pause:
+                scheduler.start(trial)
+    begun(scheduler, 5, 5)
+    assert train(scheduler, 5, 1, 2, -0.9).pause  # 1.375 from the best epoch that meets it, of trial 1
+    begun(scheduler, 6, 4)
+    assert train(scheduler, 6, 1, 2, -1.0).stop
 
 
 def test_a_finish_gives_up_those_that_wait():
@@ -179,7 +193,7 @@ def test_a_finish_gives_up_those_that_wait():
     assert scheduler.given_up() == []  # three finished trials are too few
     finish(scheduler, (5,), 5)
     ((trial, decision),) = scheduler.given_up()
-    assert (trial, decision.stop, decision.reason) == (1, True, "RUNG")
+    assert (trial, decision.stop, decision.reason) == (1, True, "GIVEN_UP")
     assert scheduler.given_up() == []
     assert scheduler.paused == {}
 
@@ -190,7 +204,7 @@ def test_a_control_that_is_given_up_trains_to_its_end():
     train(scheduler, 1, 1, 2, -0.5)
     finish(scheduler, (2, 3, 4, 5), 1)
     ((trial, decision),) = scheduler.given_up()
-    assert (trial, decision.keep, decision.reason) == (1, True, "RUNG")
+    assert (trial, decision.keep, decision.reason) == (1, True, "GIVEN_UP")
     begun(scheduler, 6, 0)
     assert train(scheduler, 6, 1, 2, 0.1).pause is False  # a control comes last
     scheduler.forget(6)

@@ -15,6 +15,7 @@ from sweeps.records.journal import Ended, Started, Suggested, SweepEvent
 from sweeps.tracking import state
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.projection import NOTE
+from trainables import epoch_log
 
 METRICS = ("health/au", "train/term_0", "val/elbo_gain")
 
@@ -399,8 +400,29 @@ def test_artifacts_are_uploaded_once_when_a_trial_has_ended(make_sweep, server, 
     Mirror(sweep.path, server.uri).sync()
     assert uploaded.stat().st_mtime_ns == first
     sweep.artifact(1, "latents.json", '{"mu_var": []}')
+    sweep.journal.append(SweepEvent("finished"))  # then all that has changed meanwhile is sent
     mirror.sync()
     assert uploaded.read_text() == '{"mu_var": []}'
+
+
+def test_a_pass_looks_only_at_what_may_have_changed_and_the_last_at_all(make_sweep, server, monkeypatch):
+    sweep, looked = make_sweep(sweep_id="long"), []
+    stamp = epoch_log.stamp
+    monkeypatch.setattr(epoch_log, "stamp", lambda folder, trial: looked.append(trial) or stamp(folder, trial))
+    mirror = Mirror(sweep.path, server.uri)
+    for trial in range(1, 6):
+        sweep.start(trial)
+        sweep.train(trial, 2)
+        mirror.sync()
+        sweep.end(trial, "FINISHED")
+        mirror.sync()
+        assert looked == [trial, trial]  # of the trials before nothing
+        looked.clear()
+    mirror.sync()
+    assert looked == []
+    sweep.journal.append(SweepEvent("finished"))
+    mirror.sync()
+    assert looked == [1, 2, 3, 4, 5]
 
 
 def test_of_two_runs_of_one_trial_the_fuller_stays(make_sweep, server, client, runs):
