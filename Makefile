@@ -12,7 +12,7 @@ test: .venv/installed  ## lint, check types and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: .venv/installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
