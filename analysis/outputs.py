@@ -11,9 +11,9 @@ by its name (null: not measured).
                  model), problems (what could not be read and is left out)
     best         trial, origin, seed, score, config; next (trial, gap, wobble) or null; null without a healthy trial
     settings     of an ablation, best first: setting, mean, low, high, seeds (healthy ones), trials
-    confirmed    metric, seeds, unfinished (trials), leader (null: too few seeds), verdicts (sentences), configurations
-                 (configuration, trial and its score searched, mean, low, high, probability of being the best, healthy
-                 seeds, scores by seed, ends other than healthy, documented: the effect); null where nothing was
+    confirmed    metric, seeds, unfinished (trials), leader (null: too few seeds), verdicts (sentences) and
+                 configurations: configuration, trial, searched (its score), mean, low, high, probability (of being
+                 the best), healthy, scores (by seed), ends (not healthy), documented (effect); null where nothing is
     stopping     outcomes (trials by outcome), epochs (full, spent, saved_by_health, saved_at_rungs, unused),
                  controls (condemned; verdicts, outdone: wrong, measured, low, high; storage: the same over sweeps)
     leaderboard  rank (null: not ranked), group, trial, origin, outcome, reason, epochs, seed, config, metrics
