@@ -21,7 +21,7 @@ QUICK = (
     "--trials",
     "3",
     "--epochs",
-    "4",
+    "12",
     "--confirm",
     "1",
     "--max-concurrent",
@@ -30,18 +30,19 @@ QUICK = (
 
 
 def test_a_confirmation_outlives_its_driver_and_an_orderly_stop(sweeps: Sweeps) -> None:
-    def begun(count: int) -> bool:
-        return sum(trial.status.ended for trial in sweeps.state("one/confirm").trials.values()) >= count
+    def ended() -> int:
+        return sum(trial.status.ended for trial in sweeps.state("one/confirm").trials.values())
 
     first = sweeps.start(MODEL, *QUICK, *sweeps.untracked, "--name", "one", tiny=False)
-    sweeps.wait(first, lambda: begun(2), seconds=TIMEOUT)
+    sweeps.wait(first, lambda: ended() >= 1, seconds=TIMEOUT)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    searched = sweeps.state("one").trials
+    before, searched = ended(), sweeps.state("one").trials
+    assert before < 10
     assert recorded_result(sweeps.folder("one")).resumable
 
     second = sweeps.start("--resume", "one", tiny=False)
-    sweeps.wait(second, lambda: begun(5), seconds=TIMEOUT)
+    sweeps.wait(second, lambda: ended() > before, seconds=TIMEOUT)
     stopping.ask("one", str(sweeps.storage))
     output, _ = second.communicate(timeout=TIMEOUT)
     assert second.returncode == ExitCode.INTERRUPTED, output
