@@ -416,13 +416,13 @@ def test_a_pass_looks_only_at_what_may_have_changed_and_the_last_at_all(make_swe
         mirror.sync()
         sweep.end(trial, "FINISHED")
         mirror.sync()
-        assert looked == [trial, trial]  # of the trials before nothing
+        assert set(looked) == {trial}  # of the trials before nothing
         looked.clear()
     mirror.sync()
     assert looked == []
     sweep.journal.append(SweepEvent("finished"))
     mirror.sync()
-    assert looked == [1, 2, 3, 4, 5]
+    assert set(looked) == {1, 2, 3, 4, 5}
 
 
 def test_of_two_runs_of_one_trial_the_fuller_stays(make_sweep, server, client, runs):
