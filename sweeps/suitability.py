@@ -11,13 +11,13 @@ import numpy as np
 
 from search_spaces.space import SearchSpace, Value
 from sweeps.config import SweepConfig
+from trainables.data.splitting import FEWEST
 
 if TYPE_CHECKING:
     from trainables.data.store import Dataset
     from trainables.loop import Parts
 
 HELD_OUT = "test_environment"
-FEWEST = 2  # samples of a part: one has no variance
 SURE = 64  # evaluated samples from which active units and mutual information are told; fewer are told with a warning
 LISTED = 5  # classes
 

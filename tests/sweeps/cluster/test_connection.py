@@ -24,6 +24,7 @@ from tests.sweeps.conftest import DONE, ROOT, RUN, TINY, Sweeps
 
 RAY = Path(sys.executable).with_name("ray")
 PORT, DASHBOARD = 6411, 8411
+AGENTS = (52411, 52412)  # the usual one is taken where another Ray runs on this machine
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{DASHBOARD}"}
 
 
@@ -44,8 +45,9 @@ def cluster() -> Iterator[None]:
     worker = ["--address", f"127.0.0.1:{PORT}", "--num-cpus", "2"]
     nodes: list[subprocess.Popen[bytes]] = []
     try:
-        for options, folder in zip((head, worker), folders, strict=True):
+        for options, folder, agent in zip((head, worker), folders, AGENTS, strict=True):
             command = [str(RAY), "start", *options, "--num-gpus", "1", "--temp-dir", folder, "--block"]
+            command += ["--dashboard-agent-listen-port", str(agent)]
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             nodes.append(subprocess.Popen([*command, "--disable-usage-stats"], env=ENVIRONMENT, **quiet))
             wait_for_nodes(len(nodes))
