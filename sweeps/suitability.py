@@ -49,7 +49,10 @@ def of(config: SweepConfig, dataset: Dataset) -> Suitability:
 
 
 def undefined(metrics: Mapping[str, float]) -> list[str]:
-    """The measures of an evaluation that are no number, by name."""
+    """The measures of an evaluation that are no number, by name; none where the loss is none either, for then it is
+    the training that failed."""
+    if not math.isfinite(metrics.get("val/loss", 0.0)):
+        return []
     return sorted(name for name, value in metrics.items() if isinstance(value, float) and math.isnan(value))
 
 

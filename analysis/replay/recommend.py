@@ -131,7 +131,7 @@ def _standings(found: Mapping[str, list[Replicate]]) -> tuple[Standing, ...]:
 
 def _refusal(curves: Curves, truth: Truth) -> str:
     """Why the trials are too few to compare schedulers; '' if they are not."""
-    record = "record a sweep whose trials all run to their end (--scheduler none)"
+    record = "record a sweep whose trials all run to their end"
     trials, left_out = len(curves), curves.left_out
     if left_out > MOST_LEFT_OUT * (trials + left_out):
         return (

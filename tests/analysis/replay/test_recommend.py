@@ -100,7 +100,7 @@ def test_too_little_is_no_ground_for_advice(curves, told):
     assert found.standings == ()
     assert found.sentence.startswith(f"No scheduler is recommended: {told}")
     if "record" in told:
-        assert "--scheduler none" in found.sentence
+        assert "record a sweep whose trials all run to their end" in found.sentence
 
 
 def test_a_draw_is_bounded_and_the_same_every_time():

@@ -18,7 +18,7 @@ def test_the_summary_in_words(writer):
         "(trial 1) and 0.500 better than the documented “before” (trial 2, collapsed at epoch 3 of 10)." in words
     )
     assert "5 trials of 10 epochs: 2 finished, 1 kept as control, 1 stopped at a rung and 1 collapsed." in words
-    assert "35 epochs of 50 were trained; stops saved 15 (30 %): 7 by the health verdict, 8 at rungs." in words
+    assert "35 epochs of 50 were trained; stops saved 15 (30 %): 7 by the health verdict, 8 at rungs, 0 of" in words
     assert (
         "1 of 1 control recovered, a rate of 100 % (95 % Wilson interval 21 % to 100 %): of the 1 trial that the "
         "verdict stopped, 0 to 1 would have recovered too." in words

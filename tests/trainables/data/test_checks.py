@@ -31,7 +31,7 @@ def test_not_finite(x_NRCD: np.ndarray):
 def test_all_problems_at_once(x_NRCD: np.ndarray):
     x_NRCD[3, 0, 0, 0] = np.inf
     few, not_finite = refused(x_NRCD[:9])
-    assert few == "9 samples; at least 10 are needed, a fifth of them for validation"
+    assert few == "9 samples; at least 10 are needed, to train, to validate and to test"
     assert not_finite.startswith("0 values are NaN or null and 1 are infinite")
     few, shape = refused(x_NRCD[:4, :1])
     assert few.startswith("4 samples")
@@ -39,7 +39,7 @@ def test_all_problems_at_once(x_NRCD: np.ndarray):
 
 
 def test_no_samples_and_no_channels(x_NRCD: np.ndarray):
-    assert refused(x_NRCD[:0]) == ["0 samples; at least 10 are needed, a fifth of them for validation"]
+    assert refused(x_NRCD[:0]) == ["0 samples; at least 10 are needed, to train, to validate and to test"]
     assert refused(x_NRCD[..., :0]) == ["samples of shape 2 × 3 × 0; expected a grid of at least 2 × 2 × 1"]
 
 

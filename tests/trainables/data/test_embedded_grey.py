@@ -70,7 +70,8 @@ def test_the_body_is_as_wide_high_and_placed_as_its_factors_say(samples: Samples
 
 
 def test_factors_and_level_can_be_told_from_held_out_slices(codes: np.ndarray):
-    train, val, _ = split(COUNT)
+    train, *held_out = split(COUNT)
+    val = np.concatenate(held_out)
     levels, factors = embedded_grey_levels(), embedded_grey_factors()
     assert LogisticRegression(max_iter=1000).fit(codes[train], levels[train]).score(codes[val], levels[val]) == 1
     recovered = 0
