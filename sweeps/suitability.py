@@ -12,12 +12,12 @@ import numpy as np
 from search_spaces.space import SearchSpace, Value
 from sweeps.config import SweepConfig
 from trainables.data.splitting import FEWEST
+from trainables.metrics import TEST_ENVIRONMENT
 
 if TYPE_CHECKING:
     from trainables.data.store import Dataset
     from trainables.loop import Parts
 
-HELD_OUT = "test_environment"
 SURE = 64  # evaluated samples from which active units and mutual information are told; fewer are told with a warning
 LISTED = 5  # classes
 
@@ -37,11 +37,11 @@ def of(config: SweepConfig, dataset: Dataset) -> Suitability:
 
     found = Suitability()
     for environment in _held_out(config):
-        changed = "" if environment is None else f"with {HELD_OUT}={environment}"
+        changed = "" if environment is None else f"with {TEST_ENVIRONMENT}={environment}"
         try:
-            split = parts(dataset, {HELD_OUT: environment}, config.seed)
+            split = parts(dataset, {TEST_ENVIRONMENT: environment}, config.seed)
         except DataError as error:
-            found.problems += [f"{HELD_OUT}={environment}: {problem}" for problem in error.problems]
+            found.problems += [f"{TEST_ENVIRONMENT}={environment}: {problem}" for problem in error.problems]
             continue
         _judge_sizes(found, split, changed)
         _judge_classes(found, dataset, split, changed)
@@ -60,18 +60,18 @@ def _held_out(config: SweepConfig) -> list[Value]:
     """The environments that are held out in any configuration that may run; None where none is."""
     space = config.search_space()
     names = {parameter.name: parameter for parameter in space.parameters}
-    if HELD_OUT not in names:
+    if TEST_ENVIRONMENT not in names:
         return [None]
     if config.ablation is not None:
-        values = [variant.config[HELD_OUT] for variant in config.ablation.variants]
+        values = [variant.config[TEST_ENVIRONMENT] for variant in config.ablation.variants]
     else:
-        values = [*(names[HELD_OUT].choices or ()), *_openings(space)]
+        values = [*(names[TEST_ENVIRONMENT].choices or ()), *_openings(space)]
     return list(dict.fromkeys(values))
 
 
 def _openings(space: SearchSpace) -> list[Value]:
     starts = [space.documented(), *([space.baseline()] if space.has_baseline else [])]
-    return [start[HELD_OUT] for start in starts]
+    return [start[TEST_ENVIRONMENT] for start in starts]
 
 
 def _judge_sizes(found: Suitability, split: Parts, changed: str) -> None:
