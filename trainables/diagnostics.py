@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from trainables.vae import Batch, Vae
 
 MI_SAMPLES = 512
-DRAWS = 4  # of each posterior, decoded …
-DECODES = 256  # … in all where there are few samples: at 18 × 4 the noise of z_gain is as large as its threshold …
+DRAWS = 2  # of each posterior, that mirror each other, decoded …
+DECODES = 128  # … in all where there are few samples: the noise of z_gain at 18 × 2 would be near its threshold …
 MOST_DRAWS = 16  # … but no more of each than this
+MEANS = 16  # samples whose posterior mean is decoded, for comparison
 
 
 def active_units(mu_NK: Tensor) -> Tensor:
@@ -55,8 +56,8 @@ def mutual_information(mu_NK: Tensor, logvar_NK: Tensor, z_SNK: Tensor) -> float
 
 
 def draws_of(samples: int) -> int:
-    """How often the posterior of every one of so many samples is drawn from and decoded."""
-    return min(max(DRAWS, math.ceil(DECODES / samples)), MOST_DRAWS)
+    """How often the posterior of every one of so many samples is drawn from and decoded: an even number."""
+    return min(max(DRAWS, 2 * math.ceil(DECODES / samples / 2)), MOST_DRAWS)
 
 
 class LatentStatistics:
@@ -134,7 +135,6 @@ class Decodes:
         samples: decodes of samples of the posterior; a codebook has one, its codes, and without what bypasses them.
         z: those samples, (B, K) each; empty for a codebook.
         zero: the decode without latent.
-        mu: the decode of the posterior mean; None for a codebook.
         swapped: the decode of another sample's latent, everything else kept; None where the decoder is given nothing
             else of the target, for then it follows from `samples`.
         reconstruction: the decode that is shown and measured; None for the mean of `samples`.
@@ -143,9 +143,42 @@ class Decodes:
     samples: Sequence[Tensor]
     zero: Tensor
     z: Sequence[Tensor] = ()
-    mu: Tensor | None = None
     swapped: Tensor | None = None
     reconstruction: Tensor | None = None
+
+
+class DecodedMeans:
+    """Decodes of the first posterior means, for comparison; a codebook has none, so its reconstructions instead."""
+
+    def __init__(self, axis: int) -> None:
+        self._errors, self._samples, self._delta, self._gaussian = Errors(axis), 0, 0.0, True
+
+    def add(
+        self,
+        model: Vae,
+        x: Tensor,
+        outputs: Any,
+        target: Tensor,
+        reconstruction: Tensor,
+        zero: Tensor,
+        content: Tensor | None,
+    ) -> None:
+        """Add those of a batch `x` that are still wanted; its target, decodes and content in the fixed space."""
+        count = min(MEANS - self._samples, len(x))
+        if count <= 0:
+            return
+        decoded = model.decoded_mean(outputs, count)
+        self._gaussian = decoded is not None
+        mean = reconstruction[:count] if decoded is None else model.to_fixed(decoded, x[:count])
+        self._errors.add(target[:count], {"mean": [mean]}, None if content is None else content[:count])
+        self._delta += float((mean - zero[:count]).double().square().sum())
+        self._samples += count
+
+    def metrics(self) -> dict[str, float]:
+        """The error of the decoded means, and the root mean square change of the decode from z = 0 to them."""
+        values = float(self._errors.values_C().sum()) * self._samples
+        recon_mu = {"health/recon_mu": self._errors.mse("mean")} if self._gaussian else {}
+        return recon_mu | {"health/recon_delta": math.sqrt(self._delta / values)}
 
 
 class DecoderStatistics:
@@ -156,9 +189,9 @@ class DecoderStatistics:
         self._axis = axis
         self.errors, self._trained = Errors(axis), Errors(axis)
         self._pairs, self._trained_pairs = Pairs(axis), Pairs(axis)
-        self._closed_form, self._decodes_mu = True, False
+        self._means = DecodedMeans(axis)
+        self._closed_form = True
         self._draws = self._samples = 0
-        self._delta = 0.0
         self._sum_CL = self._square_CL = torch.zeros((), dtype=torch.float64)
 
     def add(self, model: Vae, batch: Batch, outputs: Any, decodes: Decodes) -> tuple[Tensor, Tensor]:
@@ -167,8 +200,6 @@ class DecoderStatistics:
         target = model.fixed_target(x)
         predictions = model.fixed_decodes(decodes, x)
         (reconstruction,), (zero,) = predictions["reconstruction"], predictions["zero"]
-        (mean,) = predictions.get("mu", [reconstruction])
-        self._decodes_mu = "mu" in predictions
         if decodes.swapped is not None:
             self._closed_form = False
             trained = {"samples": decodes.samples, "swapped": [decodes.swapped]}
@@ -182,8 +213,9 @@ class DecoderStatistics:
                 self._trained_pairs = self._pairs  # one space, as in most models: count once
             else:
                 self._trained_pairs.add(outputs.target, decodes.samples)
+            del predictions["samples"]  # their errors are counted with the pairs
         self.errors.add(target, predictions, content)
-        self._delta += float((mean - zero).double().square().sum())
+        self._means.add(model, x, outputs, target, reconstruction, zero, content)
         shown_BCL = by_channel(reconstruction, self._axis)
         self._sum_CL = self._sum_CL + shown_BCL.sum(dim=0)
         self._square_CL = self._square_CL + shown_BCL.square().sum(dim=0)
@@ -193,17 +225,16 @@ class DecoderStatistics:
     def add_decodes(self, target: Tensor, samples: Sequence[Tensor]) -> None:
         """Add a batch of a model that is not known: its target (B, …) and decodes of samples of z, (B, …) each, all
         in one space. Only `use` can be asked for then."""
-        self.errors.add(target, {"samples": samples})
+        self.errors.add(target, {})
         self._pairs.add(target, samples)
         self._trained_pairs = self._pairs
 
     def use(self) -> dict[str, float]:
         """What the decoder makes of z: its error, those of the best constant and of other samples' z, and z_gain."""
-        swapped_C, values_C = self._swapped_C(), self.errors.values_C()
         return {
-            "val/mse": self.errors.mse("samples"),
+            "val/mse": self._over_values(self._own_C()),
             "val/mse_constant": self.errors.constant(),
-            "val/mse_swapped": float((swapped_C * values_C).sum() / values_C.sum()),
+            "val/mse_swapped": self._over_values(self._swapped_C()),
             "health/z_gain": self._z_gain(),
         }
 
@@ -213,18 +244,23 @@ class DecoderStatistics:
         constant_C, values_C, swapped_C = errors.constant_C(), errors.values_C(), self._swapped_C()
         variance_CL = (self._square_CL - self._sum_CL.square() / self._samples) / self._samples
         diversity_C = variance_CL.clamp(min=0).sqrt().mean(dim=1)[kept_channels(constant_C)]
-        recon_mu = {"health/recon_mu": errors.mse("mu")} if self._decodes_mu else {}
-        return recon_mu | {
-            "val/elbo_gain": elbo_gain(values_C, errors.mse_C("samples"), constant_C, swapped_C, rate),
+        return self._means.metrics() | {
+            "val/elbo_gain": elbo_gain(values_C, self._own_C(), constant_C, swapped_C, rate),
             "val/r2": errors.explained("reconstruction"),
             "health/rate": rate,
             "health/draws": float(self._draws),
             "health/recon_mean": errors.mse("reconstruction"),
             "health/recon_z0": errors.mse("zero"),
-            "health/recon_delta": math.sqrt(self._delta / (float(values_C.sum()) * self._samples)),
             "health/recon_std": float(diversity_C.mean()),
             **self.use(),
         }
+
+    def _own_C(self) -> Tensor:
+        return self._pairs.own_C() if self._closed_form else self.errors.mse_C("samples")
+
+    def _over_values(self, error_C: Tensor) -> float:
+        values_C = self.errors.values_C()
+        return float((error_C * values_C).sum() / values_C.sum())
 
     def _swapped_C(self) -> Tensor:
         return self._pairs.swapped_C() if self._closed_form else self.errors.mse_C("swapped")

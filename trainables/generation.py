@@ -10,6 +10,7 @@ Shapes: N images, C channels, H × W pixels, F features.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch import Tensor
 FEATURE_SEED = 20_180_104
 FEATURE_STAGES = 4
 FEATURE_WIDTH = 32
+FEATURES_AT_ONCE = 8  # images, whose maps a processor's cache holds: less than half the time of 64
 FEATURE_STD_FLOOR = 1e-2  # of the median feature's standard deviation
 
 GRID_PERIODS = 4  # a grid repeats every 2 or 4 pixels: the strides of the last two upsamplings
@@ -67,19 +69,25 @@ def random_features(images_NCHW: Tensor) -> Tensor:
     contrast); of the last also its 4 × 4 averages (layout). The filters sum to zero, as edges' and spots' do.
     """
     generator = torch.Generator().manual_seed(FEATURE_SEED)
-    x, features = images_NCHW.float(), []
-    with torch.autocast(x.device.type, enabled=False):
-        for _ in range(FEATURE_STAGES):
-            weight = torch.randn(FEATURE_WIDTH, x.shape[1], 3, 3, generator=generator)
-            weight = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
-            weight = weight / weight.flatten(1).norm(dim=1)[:, None, None, None]
-            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight.to(x.device)))
-            mean, pixels = x.mean(dim=(2, 3), keepdim=True), x.shape[2] * x.shape[3]
-            std = torch.linalg.vector_norm(x - mean, dim=(2, 3)) / math.sqrt(pixels - 1)  # a third of x.std's time
-            features += [mean.flatten(1), std]
-            x = F.avg_pool2d(x, 2)
-        features.append(F.adaptive_avg_pool2d(x, 4).flatten(1))
-    return torch.cat(features, dim=1)
+    channels = (images_NCHW.shape[1], *[FEATURE_WIDTH] * (FEATURE_STAGES - 1))
+    filters = [torch.randn(FEATURE_WIDTH, inputs, 3, 3, generator=generator) for inputs in channels]
+    filters = [weight - weight.mean(dim=(1, 2, 3), keepdim=True) for weight in filters]
+    filters = [
+        (weight / weight.flatten(1).norm(dim=1)[:, None, None, None]).to(images_NCHW.device) for weight in filters
+    ]
+    with torch.autocast(images_NCHW.device.type, enabled=False):
+        return torch.cat([_features(part.float(), filters) for part in images_NCHW.split(FEATURES_AT_ONCE)])
+
+
+def _features(x: Tensor, filters: Sequence[Tensor]) -> Tensor:
+    features = []
+    for weight in filters:
+        x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight).relu_()
+        mean, pixels = x.mean(dim=(2, 3), keepdim=True), x.shape[2] * x.shape[3]
+        std = torch.linalg.vector_norm(x - mean, dim=(2, 3)) / math.sqrt(pixels - 1)  # a third of x.std's time
+        features += [mean.flatten(1), std]
+        x = F.avg_pool2d(x, 2)
+    return torch.cat([*features, F.adaptive_avg_pool2d(x, 4).flatten(1)], dim=1)
 
 
 def checkerboard(images_NCHW: Tensor, real_NCHW: Tensor) -> float:

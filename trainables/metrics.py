@@ -260,14 +260,14 @@ METRICS = (  # in reading order
     Metric(
         "health/recon_mu",
         "MSE of decoded mu",
-        "the error of the reconstruction from the posterior mean",
+        "the error of the decodes of the first 16 posterior means",
         direction=Direction.DOWN,
     ),
     Metric("health/recon_z0", "MSE at z = 0", "the error of the reconstruction without the latent"),
     Metric(
         "health/recon_delta",
         "decoder's response",
-        "root mean square change of the decoded image from z = 0 to z = mu",
+        "root mean square change of the decoded image from z = 0 to z = mu, over the first 16 samples",
     ),
     Metric("health/recon_std", "diversity", "standard deviation of the reconstructions over samples"),
     Metric("health/mu_min", "smallest mu", "the smallest posterior mean of all samples and dimensions"),

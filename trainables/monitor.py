@@ -34,6 +34,7 @@ from torch import Tensor
 from trainables.diagnostics import DecoderStatistics, LatentStatistics, draws_of
 from trainables.epoch_log import BY_DIMENSION
 from trainables.health import Health, HealthConfig, Verdict, judge
+from trainables.losses.kl import antithetic
 from trainables.metrics import is_metric
 from trainables.nets.codebook import CodebookStatistics
 
@@ -180,8 +181,7 @@ class Monitor:
 
     def _posterior(self, mu: Tensor, logvar: Tensor, decode: Decode | None, target: Tensor | None) -> Row:
         generator = torch.Generator(mu.device).manual_seed(self.seed)
-        noise_SNK = torch.randn((draws_of(len(mu)), *mu.shape), generator=generator, device=mu.device)
-        z_SNK = mu.float() + noise_SNK * (0.5 * logvar.float()).exp()
+        z_SNK = torch.stack(antithetic(mu.float(), logvar.float(), draws_of(len(mu)), generator))
         latent = LatentStatistics()
         latent.add_posterior(mu, logvar, z_SNK)
         row = {**latent.metrics(), **latent.by_dimension()}

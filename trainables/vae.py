@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.diagnostics import DRAWS, Decodes, LatentStatistics
-from trainables.losses.kl import kl_per_dim, sample
+from trainables.losses.kl import antithetic, kl_per_dim, sample
 from trainables.nets.codebook import CodebookStatistics
 
 GENERATED_AT_ONCE = 8
@@ -186,12 +186,12 @@ class Vae(nn.Module, ABC):
         return prediction if factor is None else prediction * factor
 
     def fixed_decodes(self, decodes: Decodes, x: Tensor) -> dict[str, list[Tensor]]:
-        """Decodes of a batch `x` in its fixed space, by name: `samples`, the `reconstruction`, `zero`, and `mu` and
-        `swapped` where there are any; one tensor each, but for the samples."""
+        """Decodes of a batch `x` in its fixed space, by name: `samples`, the `reconstruction`, `zero`, and `swapped`
+        where there is one; one tensor each, but for the samples."""
         samples = [self.to_fixed(decode, x) for decode in decodes.samples]
         shown = decodes.reconstruction
         mean = functools.reduce(torch.add, samples) / len(samples) if shown is None else self.to_fixed(shown, x)
-        single = {"zero": decodes.zero, "mu": decodes.mu, "swapped": decodes.swapped}
+        single = {"zero": decodes.zero, "swapped": decodes.swapped}
         return {"samples": samples, "reconstruction": [mean]} | {
             name: [self.to_fixed(decode, x)] for name, decode in single.items() if decode is not None
         }
@@ -210,18 +210,26 @@ class Vae(nn.Module, ABC):
         return LatentStatistics()
 
     def decodes(self, outputs: Any, draws: int, generator: torch.Generator | None) -> Decodes:
-        """What the decoder makes of samples of the posterior, of its mean and of z = 0."""
+        """What the decoder makes of samples of the posterior and of z = 0."""
         mu, read = outputs.mu, self.read_by("decode", outputs)
-        more = [sample(mu, outputs.logvar, generator) for _ in range(draws - 1)]
+        deterministic = torch.equal(outputs.z, mu)  # out of training it decodes the mean; what is judged are samples
+        z = antithetic(mu, outputs.logvar, draws, generator, None if deterministic else outputs.z)
+        first = self.decode(z[0], **read) if deterministic else outputs.prediction
         nothing = torch.zeros_like(mu if read else mu[:1])
         masks = type(self).content is not Vae.content
         return Decodes(
-            samples=[outputs.prediction, *(self.decode(z, **read) for z in more)],
-            z=[outputs.z, *more],
-            mu=self.decode(mu, **read),
-            zero=self.decode(nothing, **read).expand_as(outputs.prediction),
+            samples=[first, *(self.decode(further, **read) for further in z[1:])],
+            z=z,
+            zero=self.decode(nothing, **read).expand_as(first),
             swapped=self.decode(outputs.z.roll(-1, dims=0), **read) if read or masks else None,
         )
+
+    def decoded_mean(self, outputs: Any, count: int) -> Tensor | None:
+        """The decodes of the first `count` posterior means, (count, …); None for a codebook, which has none."""
+        if self.posterior == "codebook":
+            return None
+        read = {name: values[:count] for name, values in self.read_by("decode", outputs).items()}
+        return self.decode(outputs.mu[:count], **read)
 
     @torch.no_grad()
     def pictures(
@@ -229,11 +237,13 @@ class Vae(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Samples `x` (B, *shape), their reconstructions, and the decodes of mu and of z = 0, in the fixed space."""
         outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device), fields), generator)
-        fixed = self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x)
-        shown = {"reconstruction": "reconstruction", "mu": "decoded mean", "zero": "decoded zero"}
-        return {"original": self.fixed_target(x)} | {
-            title: fixed[name][0] for name, title in shown.items() if name in fixed
-        }
+        fixed, mean = (
+            self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x),
+            self.decoded_mean(outputs, len(x)),
+        )
+        shown = {"original": self.fixed_target(x), "reconstruction": fixed["reconstruction"][0]}
+        shown |= {} if mean is None else {"decoded mean": self.to_fixed(mean, x)}
+        return shown | {"decoded zero": fixed["zero"][0]}
 
     def reconstruct(self, x: Tensor, generator: torch.Generator | None = None, fields: Fields = NO_FIELDS) -> Tensor:
         """The reconstruction of samples `x` (B, *shape), in the fixed space: the mean of `DRAWS` decoded samples."""

@@ -10,6 +10,7 @@ import torch
 from trainables import definition
 from trainables.diagnostics import (
     DRAWS,
+    MEANS,
     Decodes,
     LatentStatistics,
     active_units,
@@ -92,7 +93,8 @@ def test_probabilistic_pca(x):
     assert metrics["health/mu_var_mean"] == pytest.approx(float((1 - 1 / ratio).sum()) / 4, rel=1e-5)
     assert metrics["health/logvar_mean"] == pytest.approx(float(-ratio.log().sum()) / 4, rel=1e-5)
     assert metrics["health/z_std"] == pytest.approx(1.0, abs=0.05)
-    assert metrics["health/recon_mu"] == pytest.approx(recon, rel=1e-6)
+    left = torch.where(active, SIGMA2 / EIGENVALUES, 1.0) * x[:MEANS]  # what decoded means leave of a sample
+    assert metrics["health/recon_mu"] == pytest.approx(float(left.square().mean()), rel=1e-6)
     constant = EIGENVALUES * COUNT / (COUNT - 1)
     assert metrics["val/mse_constant"] == pytest.approx(float(constant.mean()), rel=1e-6)
     assert metrics["health/recon_z0"] == pytest.approx(float(EIGENVALUES.mean()), rel=1e-6)
@@ -101,8 +103,8 @@ def test_probabilistic_pca(x):
     sampled = torch.where(active, SIGMA2**2 / EIGENVALUES, EIGENVALUES) + noise
     assert metrics["val/mse"] == pytest.approx(float(sampled.mean()), rel=0.05)
     assert metrics["health/draws"] == DRAWS
-    averaged = torch.where(active, SIGMA2**2 / EIGENVALUES, EIGENVALUES) + noise / DRAWS
-    assert metrics["health/recon_mean"] == pytest.approx(float(averaged.mean()), rel=0.05)
+    # two draws that mirror each other at mu: a linear decoder's mean of them is that of mu
+    assert metrics["health/recon_mean"] == pytest.approx(recon, rel=1e-6)
     assert metrics["val/r2"] == pytest.approx(1 - metrics["health/recon_mean"] / float(EIGENVALUES.mean()), rel=1e-5)
     # another sample's z: the decodes have variance λ − σ² about the same mean
     swapped = EIGENVALUES + (EIGENVALUES - SIGMA2).clamp(min=0)
@@ -111,10 +113,22 @@ def test_probabilistic_pca(x):
     gain = float((constant / sampled).log().sum()) / 8 - kl / 4
     assert metrics["val/elbo_gain"] == pytest.approx(gain, abs=0.02)
     decoded = ((EIGENVALUES - SIGMA2).clamp(min=0).square() / EIGENVALUES).sqrt()
-    assert metrics["health/recon_delta"] == pytest.approx(float(decoded.square().mean().sqrt()), rel=1e-6)
-    spread = (decoded.square() + noise / DRAWS).sqrt()
-    assert metrics["health/recon_std"] == pytest.approx(float(spread.mean()), rel=0.05)
+    response = torch.where(active, 1 - SIGMA2 / EIGENVALUES, 0.0) * x[:MEANS]
+    assert metrics["health/recon_delta"] == pytest.approx(float(response.square().mean().sqrt()), rel=1e-6)
+    assert metrics["health/recon_std"] == pytest.approx(float(decoded.mean()), rel=1e-6)
     assert metrics["val/first"] == pytest.approx(0.0, abs=1e-9)  # only if batches weigh by their size
+
+
+def test_a_model_that_decodes_its_mean_out_of_training_is_judged_by_samples(x):
+    class Deterministic(LinearVae):
+        def forward(self, batch, generator):
+            mu, logvar = self.encode(batch.x)
+            return SimpleNamespace(mu=mu, logvar=logvar, z=mu, prediction=self.decode(mu), target=batch.x)
+
+    metrics, sampled = measured(Deterministic(), x), measured(LinearVae(), x)
+    assert metrics["val/mse"] == pytest.approx(sampled["val/mse"], rel=0.05)
+    assert metrics["val/mse"] > 1.2 * metrics["health/recon_mean"]
+    assert metrics["health/z_std"] == pytest.approx(1.0, abs=0.05)
 
 
 def test_an_encoder_at_the_prior(x):

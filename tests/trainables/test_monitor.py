@@ -49,7 +49,7 @@ def test_z_gain_is_one_minus_own_over_swapped_errors(linear):
     row = Monitor(epochs=10).epoch(mu, logvar, decode=lambda z: z @ weight, target=target)
     noise = 0.01 * float(weight.square().sum())  # Var(z | x) carried through the weights
     swapped = 2 * float(target.var(dim=0, correction=1).sum()) + noise
-    assert row["val/mse"] * VALUES == pytest.approx(noise, rel=0.1)
+    assert row["val/mse"] * VALUES == pytest.approx(noise, rel=0.25)  # nothing but the noise of 128 decodes
     assert row["health/z_gain"] == pytest.approx(1 - noise / swapped, abs=1e-3)
     assert row["verdict"] == "HEALTHY"
 
@@ -152,7 +152,7 @@ def test_draws_are_the_monitors_own_and_the_same_at_every_call(linear):
         assert torch.random.get_rng_state().equal(state)
     half = len(seen) // 2
     assert all(first.equal(second) for first, second in zip(seen[:half], seen[half:], strict=True))
-    assert sum(map(len, seen[:half])) >= 256
+    assert sum(map(len, seen[:half])) >= 128
 
 
 def test_what_is_saved_goes_with_the_next_epoch_as_plain_values(linear):

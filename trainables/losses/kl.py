@@ -32,3 +32,17 @@ def sample(mu_BK: Tensor, logvar_BK: Tensor, generator: torch.Generator | None) 
     """A reparametrised draw of z, (B, K), with noise from `generator`."""
     noise = torch.randn(mu_BK.shape, generator=generator, device=mu_BK.device, dtype=mu_BK.dtype)
     return mu_BK + noise * torch.exp(0.5 * logvar_BK)
+
+
+def antithetic(
+    mu_BK: Tensor, logvar_BK: Tensor, draws: int, generator: torch.Generator | None, first_BK: Tensor | None = None
+) -> list[Tensor]:
+    """So many draws of z, (B, K) each, in pairs that mirror each other at mu; the first is `first_BK` if given.
+
+    What an error gains by one of a pair it mostly loses by the other (antithetic variates, Hammersley and Morton
+    1956): `benchmarks/draws.py` compares the noise of z_gain and the score with that of independent draws.
+    """
+    z: list[Tensor] = [] if first_BK is None else [first_BK]
+    while len(z) < draws:
+        z.append(sample(mu_BK, logvar_BK, generator) if len(z) % 2 == 0 else 2.0 * mu_BK - z[-1])
+    return z

@@ -221,8 +221,12 @@ def ssim(x_BMDHW: Tensor, y_BMDHW: Tensor) -> Tensor:
     """Structural similarity of volumes with values in [0, 1], (B, M) (Wang et al. 2004), reflected at the border.
 
     The same as torchmetrics', which convolves with the whole window; matrix products along the axes take a
-    fiftieth of the time on a CPU.
+    fiftieth of the time on a CPU, and one volume at a time, which its cache holds, half of that.
     """
+    return torch.cat([_ssim(x, y) for x, y in zip(x_BMDHW.split(1), y_BMDHW.split(1), strict=True)])
+
+
+def _ssim(x_BMDHW: Tensor, y_BMDHW: Tensor) -> Tensor:
     maps = [_smooth(value) for value in (x_BMDHW, y_BMDHW, x_BMDHW**2, y_BMDHW**2, x_BMDHW * y_BMDHW)]
     mean_x, mean_y, xx, yy, xy = maps
     variances = (xx - mean_x**2).clamp(min=0) + (yy - mean_y**2).clamp(min=0)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.losses.kl import free_bits, kl_per_dim, sample
+from trainables.losses.kl import antithetic, free_bits, kl_per_dim, sample
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,22 @@ def test_gradients_flow_through_a_sample():
     z.sum().backward()
     assert torch.equal(mu.grad, torch.ones(4, 3))
     torch.testing.assert_close(logvar.grad, 0.5 * z.detach())
+
+
+def test_antithetic_draws_mirror_each_other_and_each_is_of_the_posterior():
+    mu, logvar = torch.tensor([[1.0, -2.0]]).expand(20_000, 2), torch.tensor([0.5, -1.0]).expand(20_000, 2)
+    z = antithetic(mu, logvar, 4, torch.Generator().manual_seed(0))
+    for first, second in (z[:2], z[2:]):
+        torch.testing.assert_close(first + second, 2 * mu)
+    assert not torch.equal(z[0], z[2])
+    for draw in z:
+        torch.testing.assert_close(draw.mean(dim=0), mu[0], atol=0.03, rtol=0)
+        torch.testing.assert_close(draw.var(dim=0), logvar[0].exp(), atol=0, rtol=0.05)
+
+
+def test_the_first_antithetic_draw_may_be_given():
+    mu, logvar, first = torch.zeros(3, 2), torch.zeros(3, 2), torch.ones(3, 2)
+    z = antithetic(mu, logvar, 3, torch.Generator().manual_seed(0), first)
+    assert z[0] is first
+    assert torch.equal(z[1], -first)
+    assert len(z) == 3
