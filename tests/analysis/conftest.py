@@ -68,10 +68,10 @@ class SweepWriter:
         """Write a record that another program might have written."""
         SweepFolder(self.path).record.write_text(json.dumps(written))
 
-    def suggest(self, config=None, origin="search", control=False, forecast=None, seed=7) -> int:
+    def suggest(self, config=None, origin="search", control=False, forecast=None, seed=7, foretold=None) -> int:
         self.trials += 1
         config = {**CONFIG, **(config or {})}
-        self.journal.append(Suggested(self.trials, config, origin, seed, control, forecast or {}))
+        self.journal.append(Suggested(self.trials, config, origin, seed, control, forecast or {}, foretold=foretold))
         return self.trials
 
     def start(self, trial: int) -> None:
@@ -106,10 +106,11 @@ class SweepWriter:
         control=False,
         forecast=None,
         seed=7,
+        foretold=None,
         **metrics,
     ) -> int:
         """A trial with one epoch per score, `metrics` (au=3.0) the same in each, verdicts by epoch."""
-        number = self.suggest(config, origin, control, forecast, seed)
+        number = self.suggest(config, origin, control, forecast, seed, foretold)
         self.start(number)
         verdicts = verdicts or {}
         constant = {name if "/" in name else f"health/{name}": value for name, value in metrics.items()}
