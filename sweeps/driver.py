@@ -157,7 +157,7 @@ class Driver:
         task = Task(config.epochs, first.metric, first.mode, health.grace_share, tuple(further), required)
         return SweepRun(
             config,
-            None if config.ablation else search_of(config, self._memory),
+            None if config.ablation else search_of(config, self._memory, forecaster),
             schedulers.parse(config.scheduler).make(task),
             forecaster,
             health,

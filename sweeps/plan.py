@@ -60,7 +60,9 @@ def make(
 ) -> Plan:
     """Plan a sweep on what `data` names, of trials that cost `cost`, `slots` at once."""
     space = config.search_space()
-    configurations = _variants(config.ablation) if config.ablation else first_trials(config, space, memory)
+    configurations = (
+        _variants(config.ablation) if config.ablation else first_trials(config, space, forecaster, memory)
+    )
     for configuration in configurations:
         forecast = forecaster.forecast(configuration["config"])
         configuration["forecast"] = forecast.to_dict() if forecast else None
@@ -84,14 +86,16 @@ def make(
     )
 
 
-def first_trials(config: SweepConfig, space: SearchSpace, memory: Memory | None = None) -> list[dict[str, Any]]:
+def first_trials(
+    config: SweepConfig, space: SearchSpace, forecaster: AnyForecaster, memory: Memory | None = None
+) -> list[dict[str, Any]]:
     """The trials that are known before any result."""
     given = openings(config, space)
     trials = [
         {"trial": number, "origin": origin, "config": values}
         for number, (origin, values) in enumerate(given[: config.trials], 1)
     ]
-    search = suggestions.search_of(config, memory)
+    search = suggestions.search_of(config, memory, forecaster)
     for trial in range(search.first, int(min(config.trials, search.ahead)) + 1):
         if (suggested := search.suggest(trial)) is not None:
             trials.append({"trial": trial, "origin": Origin.SEARCH, "config": suggested})

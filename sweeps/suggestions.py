@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps import course, searchers
 from sweeps.ablation import OUTCOMES
@@ -19,13 +19,21 @@ from sweeps.searchers.random import RandomSearch
 from sweeps.seeds import SeedSchedule
 from sweeps.standing import Row, Standing
 
+if TYPE_CHECKING:
+    from sweeps.forecasting import AnyForecaster
+
 NoteError = Callable[[str, Exception], None]
 Records = Mapping[int, TrialRecord]
 
 
-def search_of(config: SweepConfig, memory: Memory | None) -> Search:
-    """What proposes the trials of a sweep after its openings, with what earlier sweeps know."""
+def search_of(config: SweepConfig, memory: Memory | None, forecaster: AnyForecaster) -> Search:
+    """What proposes the trials of a sweep after its openings, with what earlier sweeps and the forecast know."""
     space = config.search_space()
+
+    def collapses(values: Mapping[str, Any]) -> bool:
+        forecast = forecaster.forecast(values)
+        return forecast is not None and forecast.expects_collapse
+
     return searchers.make(
         config.search,
         space,
@@ -36,6 +44,7 @@ def search_of(config: SweepConfig, memory: Memory | None) -> Search:
         requirements=config.requirements,
         memory=memory,
         trials=config.trials,
+        collapses=collapses,
     )
 
 

@@ -62,6 +62,11 @@ class Forecast:
     basis: str = THEORY
     features: tuple[float, ...] = ()
 
+    @property
+    def expects_collapse(self) -> bool:
+        """Whether z is more probably ignored than not; theory decides where no probability is known."""
+        return self.collapsed if self.collapse_probability is None else self.collapse_probability >= 0.5
+
     def to_dict(self) -> dict[str, Any]:
         """The `forecast` of the journal; JSON has no infinity: None."""
         told = {

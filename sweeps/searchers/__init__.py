@@ -6,13 +6,14 @@ A new one is a file in this folder with a subclass of `Search` that has a name; 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from search_spaces.space import SearchSpace
 from sweeps.memory import Memory
 from sweeps.searchers.base import Search
-from sweeps.searchers.in_turns import InTurns
+from sweeps.searchers.ordered import Ordered
 from trainables.discovery import subclasses_in
 from trainables.requirements import Requirement
 
@@ -38,11 +39,12 @@ def make(
     requirements: Sequence[Requirement] = (),
     memory: Memory | None = None,
     trials: int = 0,
+    collapses: Callable[[Mapping[str, Any]], bool] = lambda config: False,
 ) -> Search:
     """The search called `search`, with the arguments of `Search`.
 
     With a memory of earlier sweeps, TPE begins with their trials; where all `trials` are known up front they are
-    ordered by it.
+    ordered by it, and those whose configuration `collapses` come last.
 
     Raises:
         ValueError: an unknown name.
@@ -51,4 +53,4 @@ def make(
         raise ValueError(f"search '{search}': expected one of {', '.join(known())}")
     earlier = memory.comparable if memory else []
     found = known()[search](space, seed, metrics, modes, first=first, requirements=requirements, earlier=earlier)
-    return InTurns(found, memory, trials) if memory and math.isinf(found.ahead) else found
+    return Ordered(found, trials, memory, collapses) if trials and math.isinf(found.ahead) else found

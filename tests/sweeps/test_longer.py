@@ -9,6 +9,7 @@ import pytest
 from sweeps import longer
 from sweeps.completion import complete
 from sweeps.config import ConfigError, SweepConfig
+from sweeps.forecasting import NoForecast
 from sweeps.openings import openings
 from sweeps.options import AblationOptions, ExtendOptions, SweepOptions
 from sweeps.plan import first_trials
@@ -72,7 +73,7 @@ def test_the_best_come_first_the_condemned_not_at_all_and_each_once(run: SweepRu
     begun = openings(config, config.search_space())
     assert [values for _, values in begun] == config.tried  # no twin of the documented ones behind them
     assert [origin for origin, _ in begun[:3]] == [Origin.TRIED, Origin.DOCUMENTED, Origin.BASELINE]
-    planned = first_trials(config, config.search_space())
+    planned = first_trials(config, config.search_space(), NoForecast())
     assert [row["config"] for row in planned] == config.tried
 
 
@@ -82,7 +83,7 @@ def test_as_many_as_are_asked_for(run: SweepRun) -> None:
     assert few.tried == [run.records[trial].config for trial in (3, 1)]
     more, _ = settings(run, epochs=20, trials=9)
     assert (more.trials, len(more.tried)) == (9, 6)  # the search goes on behind them
-    assert len(first_trials(more, more.search_space())) == 9
+    assert len(first_trials(more, more.search_space(), NoForecast())) == 9
 
 
 def test_every_problem_is_told_at_once(run: SweepRun, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sweeps import plan, searchers
 from sweeps.completion import complete
 from sweeps.config import SweepConfig
 from sweeps.cost import Cost
+from sweeps.forecasting import NoForecast
 from sweeps.kl_weight import KlWeight
 from sweeps.options import SweepOptions
 from sweeps.plan import Plan
@@ -97,7 +98,7 @@ def test_it_fits_a_narrow_terminal_and_loses_nothing(config: SweepConfig):
 def test_the_trials_are_those_that_the_search_will_suggest(tmp_path: Path, search: str, shown: int):
     config = complete(SweepOptions(model="imc_vae", trials=14, name="x", storage=str(tmp_path), search=search))
     space = config.search_space()
-    trials = plan.first_trials(config, space)
+    trials = plan.first_trials(config, space, NoForecast())
     assert [trial["trial"] for trial in trials] == list(range(1, shown + 1))
     live = searchers.make(search, space, config.seed, config.metric, config.mode)
     assert [trial["config"] for trial in trials[2:]] == [live.suggest(number) for number in range(3, shown + 1)]

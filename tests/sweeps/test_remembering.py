@@ -11,6 +11,7 @@ import pytest
 from sweeps import remembering
 from sweeps.completion import complete
 from sweeps.config import ConfigError, SweepConfig
+from sweeps.forecasting import NoForecast
 from sweeps.options import SweepOptions
 from sweeps.records import journal, record
 from sweeps.records.folder import SweepFolder
@@ -148,19 +149,20 @@ def test_the_trials_are_the_drawn_ones_by_turns_and_a_resume_goes_on_with_those_
     sweep(tmp_path, "old")
     config = settings(tmp_path, search=search)
     memory = remembering.find(config, DATA).memory(config)
-    drawn = [search_of(config, None).suggest(trial) for trial in range(3, 13)]
-    straight = search_of(config, memory)
+    cold = search_of(config, None, NoForecast())
+    drawn = [cold.suggest(trial) for trial in range(3, 13)]
+    straight = search_of(config, memory, NoForecast())
     ordered = [straight.suggest(trial) for trial in range(3, 13)]
     best = max(drawn, key=lambda each: memory.foretold([each])[0])
     assert ordered[0] == best
     assert all(each in drawn for each in ordered)
     assert all(each in ordered for each in drawn)
-    resumed = search_of(config, memory)
+    resumed = search_of(config, memory, NoForecast())
     for trial, each in enumerate(ordered[:4], 3):
         for _ in range(2):  # suggested, and ended
             resumed.tell(journal.TrialRecord(trial, each, "search"))
     assert [resumed.suggest(trial) for trial in range(7, 13)] == ordered[4:]
-    extended = search_of(replace(config, trials=20), memory)
+    extended = search_of(replace(config, trials=20), memory, NoForecast())
     for trial, each in enumerate(ordered, 3):
         extended.tell(journal.TrialRecord(trial, each, "search"))
     more = [extended.suggest(trial) for trial in range(13, 21)]
@@ -170,13 +172,13 @@ def test_the_trials_are_the_drawn_ones_by_turns_and_a_resume_goes_on_with_those_
 def test_tpe_begins_with_the_earlier_trials(tmp_path: Path) -> None:
     sweep(tmp_path, "old", trials=30)
     config = settings(tmp_path, search="tpe", trials=40)
-    warm = search_of(config, remembering.find(config, DATA).memory(config))
+    warm = search_of(config, remembering.find(config, DATA).memory(config), NoForecast())
     assert warm.ahead == 2
     study = warm.study()
     states = [trial.state.name for trial in study.trials]
     assert (states.count("COMPLETE"), states.count("PRUNED")) == (28, 1)
     rates = [warm.suggest(trial)["learning_rate"] for trial in range(3, 13)]
-    drawn = [search_of(config, None).startup.suggest(trial)["learning_rate"] for trial in range(3, 13)]
+    drawn = [search_of(config, None, NoForecast()).startup.suggest(trial)["learning_rate"] for trial in range(3, 13)]
     assert np.median(rates) < np.median(drawn) / 2  # the smaller the better, as the earlier sweep had it
 
 

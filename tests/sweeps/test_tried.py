@@ -10,6 +10,7 @@ import search_spaces
 from sweeps import plan
 from sweeps.completion import complete, resumed
 from sweeps.config import ConfigError, SweepConfig
+from sweeps.forecasting import NoForecast
 from sweeps.options import SweepOptions
 from sweeps.records import record
 from sweeps.searchers import make
@@ -86,7 +87,7 @@ def test_what_is_prepared_once_cannot_be_tried(tmp_path: Path) -> None:
 
 def test_they_are_the_first_trials_of_the_plan_and_the_sweep_and_after_a_resume(tmp_path: Path) -> None:
     config = configured(tmp_path, "weight_decay=0.3", "latent_dim=64", trials=8, name="run", epochs=9)
-    planned = plan.first_trials(config, config.search_space())
+    planned = plan.first_trials(config, config.search_space(), NoForecast())
     origins = ["tried", "tried", "documented", "baseline", "search", "search", "search", "search"]
     assert [row["origin"] for row in planned] == origins
     assert [row["config"] for row in planned[:2]] == config.tried

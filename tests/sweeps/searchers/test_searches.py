@@ -270,3 +270,32 @@ def test_tpe_hears_of_every_requirement_and_proposes_what_meets_it():
     assert first.constraints == {"health": -1.0, "health/au>=4": missed, "memory/rss_mib<=100": -0.5}
     met = [sum(trial.params["x"] < 0.5 for trial in tpe.study().trials[-20:]) for tpe in (bounded, free)]
     assert met[0] >= 10 > 5 >= met[1]
+
+
+@pytest.mark.parametrize("name", ["random", "grid"])
+def test_those_expected_to_collapse_come_last_each_once_and_after_a_resume_too(name):
+    trials = range(FIRST_SEARCHED, FIRST_SEARCHED + 12)
+
+    def ordered(collapses):
+        arguments = (name, SPACE, 0, [SCORE], ["max"])
+        return make(*arguments, trials=trials[-1], collapses=collapses)
+
+    def high(config):
+        return config["x"] > 0.5
+
+    drawn = [search(name).suggest(trial) for trial in trials]
+    straight = ordered(high)
+    found = [straight.suggest(trial) for trial in trials]
+    assert found == sorted(drawn, key=high)  # stable: as drawn within each part
+    assert 0 < sum(map(high, drawn)) < len(drawn)
+    for begun in (2, 10):
+        resumed = ordered(high)
+        for trial, config in zip(trials[:begun], found, strict=False):
+            resumed.tell(ended(trial, config))
+        assert [resumed.suggest(trial) for trial in trials[begun:]] == found[begun:]
+    changed = ordered(lambda config: not high(config))  # the forecast has learnt meanwhile
+    for trial, config in zip(trials[:4], found, strict=False):
+        changed.tell(ended(trial, config))
+    rest = [changed.suggest(trial) for trial in trials[4:]]
+    assert sorted(map(str, rest + found[:4])) == sorted(map(str, drawn))
+    assert changed.suggest(trials[-1] + 1) is None
