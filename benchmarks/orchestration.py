@@ -27,6 +27,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.exit_codes import ExitCode
 from sweeps.records import journal
 
 HERE = Path(__file__).resolve().parent
@@ -154,7 +155,7 @@ def _mlflow_server(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
 def _run(command: list[str], log: Path) -> None:
     with open(log, "wb") as output:
         code = subprocess.run(command, stdout=output, stderr=output, cwd=log.parent).returncode
-    if code:
+    if code not in (ExitCode.FINISHED, ExitCode.NO_HEALTHY_TRIAL):
         raise SystemExit(f"{command[1]} ended with {code}:\n{log.read_text()[-3000:]}")
 
 

@@ -16,6 +16,7 @@ from sweeps import budget, cost, logged, notes, suitability
 from sweeps.config import ConfigError, SweepConfig
 from sweeps.cost import Cost
 from sweeps.records.record import DataRecord
+from trainables.data import kept
 from trainables.data.errors import DataError
 from trainables.data.store import Dataset, open_dataset
 from trainables.data.unprepared import Unprepared
@@ -23,8 +24,6 @@ from trainables.data.unprepared import Unprepared
 if TYPE_CHECKING:
     from trainables.loop import Trainer
     from trainables.references import References
-
-DATA_FOLDER = "data"  # of the storage: the Arrow files
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _dataset(config: SweepConfig, known: DataRecord | None) -> tuple[Dataset | U
 
     if not resolve(config.reference).prepares_data:
         return Unprepared(), []
-    folder = Path(config.storage) / DATA_FOLDER
+    folder = Path(config.storage) / kept.FOLDER
     try:
         return prepare(definition.load(config.reference).reader, config.data, folder, config.data_settings()), []
     except DataError as error:

@@ -32,6 +32,7 @@ from trainables.data.blocks import sample_blocks
 from trainables.data.columns import FIELD, described, field_columns, mapped, stored, to_arrow
 from trainables.data.errors import DataError
 from trainables.data.fields import categories, is_category
+from trainables.data.kept import Hold
 from trainables.data.rows import LazyRows, Rows
 from trainables.data.samples import Samples
 from trainables.data.splitting import Parting, Split
@@ -65,6 +66,7 @@ class Dataset:
         embedded: True for the data set that a model brings along.
         fields: what models read beside x, by name, (N, …) each; of categories (N,) int64, their places among the
             statistic of that name.
+        held: what keeps `python -m trainables.data clear` from removing the file.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class Dataset:
     notes: tuple[str, ...]
     embedded: bool
     fields: Mapping[str, Rows] = field(default_factory=dict)
+    held: Hold | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -215,6 +218,7 @@ def open_dataset(path: Path) -> Dataset:
             name.removeprefix(FIELD): mapped(file, batches, name, shape, dtype)
             for name, (shape, dtype) in header.get("fields", {}).items()
         },
+        held=Hold(path),
     )
 
 
