@@ -215,7 +215,8 @@ def _survey_lines(plan: Plan) -> list[str]:
         return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
     learnt = (
         f"p: probability that training ends with a decoder that ignores z, from {plan.basis}; over one half in "
-        f"{survey['likely']:.0%} of the space. It informs; it stops nothing."
+        f"{survey['likely']:.0%} of the space. It stops nothing; a search that draws all trials up front starts "
+        "those last."
     )
     outside = ", ".join(f"{name} ({share:.0%} of the space)" for name, share in plan.outside.items())
     return [theory, learnt, outside and f"Outside those trials, and answered as the nearest of them: {outside}."]

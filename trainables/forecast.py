@@ -64,8 +64,8 @@ class Forecast:
 
     @property
     def expects_collapse(self) -> bool:
-        """Whether z is more probably ignored than not; theory decides where no probability is known."""
-        return self.collapsed if self.collapse_probability is None else self.collapse_probability >= 0.5
+        """Whether trials like it mostly ended with z ignored; theory alone is too often wrong to say so."""
+        return self.collapse_probability is not None and self.collapse_probability >= 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """The `forecast` of the journal; JSON has no infinity: None."""

@@ -17,7 +17,7 @@ class Forecast(Section):
 {% from "macros.html.j2" import mark, trial_number, table_box, left_out %}
 <p class="note">Before the first step, the spectrum of the data and the weights of the loss forecast how many units are active at the
 optimum of the loss (linear theory, Lucas et al. 2019){% if theory %}; trials of earlier sweeps, how probable it is that training ends
-with a decoder that ignores z, which counts as forecast from one half on{% endif %}. It informs; it stops nothing.</p>
+with a decoder that ignores z, which counts as forecast from one half on{% endif %}. It stops nothing{% if theory %}; a search that draws all trials up front starts those of one half or more last{% endif %}.</p>
 <div class="beside">
 {% if figure %}
 <figure>

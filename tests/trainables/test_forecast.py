@@ -13,7 +13,7 @@ from trainables.collapse import FEATURES, fit
 from trainables.data.cache import prepare
 from trainables.data.normalise import grid_statistics
 from trainables.definition import load
-from trainables.forecast import MEANING, Budget, Forecaster, Reading, from_spectrum, reading
+from trainables.forecast import MEANING, Budget, Forecast, Forecaster, Reading, from_spectrum, reading
 from trainables.forms import QuadraticForm
 
 SPECTRUM = np.array([8.0, 4.0, 1.0, 0.5])
@@ -294,3 +294,8 @@ def test_where_theory_and_training_part(collapsed, probability, expected):
 
 def test_an_old_forecast_has_theory_alone():
     assert reading({"sigma2": 1.0, "au": 0, "kl": 0.0, "collapsed": True}) is Reading.COLLAPSES
+
+
+@pytest.mark.parametrize(("probability", "expected"), [(None, False), (0.49, False), (0.5, True), (1.0, True)])
+def test_a_collapse_is_expected_from_experience_alone(probability, expected):
+    assert Forecast(1.0, 1.0, 0, 0.0, 0.0, True, probability).expects_collapse is expected
