@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 
 from trainables.data.errors import DataError, readable
 from trainables.data.groups import parted
+from trainables.data.remote import ADDRESSES, fetched
 from trainables.data.samples import Samples, subset
 from trainables.data.store import FORMAT_VERSION, MINIMUM_SAMPLES, Dataset, open_dataset, too_few, write_dataset
 
@@ -22,12 +23,12 @@ class Reader(Protocol):
     """How a kind of data is read.
 
     `name` and `version` enter the cache's key: raise `version` when the same source is read differently.
-    `named` are the data sets known by name.
+    `named` are the data sets known by name, and addresses that the reader reads by itself.
     """
 
     name: str
     version: int
-    named: Collection[str]
+    named: Container[str]
 
     def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
         """The samples of a file, folder or named data set; raises `DataError` with everything that is wrong.
@@ -52,7 +53,7 @@ def prepare(
 
     Args:
         reader: of the model.
-        source: a file, a folder, or the name of a data set.
+        source: a file, a folder, the name of a data set, or an address; see `trainables.data.remote`.
         cache_root: the folder of the Arrow files.
         settings: the model's hyperparameters of the data (such as `image_size`), `subset` (samples of each
             environment; None: all), `group` (see `trainables.data.groups`) and `strict` (refuse what is damaged
@@ -61,13 +62,25 @@ def prepare(
     Raises:
         DataError: the source is refused.
     """
-    settings = DEFAULTS | dict(settings or {})
+    if source is None or source in reader.named or source not in ADDRESSES:
+        return _prepared(reader, source, cache_root, DEFAULTS | dict(settings or {}), source)
+    place = str(fetched(source, cache_root))
+    try:
+        return _prepared(reader, place, cache_root, DEFAULTS | dict(settings or {}), source)
+    except DataError as error:
+        raise DataError(source, error.problems) from error
+
+
+def _prepared(
+    reader: Reader, source: str | None, cache_root: Path, settings: Mapping[str, Any], given: str | None
+) -> Dataset:
+    """That of `source`, which the user gave as `given`."""
     path = cache_path(reader, source, cache_root, settings)
     if path.exists():
         with suppress(DataError):  # damaged: made again below
             return open_dataset(path)
     samples = reader.embedded(settings) if source is None else reader.read(source, settings)
-    samples.source = readable(samples.source)
+    samples.source = readable(samples.source if given == source or given is None else given)
     if settings["subset"] is not None:
         samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
     if len(samples.x) < MINIMUM_SAMPLES:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from trainables.data import remote
 
 FOLDER = "data"  # of a storage
 SUFFIX = ".arrow"
@@ -18,11 +22,11 @@ ABANDONED = 3600.0  # seconds since the last write
 
 @dataclass(frozen=True)
 class Kept:
-    """A prepared data set, or what a preparation that was killed has left.
+    """A prepared data set, the files fetched from an address, or what a preparation that was killed has left.
 
     Args:
         source: what the user gave, or what is wrong with the file.
-        samples: None where it cannot be read.
+        samples: None of what is no data set.
         size: in bytes.
         made: seconds since the epoch.
     """
@@ -82,6 +86,10 @@ def kept(storage: Path) -> list[Kept]:
         told = path.stat()
         writing = time.time() - told.st_mtime < ABANDONED
         found.append(Kept(path, "of a preparation that did not end", None, told.st_size, told.st_mtime, writing))
+    for state in (storage / FOLDER / remote.FOLDER).glob("*.json"):
+        source = f"files of {json.loads(state.read_text(encoding='utf-8'))['source']}"
+        size = sum(path.stat().st_size for path in state.with_suffix("").rglob("*") if path.is_file())
+        found.append(Kept(state.with_suffix(""), source, None, size, state.stat().st_mtime, in_use=False))
     return sorted(found, key=lambda each: -each.size)
 
 
@@ -89,6 +97,9 @@ def clear(chosen: Sequence[Kept]) -> list[Kept]:
     """Remove those that nobody uses; what was removed."""
     removed = [each for each in chosen if not each.in_use]
     for each in removed:
-        with suppress(FileNotFoundError):
-            each.path.unlink()
+        if each.path.is_dir():
+            shutil.rmtree(each.path)
+            each.path.with_suffix(".json").unlink()
+        else:
+            each.path.unlink(missing_ok=True)
     return removed

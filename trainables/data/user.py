@@ -11,7 +11,7 @@ Nothing is ever whole in memory that was not so before: a `Dataset` is read item
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +23,7 @@ from trainables.data.blocks import sample_blocks
 from trainables.data.errors import DataError, raised
 from trainables.data.fields import categories, checked_fields, is_category
 from trainables.data.items import ItemByItem, read_items
+from trainables.data.remote import ADDRESSES
 from trainables.data.rows import LazyRows, Rows, converted, dense, moments
 from trainables.data.samples import Samples, subset
 
@@ -47,12 +48,13 @@ class UserReader:
         sha256: of the model's code, on which what `data` returns depends; '' for none.
     """
 
-    named: Collection[str] = ()
+    named: Container[str]
 
     def __init__(self, model: str, data: Callable[[str | None], Any] | None, sha256: str) -> None:
         self.name = model
         self.version = int(sha256[:12] or "0", 16)
         self._data = data
+        self.named = () if data is None else ADDRESSES  # the function reads them itself
 
     def read(self, source: str, settings: Mapping[str, Any]) -> Samples:
         """The samples of `source`; of a torch `Dataset` no items beyond `settings["subset"]` are read.

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainables.data import remote
 from trainables.data.__main__ import main
 from trainables.data.kept import ABANDONED, FOLDER
 from trainables.data.samples import Samples
@@ -81,6 +82,19 @@ def test_what_another_process_uses_stays(storage: Path, capsys: pytest.CaptureFi
     assert len(open_dataset(path)) == 30
     assert main(["clear", "--storage", str(storage)]) == 0
     assert not path.exists()
+
+
+def test_files_of_an_address_are_told_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, fetched = tmp_path / "there", tmp_path / FOLDER / remote.FOLDER
+    there.mkdir()
+    np.save(there / "x.npy", np.zeros(1000))
+    remote.fetched(there.as_uri(), tmp_path / FOLDER)
+    assert main(["list", "--storage", str(tmp_path)]) == 0
+    assert f"8.1 kB, made {time.strftime('%Y')}" in (said := capsys.readouterr().out)
+    assert f"files of {there.as_uri()}" in said
+    assert main(["clear", "--storage", str(tmp_path)]) == 0
+    assert not list(fetched.iterdir())
+    assert (there / "x.npy").exists()
 
 
 def test_what_a_killed_preparation_left_is_cleared_but_not_what_is_being_written(storage: Path) -> None:
