@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from trainables.data.blocks import sample_blocks
 from trainables.data.columns import stored
 from trainables.data.errors import DataError
+from trainables.data.near import SAME, near_duplicates
 from trainables.data.rows import Rows
 from trainables.data.samples import Samples
 from trainables.data.splitting import FEWEST, FOLDERS, PARTS, Parting, numbered
@@ -29,6 +30,7 @@ NAMES = {  # what stands for a subject in a path, by how it is told
 }
 CURE = "name others with --group PATTERN|COLUMN, or take each file for itself with --group '(.*)'"
 MINIMUM = 3  # groups, one for each part
+COPIES = 0.1  # of the samples at most nearly repeat others, or that is what the data are like
 SHARE = 0.5  # of the samples whose paths name a subject, or it is by chance
 
 
@@ -53,8 +55,12 @@ def parted(samples: Samples, group: str | None) -> tuple[Samples, Parting]:
         groups = numbered(samples.groups)
         told.append(f"Split by {groups.max() + 1} groups, from {samples.grouped_by}.")
     duplicates = numbered(_digests(samples.x))
-    notes = (*samples.notes, *_on_duplicates(duplicates))
-    parting = Parting(_joined(groups, duplicates), given, " ".join(told))
+    groups = _joined(groups, duplicates)
+    near = near_duplicates(samples.x)
+    near = near[duplicates[near[:, 0]] != duplicates[near[:, 1]]]
+    copies = len(np.unique(near)) <= COPIES * len(groups)
+    notes = (*samples.notes, *_on_duplicates(duplicates), *_on_near(samples, near, copies))
+    parting = Parting(_linked(groups, near) if copies else groups, given, " ".join(told))
     _refuse_small_parts(samples, parting)
     return replace(samples, notes=notes), parting
 
@@ -121,6 +127,22 @@ def _on_duplicates(duplicates: np.ndarray) -> list[str]:
     counts = np.bincount(duplicates)
     repeated = int((counts - 1).sum())
     return [f"{repeated} samples repeat others to the last bit; each is in the part of its like"] if repeated else []
+
+
+def _on_near(samples: Samples, near: np.ndarray, copies: bool) -> list[str]:
+    if not len(near):
+        return []
+    names = [str(place + 1) if samples.ids is None else str(samples.ids[place]) for place in near[0]]
+    told = f"{len(np.unique(near))} samples nearly repeat others (correlation {SAME:g} or more), such as"
+    end = "each is in the part of its like" if copies else f"too many to be copies, so the split ignores it; {CURE}"
+    return [f"{told} {names[0]} and {names[1]}; {end}"]
+
+
+def _linked(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Groups of samples that share a group or are a pair, directly or through others."""
+    own = np.arange(len(groups))
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(own), len(own)))
+    return _joined(groups, connected_components(links, directed=False)[1])
 
 
 def _joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
