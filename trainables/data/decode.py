@@ -18,7 +18,8 @@ from trainables.data.errors import DataError
 from trainables.data.store import MINIMUM_SAMPLES, too_few
 
 T = TypeVar("T")
-PATIENCE = 2.0  # seconds without a progress bar
+PATIENCE = 2.0  # seconds without a progress bar …
+SILENCE = 30.0  # … and without a line where there is no terminal
 LISTED = 10  # names in a note
 REFUSED = 100  # problems in a refusal
 
@@ -26,7 +27,8 @@ REFUSED = 100  # problems in a refusal
 def decode(
     items: Sequence[T], function: Callable[[T], Any], what: str, out: np.ndarray | MutableSequence[Any]
 ) -> list[tuple[int, str]]:
-    """`out[i] = function(items[i])` in threads, with a progress bar on a terminal; decoders' warnings are not shown.
+    """`out[i] = function(items[i])` in threads, with a progress bar on a terminal and a line every half minute
+    elsewhere; decoders' warnings are not shown.
 
     Args:
         items: as many as `out` has places.
@@ -42,7 +44,7 @@ def decode(
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_interactive)
     task = progress.add_task(what, total=len(items))
-    began = time.monotonic()
+    began = told = time.monotonic()
     problems = []
     pool = ThreadPoolExecutor(os.cpu_count())
     with warnings.catch_warnings(action="ignore"):
@@ -51,8 +53,13 @@ def decode(
                 if problem is not None:
                     problems.append((index, problem))
                 progress.advance(task)
-                if time.monotonic() - began > PATIENCE:
+                now = time.monotonic()
+                if now - began > PATIENCE:
                     progress.start()
+                if not console.is_interactive and now - told > SILENCE:
+                    left = (now - began) * (len(items) / (index + 1) - 1)
+                    console.print(f"{what}: {index + 1} of {len(items)}, about {left:.0f} s left", highlight=False)
+                    told = now
         finally:
             pool.shutdown(cancel_futures=True)
             progress.stop()

@@ -1,3 +1,4 @@
+import re
 import threading
 import time
 import warnings
@@ -122,3 +123,14 @@ def test_compacting_moves_rows_without_a_copy():
 def test_long_lists_are_cut():
     assert listed(["a", "b"]) == "a; b"
     assert listed([str(index) for index in range(LISTED + 3)]).endswith("9; and 3 more")
+
+
+def test_off_a_terminal_a_line_tells_how_far_it_is_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(module, "SILENCE", 0.05)
+    decode(range(8), lambda item: time.sleep(0.02), "reading images", [None] * 8)
+    lines = capsys.readouterr().err.splitlines()
+    assert 1 <= len(lines) < 8
+    assert all(re.fullmatch(r"reading images: \d of 8, about \d+ s left", line) for line in lines)
+    monkeypatch.setattr(module, "SILENCE", 30.0)
+    decode(range(8), lambda item: None, "reading images", [None] * 8)
+    assert capsys.readouterr().err == ""
