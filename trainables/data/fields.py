@@ -25,7 +25,7 @@ def checked_fields(fields: Mapping[str, Any], count: int) -> tuple[dict[str, Row
     problems = []
     for name, values in fields.items():
         try:
-            if not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)) or name in TAKEN:
+            if not is_field(name):
                 raise ValueError(f"expected a name that a function's parameter may have, other than {listed(TAKEN)}")
             rows = _rows(values)
             if len(rows) != count:
@@ -36,6 +36,11 @@ def checked_fields(fields: Mapping[str, Any], count: int) -> tuple[dict[str, Row
         except (ValueError, TypeError) as error:
             problems.append(f"field {name}: {error}")
     return found, problems
+
+
+def is_field(name: object) -> bool:
+    """Whether a parameter of a model's method may have that name."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and name not in TAKEN
 
 
 def categories(values: Rows) -> Array:

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from scipy.sparse import issparse
 
+from trainables.data import containers
 from trainables.data.blocks import sample_blocks
 from trainables.data.errors import DataError, raised
 from trainables.data.fields import categories, checked_fields, is_category
@@ -62,7 +63,7 @@ class UserReader:
         Raises:
             DataError: with everything that is wrong; for an exception in `data` its name, text and line.
         """
-        made = _read_file(Path(source)) if self._data is None else self._called(source)
+        made = _read_file(Path(source), settings.get("group")) if self._data is None else self._called(source)
         return _checked(_samples(made, source, settings.get("subset")))
 
     def embedded(self, settings: Mapping[str, Any]) -> Samples:
@@ -92,7 +93,9 @@ class UserReader:
             raise DataError(source or EMBEDDED, [f"data({source!r}) {raised(error)}"]) from error
 
 
-def _read_file(path: Path) -> Any:
+def _read_file(path: Path, group: str | None) -> Any:
+    if path.suffix in containers.SUFFIXES:
+        return containers.read(path, group)
     try:
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -106,8 +109,8 @@ def _read_file(path: Path) -> Any:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(str(path), [f"cannot be read: {error}"]) from error
-    problem = "the model has no function data(source), so only .npy and .npz files are read"
-    raise DataError(str(path), [problem])
+    readable = ", ".join((".npy", ".npz", *containers.SUFFIXES))
+    raise DataError(str(path), [f"the model has no function data(source), so only {readable} are read"])
 
 
 def _samples(made: Any, source: str, size: int | None) -> Samples:

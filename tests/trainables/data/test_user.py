@@ -95,7 +95,7 @@ def test_without_a_function_numpy_files_are_read(tmp_path):
         ("other.npz", "holds a; expected x"),
         ("broken.npz", "cannot be read"),
         ("absent.npy", "cannot be read"),
-        ("x.csv", "only .npy and .npz files are read"),
+        ("x.csv", "so only .npy, .npz, .h5, .hdf5, .zarr, .h5ad are read"),
     ):
         with pytest.raises(DataError, match=expected):
             reader.read(str(tmp_path / name), {})
