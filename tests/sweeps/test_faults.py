@@ -150,24 +150,27 @@ def test_a_resume_may_not_change_what_is_compared(sweeps: Sweeps) -> None:
 IMPOSSIBLE = 10**13  # latent dimensions: the first layer alone would need more than any address space
 HOG = 40_000  # latent dimensions: a layer of 6 GiB
 SMALL = ["imc_vae", "--data", "digits", "--set", "hidden_dim=32", "--set", "layers=1", "--scheduler", "none"]
-FOURTH_IS_LARGE = ["--search", "random", "--seed", "5", "--trials", "4"]  # of two sizes, by the draws of this seed
+ONE_IS_LARGE = ["--search", "random", "--seed", "5", "--trials", "4"]  # of two sizes, by the draws of this seed
 
 
-def assert_only_the_fourth_failed(sweeps: Sweeps, name: str) -> None:
+def assert_only_the_large_one_failed(sweeps: Sweeps, name: str, size: int) -> int:
+    """Its number."""
     records = sweeps.state(name).trials
+    (large,) = [trial for trial, record in records.items() if record.config["latent_dim"] == size]
     found = {trial: (record.status, record.reason) for trial, record in records.items()}
-    finished = (Status.FINISHED, "")
-    assert found == {1: finished, 2: finished, 3: finished, 4: (Status.FAILED, "OUT_OF_MEMORY")}
-    failed = next(run for run in sweeps.mlflow_runs() if run.data.tags.get("sweep.trial") == "4")
+    finished = dict.fromkeys(range(1, 5), (Status.FINISHED, ""))
+    assert found == finished | {large: (Status.FAILED, "OUT_OF_MEMORY")}
+    failed = next(run for run in sweeps.mlflow_runs() if run.data.tags.get("sweep.trial") == str(large))
     assert (failed.info.status, failed.data.tags["stop.reason"]) == ("FAILED", "OUT_OF_MEMORY")
+    return large
 
 
 def test_a_trial_that_finds_no_memory_fails_alone(sweeps: Sweeps) -> None:
     sizes = ["--space", f"latent_dim=16,{IMPOSSIBLE}"]
-    code, output = sweeps.run(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "1", "--name", "memory", tiny=False)
+    code, output = sweeps.run(*SMALL, *sizes, *ONE_IS_LARGE, "--epochs", "1", "--name", "memory", tiny=False)
     assert code in DONE, output
-    assert_only_the_fourth_failed(sweeps, "memory")
-    detail = sweeps.state("memory").trials[4].detail
+    large = assert_only_the_large_one_failed(sweeps, "memory", IMPOSSIBLE)
+    detail = sweeps.state("memory").trials[large].detail
     assert re.search(r"DefaultCPUAllocator: can't allocate memory: you tried to allocate \d+ bytes", detail)
     assert detail in output  # with the brackets that it has
     assert "Traceback" not in output
@@ -182,9 +185,9 @@ def test_who_is_ended_by_the_memory_monitor_fails_alone(sweeps: Sweeps, monkeypa
     assert limit < 0.9, "this machine has too little free memory for the test"
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.3f}")
     sizes = ["--space", f"latent_dim=16,{HOG}", "--max-concurrent", "2"]
-    code, output = sweeps.run_alone(*SMALL, *sizes, *FOURTH_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
+    code, output = sweeps.run_alone(*SMALL, *sizes, *ONE_IS_LARGE, "--epochs", "3", "--name", "hog", tiny=False)
     assert code in DONE, output
-    assert_only_the_fourth_failed(sweeps, "hog")
+    assert_only_the_large_one_failed(sweeps, "hog", HOG)
     assert "its worker died 3 times in a row; at last Ray ended it because its node ran out of memory" in output
 
 
