@@ -214,7 +214,7 @@ def _survey_lines(plan: Plan) -> list[str]:
     if not plan.basis:
         return [theory, "The forecast is theory alone: no sweep of this model has been recorded. It stops nothing."]
     learnt = (
-        f"p: probability that training ends with a decoder that ignores z, from {plan.basis}; over one half in "
+        f"p: probability that training ends with a decoder that ignores z, from {plan.basis}; one half or more in "
         f"{survey['likely']:.0%} of the space. It stops nothing; a search that draws all trials up front starts "
         "those last."
     )
@@ -245,7 +245,7 @@ def _survey(forecasts: list[Forecast]) -> dict[str, float] | None:
     quartiles = np.percentile([forecast.au for forecast in forecasts], [25, 50, 75])
     return {
         "collapsed": float(np.mean([forecast.collapsed for forecast in forecasts])),
-        "likely": float(np.mean([(forecast.collapse_probability or 0.0) > 0.5 for forecast in forecasts])),
+        "likely": float(np.mean([forecast.expects_collapse for forecast in forecasts])),
         **{f"au_{q}": float(au) for q, au in zip((25, 50, 75), quartiles, strict=True)},
     }
 

@@ -237,10 +237,8 @@ class Vae(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Samples `x` (B, *shape), their reconstructions, and the decodes of mu and of z = 0, in the fixed space."""
         outputs = self(Batch(x, torch.full((len(x),), -1, device=x.device), fields), generator)
-        fixed, mean = (
-            self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x),
-            self.decoded_mean(outputs, len(x)),
-        )
+        fixed = self.fixed_decodes(self.decodes(outputs, DRAWS, generator), x)
+        mean = self.decoded_mean(outputs, len(x))
         shown = {"original": self.fixed_target(x), "reconstruction": fixed["reconstruction"][0]}
         shown |= {} if mean is None else {"decoded mean": self.to_fixed(mean, x)}
         return shown | {"decoded zero": fixed["zero"][0]}

@@ -9,8 +9,7 @@ from analysis import formats, tables
 from analysis.sections.base import Content, Section
 from analysis.sweep import Sweep, Trial
 from sweeps import remembering
-
-FEWEST = 4  # trials of which an agreement is told
+from sweeps.schedulers.agreement import LEAST
 
 
 class Earlier(Section):
@@ -59,7 +58,7 @@ and counts in the scheduler only once this sweep's own ends show that it agrees 
             "foretold": formats.column([_foretold(trial) for trial in shown], digits=2),
             "rank": rank,
             "compared": len(compared),
-            "tau": _agreement(compared, rank) if len(compared) >= FEWEST else None,
+            "tau": _agreement(compared, rank) if len(compared) >= LEAST else None,
         }
 
 

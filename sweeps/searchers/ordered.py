@@ -64,5 +64,5 @@ class Ordered(Search):
             del self._left[at]
 
     def _take(self, trial: int) -> dict[str, Value]:
-        places = [place for place, _ in self._left]
-        return self._left.pop(next_of(places, trial - self.first) if self._remembers else 0)[1]
+        at = next_of([place for place, _ in self._left], trial - self.first) if self._remembers else 0
+        return self._left.pop(at)[1]

@@ -62,25 +62,26 @@ def prepare(
     Raises:
         DataError: the source is refused.
     """
+    settings = DEFAULTS | dict(settings or {})
     if source is None or source in reader.named or source not in ADDRESSES:
-        return _prepared(reader, source, cache_root, DEFAULTS | dict(settings or {}), source)
+        return _prepared(reader, source, cache_root, settings)
     place = str(fetched(source, cache_root))
     try:
-        return _prepared(reader, place, cache_root, DEFAULTS | dict(settings or {}), source)
+        return _prepared(reader, place, cache_root, settings, source)
     except DataError as error:
         raise DataError(source, error.problems) from error
 
 
 def _prepared(
-    reader: Reader, source: str | None, cache_root: Path, settings: Mapping[str, Any], given: str | None
+    reader: Reader, source: str | None, cache_root: Path, settings: Mapping[str, Any], address: str | None = None
 ) -> Dataset:
-    """That of `source`, which the user gave as `given`."""
+    """That of `source`, the copy of what is at `address` if that is given."""
     path = cache_path(reader, source, cache_root, settings)
     if path.exists():
         with suppress(DataError):  # damaged: made again below
             return open_dataset(path)
     samples = reader.embedded(settings) if source is None else reader.read(source, settings)
-    samples.source = readable(samples.source if given == source or given is None else given)
+    samples.source = readable(address or samples.source)
     if settings["subset"] is not None:
         samples = samples.chosen(subset(len(samples.x), samples.environments, settings["subset"]))
     if len(samples.x) < MINIMUM_SAMPLES:

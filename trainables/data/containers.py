@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, first_line
 from trainables.data.fields import is_field
-from trainables.data.parquet_columns import GROUPS
-from trainables.data.rows import Index, LazyRows, dense
+from trainables.data.parquet_columns import group_column
+from trainables.data.rows import Index, LazyRows, converted, dense
 from trainables.data.samples import Samples
 
 LABELS = ("label", "cell_type")  # columns of obs, the first that is there
@@ -59,7 +59,7 @@ def read(path: Path, group: str | None) -> Samples:
     except DataError:
         raise
     except Exception as error:  # each library has errors of its own
-        problem = f"cannot be read: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        problem = f"cannot be read: {type(error).__name__}: {first_line(error)}"
         raise DataError(str(path), [problem]) from error
 
 
@@ -72,16 +72,15 @@ def _arrays(path: Path, arrays: Mapping[str, Any]) -> Samples:
     if x.ndim < 2 or x.dtype.kind not in "fiub":
         problem = f"{name} has values of type {x.dtype} and shape {x.shape}; expected numbers, (samples, …)"
         raise DataError(str(path), [problem])
-    dtype = np.uint8 if x.dtype == np.uint8 else np.float32
 
     def rows(index: Index) -> np.ndarray:
         if isinstance(index, slice):
-            return np.asarray(x[index]).astype(dtype, copy=False)
+            return np.asarray(x[index])
         places, back = np.unique(index, return_inverse=True)  # what these libraries take
-        values = np.asarray(x[places] if hasattr(x, "id") else x.oindex[places])
-        return values.astype(dtype, copy=False)[back]
+        return np.asarray(x[places] if hasattr(x, "id") else x.oindex[places])[back]
 
-    return Samples(LazyRows(rows, x.shape, dtype), str(path), labels)
+    dtype = np.dtype(np.uint8 if x.dtype == np.uint8 else np.float32)
+    return Samples(converted(LazyRows(rows, x.shape, x.dtype), dtype), str(path), labels)
 
 
 def _table(path: Path, group: str | None) -> Samples:
@@ -92,7 +91,7 @@ def _table(path: Path, group: str | None) -> Samples:
     if data.X is None:
         raise DataError(str(path), ["X is empty; expected samples × variables"])
     obs = data.obs
-    by = group if group in obs else next((name for name in GROUPS if name in obs), None)
+    by = group_column(obs.columns, group)
     label = next((name for name in LABELS if name in obs), None)
     usable = [name for name in obs if is_field(name) and not obs[name].isna().any()]
     left = [str(name) for name in obs if name not in usable and name != label]

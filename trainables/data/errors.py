@@ -32,9 +32,13 @@ class DataError(ValueError):
         return DataError, (self.source, self.problems)
 
 
+def first_line(error: Exception) -> str:
+    """Of an exception's text, which may be a page; '' if it has none."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def raised(error: Exception) -> str:
     """An exception in code of the user's in one line: name, text, and the last place in the file that was called."""
-    text = next(iter(str(error).splitlines()), "")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == frames[min(1, len(frames) - 1)].filename]
-    return f"raised {type(error).__name__}: {text} ({Path(own[-1].filename).name}:{own[-1].lineno})"
+    return f"raised {type(error).__name__}: {first_line(error)} ({Path(own[-1].filename).name}:{own[-1].lineno})"

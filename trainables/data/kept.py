@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.data import remote
+from trainables.data.errors import DataError
 
 FOLDER = "data"  # of a storage
 SUFFIX = ".arrow"
@@ -70,7 +71,6 @@ def in_use(path: Path) -> bool:
 
 def kept(storage: Path) -> list[Kept]:
     """All of a storage, the largest first."""
-    from trainables.data.errors import DataError
     from trainables.data.store import open_dataset
 
     found = []

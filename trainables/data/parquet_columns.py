@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -89,9 +89,9 @@ def to_dense(array: pa.Array) -> np.ndarray:
     return inner.reshape(len(array), expected, *inner.shape[1:])
 
 
-def group_column(file: pq.ParquetFile, wanted: str | None) -> str | None:
+def group_column(columns: Container[str], wanted: str | None) -> str | None:
     """The column that `wanted` names, or without it one that is known to name groups; None if there is none."""
-    return next((name for name in ([wanted] if wanted else GROUPS) if name in file.schema_arrow.names), None)
+    return next((name for name in ([wanted] if wanted else GROUPS) if name in columns), None)
 
 
 def to_text(file: pq.ParquetFile, name: str) -> list[str]:

@@ -69,7 +69,8 @@ def read_nodes(file: pq.ParquetFile, column: str, source: str, group: str | None
     place = nodes.sample * grid.size + position
     values = _read_values(file, column, nodes, place, source)
     labels, notes = _read_labels(file, nodes)
-    by, names = group_column(file, group), file.schema_arrow.names
+    names = file.schema_arrow.names
+    by = group_column(names, group)
     return Samples(
         values.reshape(-1, grid.rows, grid.cols, values.shape[1]),
         source,

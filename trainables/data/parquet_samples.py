@@ -47,7 +47,7 @@ def read_rows(file: pq.ParquetFile, column: str, source: str, group: str | None)
     ask_about_channels_first(x.shape, source)
     if x.ndim == 2:
         x = x.reshape(-1, *_flat_shape(file, column, x.shape[1], source))
-    by = group_column(file, group)
+    by = group_column(file.schema_arrow.names, group)
     return Samples(
         x.reshape(grid_shape(x.shape, source)),
         source,

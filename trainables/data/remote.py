@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, first_line
 from trainables.files import write_text
 
 FOLDER = "fetched"  # of the prepared data: a folder an address, and what that held of each file when it was fetched
@@ -46,7 +46,9 @@ def fetched(source: str, cache_root: Path) -> Path:
         cure = f"pip install 'vae-sweeps[{extra}]'" if extra else "install what it names"
         raise DataError(source, [f"{error}: {cure}"]) from error
     except Exception as error:  # each service has errors of its own
-        raise DataError(source, [f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"]) from error
+        raise DataError(
+            source, [f"cannot be fetched: {type(error).__name__}: {first_line(error) or 'no further word'}"]
+        ) from error
 
 
 def _fetched(source: str, folder: Path) -> Path:
@@ -104,7 +106,3 @@ def _had(folder: Path) -> dict[str, str]:
 
 def _write_state(folder: Path, source: str, held: Mapping[str, str]) -> None:
     write_text(folder.with_suffix(".json"), json.dumps({"source": source, "files": held}))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "no further word")

@@ -59,7 +59,7 @@ class LazyRows:
         return LazyRows(lambda at: self._read(index[at]), (len(index), *self.shape[1:]), self.dtype)
 
 
-def converted(values: Array, dtype: Any) -> Rows:
+def converted(values: Rows, dtype: Any) -> Rows:
     """`values` as `dtype`: itself where it is that already and in memory, else converted where it is read.
 
     What lies beyond float32 becomes infinite. Pages of a mapped file do not stay in memory once they were read.
